@@ -1,0 +1,110 @@
+"""A provisioning step's facts, as provision/NN-slug.yaml states them.
+
+One file feeds three readers: the script's environment, the assertions of the suite, the handout. What the script itself
+says in the guide's own form — the option blocks of `crudini --merge FILE <<EOF` — is not repeated here but read from the
+script (lab.spec.blocks).
+
+Values may hold `${NAME}`, where NAME is a variable of the node's environment (docs/environment.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from lab.models import Frozen
+
+Role = Literal["controller", "compute"]
+
+
+class Database(Frozen):
+    """A database with the guide's two grants: ALL PRIVILEGES to USER at localhost and at %."""
+
+    name: str
+    user: str
+    password: str
+    """name of the secret, as NOVA_DBPASS"""
+    head: str = ""
+    """command that prints the schema's version; its output must name the head (empty: not asserted)"""
+
+
+class QueueUser(Frozen):
+    """A RabbitMQ user with full permissions on the virtual host /."""
+
+    name: str
+    password: str
+    """name of the secret"""
+
+
+class IdentityUser(Frozen):
+    """A service user in the domain default with its roles in the project service."""
+
+    name: str
+    password: str
+    """name of the secret"""
+    roles: tuple[str, ...] = ("admin",)
+
+
+class IdentityService(Frozen):
+    """A catalog entry and its three endpoints (public, internal, admin), all with the same URL."""
+
+    name: str
+    type: str
+    description: str
+    url: str
+
+
+class ManagedFile(Frozen):
+    """A file that the step owns."""
+
+    path: str
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0644"
+
+
+class ExtraCheck(Frozen):
+    """A check that no other fact implies; `args` are those of its kind (tests/infra, docs/checks.md)."""
+
+    kind: str
+    name: str
+    """short, unique in the step: becomes the end of the check's id"""
+    args: dict[str, Any] = Field(default_factory=dict)
+    command: str = ""
+    """what should have made it true, as the guide has it"""
+    quick: bool = False
+    """cheap enough for the drift check of every `lab up` (no `openstack` command, under 1 s emulated)"""
+    on: Role | None = None
+    """only on nodes of this role; None: on each node of the step"""
+
+
+class StepFacts(Frozen):
+    """provision/NN-slug.yaml. The id is the file's name without its ending: 50-compute-controller."""
+
+    title: str
+    guide: str
+    """the guide's section, as 'Compute service: Install and configure controller node'"""
+    url: str = ""
+    on: tuple[Role, ...]
+    needs: tuple[str, ...] = ()
+    """ids of steps that are done, on every node they run on, before this one starts"""
+    seconds: int = Field(gt=0)
+    """expected on the reference machine (2 cores, emulated)"""
+    packages: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    """systemd units enabled and running after the step"""
+    units_off: tuple[str, ...] = ()
+    """units that are neither enabled nor running"""
+    sockets: tuple[str, ...] = ()
+    """listening after the step, with the bind address, as tcp://${MY_IP}:3306"""
+    closed: tuple[int, ...] = ()
+    """TCP ports on which nothing listens"""
+    databases: tuple[Database, ...] = ()
+    queue_users: tuple[QueueUser, ...] = ()
+    users: tuple[IdentityUser, ...] = ()
+    services: tuple[IdentityService, ...] = ()
+    files: tuple[ManagedFile, ...] = ()
+    logs: tuple[str, ...] = ()
+    """log files that hold no traceback or ERROR since provisioning ended (with the suite's allowlist)"""
+    checks: tuple[ExtraCheck, ...] = ()
