@@ -1,8 +1,8 @@
 """A provisioning step's facts, as provision/NN-slug.yaml states them.
 
 One file feeds three readers: the script's environment, the assertions of the suite, the handout. What the script itself
-says in the guide's own form — the option blocks of `crudini --merge FILE <<EOF` — is not repeated here but read from the
-script (lab.spec.blocks).
+says in the guide's own form — the option blocks of `crudini --merge FILE <<EOF` — is not repeated here but read from
+the script (lab.spec.blocks).
 
 Values may hold `${NAME}`, where NAME is a variable of the node's environment (docs/environment.md).
 """
