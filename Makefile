@@ -1,0 +1,85 @@
+# The doors of the project. Each sets up what it needs on a fresh Debian or Ubuntu machine, then calls `lab`.
+#   make lab-up [LAB=path/to/lab.yaml]
+
+LAB ?= lab.yaml
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+# What pip needs to build libvirt-python, and what the tests without a VM call. `lab doctor --fix` installs the rest.
+SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
+TEST_PACKAGES := bats vagrant vagrant-libvirt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test lint format bench wheel clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  LAB=FILE names another spec than lab.yaml"
+
+# $(call apt,PACKAGES): install those that are missing, and say so when that takes sudo.
+define apt
+	@missing=; for p in $(1); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing$$missing$(if $(SUDO), (with sudo))"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+$(VENV)/.ready: pyproject.toml
+	$(call apt,$(SETUP_PACKAGES))
+	@echo "setting up $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.ready  ## the virtualenv with the command `lab`
+
+test-setup: setup
+	$(call apt,$(TEST_PACKAGES))
+
+$(LAB):
+	@$(MAKE) --no-print-directory setup
+	$(BIN)/lab init --file $(LAB)
+
+lab-up: setup $(LAB)  ## from the spec to a running, provisioned and verified lab
+	@$(if $(SUDO),echo "the lab needs root for boxes and its own libvirt: using sudo")
+	@$(SUDO) $(BIN)/lab doctor --fix --file $(LAB)
+	@$(SUDO) $(BIN)/lab up --file $(LAB)
+
+lab-verify: setup  ## the testinfra suite on the running lab
+	@$(SUDO) $(BIN)/lab verify --file $(LAB)
+
+lab-status: setup  ## nodes, addresses, steps
+	@$(SUDO) $(BIN)/lab status --file $(LAB)
+
+lab-ssh: setup  ## a shell on a node (NODE=controller)
+	@$(SUDO) $(BIN)/lab ssh --file $(LAB) $(or $(NODE),controller)
+
+lab-down: setup  ## remove the lab: no domain, volume, network, process or namespace stays
+	@$(SUDO) $(BIN)/lab down --file $(LAB)
+
+test: test-setup  ## everything that needs no VM
+	$(BIN)/pytest -n 2
+
+lint: setup  ## ruff, mypy, shellcheck, shfmt
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step .ci/run)
+	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step .ci/run)
+
+format: setup  ## let the formatters write
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step .ci/run)
+
+bench: setup  ## the figures of the README, measured here, as JSON
+	@$(SUDO) $(BIN)/python tests/bench.py
+
+wheel: setup  ## dist/*.whl
+	$(BIN)/python -m build --wheel
+
+clean:  ## the virtualenv and what was built from it
+	rm -rf $(VENV) dist build
