@@ -1,0 +1,163 @@
+"""The two ways to stand on a host, and the choice between them.
+
+- system: the running system libvirtd is used as it is;
+- private: the lab brings its own (lab.runtime.private).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from lab.errors import HostError, UsageError
+from lab.runtime.libvirt import Hypervisor
+from lab.runtime.private import STATE_ROOT, PrivateHost
+from lab.runtime.process import Completed, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SYSTEM_URI = "qemu:///system"
+
+
+class Host(Protocol):
+    """Where the lab's virtual machines live. `str()` tells the user which way was chosen and why."""
+
+    name: str
+    mode: str
+    """system or private"""
+    reason: str
+    uri: str
+    """of libvirt, for a process that has entered"""
+
+    @property
+    def pool_dir(self) -> Path:
+        """The directory of the pool `default`, good inside and outside."""
+
+    def exists(self) -> bool:
+        """Tell whether there can be anything of the lab."""
+
+    def is_running(self) -> bool:
+        """Tell whether libvirtd answers or lives."""
+
+    def start(self) -> None:
+        """Bring up what does not run, with the pool `default`. HostError where that cannot be."""
+
+    def enter(self) -> None:
+        """Move this process onto the host; before threads start."""
+
+    def hypervisor(self) -> Hypervisor:
+        """Connect to its libvirt, entered or not."""
+
+    def run(self, argv: Sequence[str | os.PathLike[str]], *, timeout_s: float, check: bool = True) -> Completed:
+        """Run one program on it, without entering."""
+
+    def stop(self) -> None:
+        """Remove what `start` made."""
+
+
+class SystemHost:
+    """The machine's own libvirtd."""
+
+    mode = "system"
+    uri = SYSTEM_URI
+
+    def __init__(self, name: str, *, reason: str = "") -> None:
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"system ({SYSTEM_URI}): {self.reason}"
+
+    @property
+    def pool_dir(self) -> Path:
+        """Where the pool `default` keeps its volumes."""
+        with self.hypervisor() as hypervisor:
+            return Path(hypervisor.pool_dir())
+
+    def exists(self) -> bool:
+        """Tell whether there can be anything of the lab: wherever libvirt answers."""
+        return self.is_running()
+
+    def is_running(self) -> bool:
+        """Tell whether libvirtd answers."""
+        return why_not(SYSTEM_URI) is None
+
+    def start(self) -> None:
+        """See that libvirtd answers and has the pool `default`; starting it is doctor's."""
+        refusal = why_not(SYSTEM_URI)
+        if refusal is not None:
+            raise HostError(f"{SYSTEM_URI} does not answer", detail=refusal, hint="`lab doctor --fix`")
+        with self.hypervisor() as hypervisor:
+            hypervisor.ensure_pool()
+
+    def enter(self) -> None:
+        """Every process is on it already."""
+
+    def hypervisor(self) -> Hypervisor:
+        """Connect to libvirtd."""
+        return Hypervisor(SYSTEM_URI)
+
+    def run(self, argv: Sequence[str | os.PathLike[str]], *, timeout_s: float, check: bool = True) -> Completed:
+        """Run one program."""
+        return run(argv, timeout_s=timeout_s, check=check)
+
+    def stop(self) -> None:
+        """Leave libvirtd and the pool: they are the machine's."""
+
+
+def choose_host(
+    name: str,
+    build_dir: Path,
+    *,
+    wanted: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    systemd: Path = Path("/run/systemd/system"),
+    system_uri: str = SYSTEM_URI,
+    state_root: Path = STATE_ROOT,
+) -> Host:
+    """Choose where lab `name` stands, without changing anything.
+
+    `wanted`, else the variable LAB_HOST, decides: system, private, or auto. A lab that has its own libvirtd keeps it.
+    UsageError for another word.
+    """
+    environ = os.environ if environ is None else environ
+    word = wanted or environ.get("LAB_HOST") or "auto"
+    if word not in ("auto", "system", "private"):
+        raise UsageError(f"LAB_HOST is {word!r}", hint="one of auto, system, private")
+
+    def private(reason: str) -> PrivateHost:
+        return PrivateHost(name, build_dir, reason=reason, state_root=state_root)
+
+    if word != "auto":
+        reason = "asked for by LAB_HOST or --host"
+        return SystemHost(name, reason=reason) if word == "system" else private(reason)
+    if private("").exists():
+        return private("this lab already has it")
+    refusal = why_not(system_uri)
+    if refusal is None:
+        return SystemHost(name, reason="its libvirtd answers")
+    if systemd.is_dir():
+        # The package's socket unit would answer: libvirt is not installed, masked, or closed to this user.
+        return SystemHost(name, reason=f"this machine runs systemd, but its libvirtd does not answer: {refusal}")
+    return private("no libvirtd answers and no systemd could start one")
+
+
+def why_not(uri: str) -> str | None:
+    """Tell in libvirt's words why it does not answer; None where it does."""
+    try:
+        with Hypervisor(uri):
+            return None
+    except HostError as error:
+        return error.detail
+
+
+def sudo(argv: Sequence[str]) -> list[str]:
+    """Put sudo before a command where this process is not root; HostError where there is no sudo."""
+    if os.geteuid() == 0:
+        return list(argv)
+    if shutil.which("sudo") is None:
+        raise HostError("root is needed, and sudo is not installed", hint="become root and try again")
+    return ["sudo", *argv]

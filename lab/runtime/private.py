@@ -1,0 +1,242 @@
+"""A libvirt of the lab's own, for hosts that have none running: containers, CI machines, laptops without systemd.
+
+    /run/netns/lab-NAME-HASH                the network namespace: bridges, dnsmasq and VMs' taps live here alone
+    /var/lib/compute-lab/NAME-HASH/         the state directory
+        host/etc|lib|cache|log|run          what libvirt sees as /etc/libvirt, /var/lib/libvirt …
+        libvirtd.pid
+
+HASH is of the build directory, so two labs never meet, not even of one name. VMs outlive libvirtd and `lab`;
+`start()` brings back what is missing and leaves alone what runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import HostError
+from lab.runtime import private_view as view
+from lab.runtime.libvirt import Hypervisor
+from lab.runtime.process import Completed, run, tail_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STATE_ROOT = Path("/var/lib/compute-lab")
+
+_BINDS = {
+    Path("/etc/libvirt"): "etc",
+    Path("/var/lib/libvirt"): "lib",
+    Path("/var/cache/libvirt"): "cache",
+    Path("/var/log/libvirt"): "log",
+    Path("/run/libvirt"): "run",
+}
+
+# stdio_handler = file: QEMU writes its log itself, so no virtlogd has to outlive libvirtd beside it.
+_QEMU_CONF = """\
+user = "root"
+group = "root"
+security_driver = "none"
+security_default_confined = 0
+namespaces = []
+cgroup_controllers = []
+hugetlbfs_mount = []
+stdio_handler = "file"
+remember_owner = 0
+"""
+
+_LIBVIRTD_CONF = """\
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+unix_sock_group = "root"
+unix_sock_rw_perms = "0700"
+unix_sock_ro_perms = "0700"
+log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
+"""
+
+_START_LIMIT_S = 60.0
+_STOP_LIMIT_S = 10.0
+
+
+class PrivateHost:
+    """One lab's own libvirtd in its own network and mount namespace. Needs root."""
+
+    mode = "private"
+    uri = "qemu:///system"
+    """as seen by a process that has entered"""
+
+    def __init__(self, name: str, build_dir: Path, *, reason: str = "", state_root: Path = STATE_ROOT) -> None:
+        digest = hashlib.sha256(os.fsencode(build_dir.resolve())).hexdigest()[:8]
+        self.name = name
+        self.reason = reason
+        self.netns = f"lab-{name}-{digest}"
+        self.state_dir = state_root / f"{name}-{digest}"
+
+    def __str__(self) -> str:
+        return f"private (own libvirtd in network namespace {self.netns}): {self.reason}"
+
+    @property
+    def pool_dir(self) -> Path:
+        """The images of the pool `default`, by a path that is good inside and outside."""
+        return self.state_dir / "host" / "lib" / "images"
+
+    @property
+    def log(self) -> Path:
+        """What libvirtd says."""
+        return self.state_dir / "host" / "log" / "libvirtd.log"
+
+    def exists(self) -> bool:
+        """Tell whether anything of it is on this machine: running, or left by a reboot."""
+        return self.state_dir.exists() or (view.NETNS_DIR / self.netns).exists()
+
+    def is_running(self) -> bool:
+        """Tell whether its libvirtd is alive."""
+        inode = view.netns_inode(self.netns)
+        return inode != 0 and view.inode_of(self._libvirtd_pid()) == inode
+
+    def entered(self) -> bool:
+        """Tell whether this process stands on it."""
+        return view.inode_of("self") == view.netns_inode(self.netns)
+
+    def start(self) -> None:
+        """Bring up what does not run: namespace, libvirtd, the pool `default`. Virtual machines that run stay."""
+        if os.geteuid() != 0:
+            raise HostError(f"a private libvirtd is needed ({self.reason}), and it needs root", hint="use sudo")
+        self._make_namespace()
+        if not self.is_running():
+            self._prepare_directories()
+            self._start_libvirtd()
+        with self._first_answer() as hypervisor:
+            hypervisor.ensure_pool()
+
+    def enter(self) -> None:
+        """Move this process, and with it all its children, onto the host. Once per process, before threads start."""
+        if self.entered():
+            return
+        if not self.is_running():
+            raise HostError(f"the private libvirtd of lab {self.name} does not run", hint="`lab up` starts it")
+        self._enter_view()
+
+    def hypervisor(self) -> Hypervisor:
+        """Connect to its libvirtd, from inside or outside."""
+        return Hypervisor(f"qemu+unix:///system?socket={self.state_dir}/host/run/libvirt-sock")
+
+    def run(self, argv: Sequence[str | os.PathLike[str]], *, timeout_s: float, check: bool = True) -> Completed:
+        """Run one program on it, without entering."""
+        before = None if self.entered() else self._enter_view
+        return run(argv, timeout_s=timeout_s, check=check, before_exec=before)
+
+    def stop(self) -> None:
+        """Remove it: every process of the namespace (VMs too), the namespace, the state directory. Idempotent.
+
+        A process that has entered may call this, but has no libvirt and no network afterwards.
+        """
+        inode = view.netns_inode(self.netns)
+        if inode:
+            self._end_processes(inode)
+        path = view.NETNS_DIR / self.netns
+        if path.exists():
+            if inode:
+                run(["ip", "netns", "delete", self.netns], timeout_s=30)
+            else:
+                path.unlink()
+        if self.state_dir.exists():
+            shutil.rmtree(self.state_dir)
+        with_siblings = self.state_dir.parent
+        if with_siblings.is_dir() and not any(with_siblings.iterdir()):
+            with_siblings.rmdir()
+
+    def _make_namespace(self) -> None:
+        path = view.NETNS_DIR / self.netns
+        if not view.netns_inode(self.netns):
+            path.unlink(missing_ok=True)
+            run(["ip", "netns", "add", self.netns], timeout_s=30)
+        run(["ip", "-n", self.netns, "link", "set", "lo", "up"], timeout_s=30)
+
+    def _prepare_directories(self) -> None:
+        host = self.state_dir / "host"
+        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.state_dir.chmod(0o700)
+        if not view.pids_in(view.netns_inode(self.netns)):
+            # Nothing is alive: what it calls running is from before a reboot. /run would be empty then.
+            shutil.rmtree(host / "run", ignore_errors=True)
+        for seen_at, sub in _BINDS.items():
+            # The daemons' helpers (dnsmasq) run as other users: passable below the state directory, which is not.
+            (host / sub).mkdir(mode=0o755, parents=True, exist_ok=True)
+            seen_at.mkdir(parents=True, exist_ok=True)
+        (host / "lib" / "images").mkdir(mode=0o711, exist_ok=True)
+        etc = host / "etc"
+        for source in Path("/etc/libvirt").glob("*.conf"):
+            if not (etc / source.name).exists():
+                shutil.copy(source, etc / source.name)
+        if Path("/etc/libvirt/nwfilter").is_dir():
+            shutil.copytree("/etc/libvirt/nwfilter", etc / "nwfilter", dirs_exist_ok=True)
+        (etc / "qemu.conf").write_text(_QEMU_CONF)
+        (etc / "libvirtd.conf").write_text(_LIBVIRTD_CONF)
+
+    def _start_libvirtd(self) -> None:
+        pid_file = self.state_dir / "libvirtd.pid"
+        pid_file.unlink(missing_ok=True)
+        # It gets no system bus: firewalld, polkit and machined of the host have no business with it.
+        run(
+            ["libvirtd", "--daemon", "--pid-file", pid_file],
+            timeout_s=_START_LIMIT_S,
+            env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent", "PATH": _with_sbin(os.environ.get("PATH", ""))},
+            before_exec=self._enter_view,
+        )
+
+    def _first_answer(self) -> Hypervisor:
+        """Wait for libvirtd: `--daemon` returns before its drivers, which may refuse, have started."""
+        deadline = time.monotonic() + _START_LIMIT_S
+        while True:
+            try:
+                return self.hypervisor()
+            except HostError as error:
+                if not self.is_running() or time.monotonic() > deadline:
+                    detail = f"{tail_of(self.log, 5)}\nfull log: {self.log}"
+                    raise HostError("the lab's own libvirtd does not answer", detail=detail) from error
+            time.sleep(0.2)
+
+    def _enter_view(self) -> None:
+        view.enter_view(self.netns, {seen: self.state_dir / "host" / sub for seen, sub in _BINDS.items()})
+
+    def _libvirtd_pid(self) -> int:
+        try:
+            text = (self.state_dir / "libvirtd.pid").read_text()
+        except OSError:
+            return 0
+        return int(text) if re.fullmatch(r"\s*\d+\s*", text) else 0
+
+    def _end_processes(self, inode: int) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + _STOP_LIMIT_S
+            signalled = set[int]()
+            while pids := view.pids_in(inode):
+                for pid in set(pids) - signalled:
+                    signalled.add(pid)
+                    _signal(pid, number)
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.1)
+            else:
+                return
+        raise HostError(
+            f"processes {pids} of {self.netns} cannot be ended", hint=f"look at `ip netns pids {self.netns}`"
+        )
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _with_sbin(path: str) -> str:
+    """Daemons are in sbin, which a user's PATH may lack; libvirtd passes its own on to dnsmasq and iptables."""
+    return ":".join(dict.fromkeys([*path.split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"]))
