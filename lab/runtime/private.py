@@ -172,6 +172,7 @@ class PrivateHost:
             (host / sub).mkdir(mode=0o755, parents=True, exist_ok=True)
             seen_at.mkdir(parents=True, exist_ok=True)
         (host / "lib" / "images").mkdir(mode=0o711, exist_ok=True)
+        (host / "log" / "qemu").mkdir(mode=0o755, exist_ok=True)
         etc = host / "etc"
         for source in Path("/etc/libvirt").glob("*.conf"):
             if not (etc / source.name).exists():

@@ -1,7 +1,7 @@
 """Running other programs: one function for everybody.
 
 Arguments are lists, never strings for a shell; every run has a limit; a failure shows the command ready to paste and
-the end of what it said. Secrets travel by `input`, files or `env`, which are never shown; an argument must not hold one.
+the end of what it said. Secrets travel by `input`, files or `env`, which are never shown, and never as an argument.
 """
 
 from __future__ import annotations
