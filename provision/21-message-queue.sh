@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+#
+# Message queue: RabbitMQ, over which the processes of a service call each other.
+#
+# Guide: Installation Guide, "Environment: Message queue". One account, openstack, used by every service.
+
+set -euo pipefail
+source "${LAB_DIR:-/opt/lab}/lib/common.sh"
+
+heading 'Install the packages'
+# shellcheck disable=SC2086
+install_packages $LAB_PACKAGES
+
+# Deviation: Erlang's schedulers sleep when there is nothing to do. By default they spin for a while, which on a small or
+# emulated machine takes the processor from the services.
+set_line /etc/rabbitmq/rabbitmq-env.conf '^#?SERVER_ADDITIONAL_ERL_ARGS=' \
+  "SERVER_ADDITIONAL_ERL_ARGS='+sbwt none +sbwtdcpu none +sbwtdio none'"
+
+heading 'Start the message queue'
+# The broker's name is rabbit@HOSTNAME, and its data belong to that name: the host's name is set before the first start.
+enable_units rabbitmq-server
+restart_if_changed rabbitmq-server /etc/rabbitmq/rabbitmq-env.conf /etc/hostname
+wait_for 'the message queue' 120 rabbitmqctl --quiet await_startup --timeout 60
+
+heading 'Add the openstack user'
+# Deviation: the password comes on stdin, because a command line can be read by everybody on the machine.
+# `rabbitmqctl add_user openstack RABBIT_PASS`, or, where the account is there with another password, change_password.
+if rabbitmqctl --quiet authenticate_user openstack <<<"$RABBIT_PASS" >/dev/null 2>&1; then
+  say 'user openstack: present, its password is right'
+elif rabbitmqctl --quiet add_user openstack <<<"$RABBIT_PASS" >/dev/null 2>&1; then
+  say 'user openstack: added'
+else
+  rabbitmqctl --quiet change_password openstack <<<"$RABBIT_PASS" >/dev/null
+  say 'user openstack: password set'
+fi
+
+heading 'Permit configuration, write, and read access for the openstack user'
+rabbitmqctl set_permissions openstack ".*" ".*" ".*"

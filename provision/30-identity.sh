@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+#
+# Identity service: keystone, which tells every other service who is asking, and every client where the services are.
+#
+# Guide: Identity service Installation Tutorial, "Install and configure" and "Create a domain, projects, users, and roles".
+# On Debian keystone runs under uwsgi as a unit of its own: the guide's section on Apache does not apply.
+
+set -euo pipefail
+source "${LAB_DIR:-/opt/lab}/lib/common.sh"
+
+heading 'Prerequisites: database and grants'
+mariadb <<EOF
+CREATE DATABASE IF NOT EXISTS keystone;
+GRANT ALL PRIVILEGES ON keystone.* TO 'keystone'@'localhost' IDENTIFIED BY '$KEYSTONE_DBPASS';
+GRANT ALL PRIVILEGES ON keystone.* TO 'keystone'@'%' IDENTIFIED BY '$KEYSTONE_DBPASS';
+EOF
+
+heading 'Install and configure components'
+# shellcheck disable=SC2086
+install_packages $LAB_PACKAGES
+
+# Deviation: [identity] password_hash_rounds is 4 instead of 12. Each further round doubles the work of every login, and
+# at 12 a login takes seconds on an emulated processor; the passwords of a lab need no such protection.
+crudini --merge /etc/keystone/keystone.conf <<EOF
+[database]
+connection = mysql+pymysql://keystone:$KEYSTONE_DBPASS@controller/keystone
+
+[token]
+provider = fernet
+
+[identity]
+password_hash_rounds = 4
+EOF
+repair_mode /etc/keystone/keystone.conf 0640 root:keystone
+
+# Deviation: one process with four threads instead of eight with 32: each process loads the whole application, and a lab
+# has one user at a time.
+set_line /etc/keystone/keystone-uwsgi.ini '^processes = ' 'processes = 1'
+set_line /etc/keystone/keystone-uwsgi.ini '^threads = ' 'threads = 4'
+
+heading 'Populate the Identity service database; initialize the Fernet key repositories'
+# These three do not need one another, so they run side by side. The log file is made first, because the one that comes
+# first would make it, and only db_sync runs as keystone.
+if [[ ! -e /var/log/keystone/keystone.log ]]; then
+  install -o keystone -g adm -m 0640 /dev/null /var/log/keystone/keystone.log
+fi
+fernet_setup() {
+  [[ -s /etc/keystone/fernet-keys/0 ]] ||
+    keystone-manage fernet_setup --keystone-user keystone --keystone-group keystone
+}
+credential_setup() {
+  [[ -s /etc/keystone/credential-keys/0 ]] ||
+    keystone-manage credential_setup --keystone-user keystone --keystone-group keystone
+}
+in_background fernet_setup fernet_setup
+in_background credential_setup credential_setup
+sync_schema keystone keystone su -s /bin/sh -c "keystone-manage db_sync" keystone
+await_background fernet_setup credential_setup
+
+heading 'Bootstrap the Identity service'
+# admin_logs_in: the account admin has the password ADMIN_PASS.
+admin_logs_in() {
+  curl --silent --fail --max-time 60 --noproxy '*' --output /dev/null --header 'Content-Type: application/json' \
+    --data @- http://controller:5000/v3/auth/tokens <<EOF
+{"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "admin",
+"domain": {"id": "default"}, "password": "$ADMIN_PASS"}}}, "scope": {"project": {"name": "admin",
+"domain": {"id": "default"}}}}}
+EOF
+}
+# Deviation: the password comes from the environment variable that keystone-manage offers for it (OS_BOOTSTRAP_PASSWORD)
+# instead of --bootstrap-password, because a command line can be read by everybody on the machine.
+bootstrap() {
+  OS_BOOTSTRAP_PASSWORD=$ADMIN_PASS keystone-manage bootstrap \
+    --bootstrap-admin-url http://controller:5000/v3/ \
+    --bootstrap-internal-url http://controller:5000/v3/ \
+    --bootstrap-public-url http://controller:5000/v3/ \
+    --bootstrap-region-id RegionOne
+}
+# Deviation: the service starts while the bootstrap runs: it loads for as long as that takes.
+enable_units keystone
+if ! admin_logs_in; then
+  in_background bootstrap bootstrap
+  restart_if_changed keystone /etc/keystone/keystone.conf /etc/keystone/keystone-uwsgi.ini
+  await_background bootstrap
+else
+  restart_if_changed keystone /etc/keystone/keystone.conf /etc/keystone/keystone-uwsgi.ini
+fi
+wait_for 'the Identity API' 120 http_answers http://controller:5000/v3 200
+
+heading 'Client environment script: /root/admin-openrc'
+put_file /root/admin-openrc 0600 <<EOF
+export OS_PROJECT_DOMAIN_NAME=Default
+export OS_USER_DOMAIN_NAME=Default
+export OS_PROJECT_NAME=admin
+export OS_USERNAME=admin
+export OS_PASSWORD=$ADMIN_PASS
+export OS_AUTH_URL=http://controller:5000/v3
+export OS_IDENTITY_API_VERSION=3
+export OS_IMAGE_API_VERSION=2
+EOF
+
+heading 'Create the service project and the service role'
+# The three endpoints are those of the bootstrap; here they are only repaired, should one have been changed or removed.
+"$LAB_DIR/lib/openstack-batch" <<EOF
+ensure project create --domain default --description "Service Project" service
+ensure role create service
+ensure endpoint create --region RegionOne identity public http://controller:5000/v3/
+ensure endpoint create --region RegionOne identity internal http://controller:5000/v3/
+ensure endpoint create --region RegionOne identity admin http://controller:5000/v3/
+EOF

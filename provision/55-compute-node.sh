@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+#
+# Compute service on a compute node: nova-compute, which makes instances through libvirt.
+#
+# Guide: Compute service, "Install and configure a compute node".
+# The step's last part asks the guide's question — does the processor offer hardware acceleration? — and does not believe
+# the answer before a guest has booted with it.
+
+set -euo pipefail
+source "${LAB_DIR:-/opt/lab}/lib/common.sh"
+
+heading 'Install and configure components'
+# shellcheck disable=SC2086
+install_packages $LAB_PACKAGES
+
+# The deviations are those of the controller's nova.conf (50-compute-controller), and:
+# Deviation: resume_guests_state_on_host_boot, so that the instances of a lab that was switched off come back with it.
+crudini --merge /etc/nova/nova.conf <<EOF
+[DEFAULT]
+state_path = /var/lib/nova
+my_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
+transport_url = rabbit://openstack:$RABBIT_PASS@controller:5672/
+service_down_time = 180
+rpc_response_timeout = 180
+resume_guests_state_on_host_boot = true
+
+[api]
+auth_strategy = keystone
+
+[keystone_authtoken]
+www_authenticate_uri = http://controller:5000/
+auth_url = http://controller:5000/
+memcached_servers = controller:11211
+auth_type = password
+project_domain_name = Default
+user_domain_name = Default
+project_name = service
+username = nova
+password = $NOVA_PASS
+region_name = RegionOne
+
+[service_user]
+send_service_user_token = true
+auth_url = http://controller:5000/
+auth_type = password
+project_domain_name = Default
+project_name = service
+user_domain_name = Default
+username = nova
+password = $NOVA_PASS
+
+[vnc]
+enabled = true
+server_listen = 0.0.0.0
+server_proxyclient_address = \$my_ip
+novncproxy_base_url = http://controller:6080/vnc_auto.html
+
+[spice]
+enabled = false
+
+[glance]
+api_servers = http://controller:9292
+
+[oslo_concurrency]
+lock_path = /var/lib/nova/tmp
+
+[placement]
+region_name = RegionOne
+project_domain_name = Default
+project_name = service
+auth_type = password
+user_domain_name = Default
+auth_url = http://controller:5000/v3
+username = placement
+password = $PLACEMENT_PASS
+
+[neutron]
+auth_url = http://controller:5000
+auth_type = password
+project_domain_name = Default
+user_domain_name = Default
+region_name = RegionOne
+project_name = service
+username = neutron
+password = $NEUTRON_PASS
+EOF
+# Debian's file names a database; a compute node has none, and reaches it through nova-conductor.
+if grep -q '^connection *=' /etc/nova/nova.conf; then
+  crudini --del /etc/nova/nova.conf database connection
+fi
+repair_mode /etc/nova/nova.conf 0640 root:nova
+
+heading 'Finalize installation: does this node support hardware acceleration?'
+# The guide: egrep -c '(vmx|svm)' /proc/cpuinfo. One or greater: KVM; zero: QEMU.
+count=$(grep -Ec '(vmx|svm)' /proc/cpuinfo || true)
+say "egrep -c '(vmx|svm)' /proc/cpuinfo: $count"
+
+# kvm_works: there is a /dev/kvm, and a guest boots with it. Flags and device may be there and yet no guest gets past its
+# firmware. The proof is remembered until the next boot of the node.
+kvm_works() {
+  local proof=/usr/share/compute-lab/proof remembered=$LAB_STATE/kvm-proof
+  local boot output
+  modprobe kvm_amd 2>/dev/null || modprobe kvm_intel 2>/dev/null || return 1
+  [[ -c /dev/kvm ]] || return 1
+  [[ -r $proof/vmlinuz ]] || return 0
+  boot=$(cat /proc/sys/kernel/random/boot_id)
+  [[ $(cat "$remembered" 2>/dev/null) == "$boot" ]] && return 0
+  output=$(timeout "$(scaled 60)" qemu-system-x86_64 -accel kvm -cpu host -m 96 -display none -no-reboot -nodefaults \
+    -serial stdio -kernel "$proof/vmlinuz" -initrd "$proof/initrd.gz" -append 'console=ttyS0 panic=-1' </dev/null) || true
+  [[ $output == *'PROOF: BOOT OK'* ]] || return 1
+  printf '%s\n' "$boot" >"$remembered"
+}
+virt_type=qemu
+reason='the processor offers no hardware acceleration'
+if ((count > 0)); then
+  started=$SECONDS
+  if kvm_works; then
+    virt_type=kvm
+    reason="a guest boots with /dev/kvm ($((SECONDS - started)) s)"
+  else
+    reason='the processor says that it has hardware acceleration, but no guest boots with /dev/kvm'
+  fi
+fi
+say "virt_type = $virt_type: $reason"
+if [[ $LAB_NESTED == required && $virt_type != kvm ]]; then
+  fail "nested virtualization is required, but $reason"
+fi
+if [[ $virt_type != "$LAB_VIRT_TYPE" ]]; then
+  fail "virt_type is $virt_type, expected $LAB_VIRT_TYPE: $reason"
+fi
+
+# nova-compute reads this file after nova.conf: virt_type in nova.conf would have no effect.
+# cpu_mode: with KVM the host's model, without it none (QEMU's own).
+if [[ $virt_type == kvm ]]; then cpu_mode=host-model; else cpu_mode=none; fi
+crudini --merge /etc/nova/nova-compute.conf <<EOF
+[DEFAULT]
+compute_driver = libvirt.LibvirtDriver
+
+[libvirt]
+virt_type = $virt_type
+cpu_mode = $cpu_mode
+EOF
+repair_mode /etc/nova/nova-compute.conf 0644 root:root
+put_file /etc/modules-load.d/lab-kvm.conf < <(lsmod | awk '$1 ~ /^kvm_/ { print $1 }')
+
+heading 'Restart the Compute service'
+enable_units libvirtd nova-compute
+start_if_stopped libvirtd
+# Deviation: ten minutes to start instead of 90 seconds, because the unit says itself when it is ready.
+start_limit nova-
+# nova-compute gives up, or logs errors, when what it talks to is not there yet; the controller's steps run meanwhile.
+wait_for 'the Identity API' 900 http_answers http://controller:5000/v3 200
+wait_for 'the Placement API' 300 http_answers http://controller:8778/ 200
+wait_for 'the Compute API' 600 http_answers http://controller:8774/ 200
+wait_for 'the console proxy, started last on the controller' 300 http_answers http://controller:6080/vnc_auto.html 200
+restart_if_changed nova-compute /etc/nova/nova.conf /etc/nova/nova-compute.conf

@@ -1,0 +1,27 @@
+# shellcheck shell=bash
+#
+# The helpers of the steps, in one `source`. Nothing happens on source but definitions.
+#
+#   report.sh     heading, say, fail
+#   wait.sh       wait_for, wait_for_step, http_answers
+#   packages.sh   install_packages
+#   units.sh      enable_units, disable_units, restart_if_changed, start_if_stopped
+#   files.sh      put_file, set_line, repair_mode, in_background, await_background
+#   database.sh   sync_schema
+
+LAB_DIR=${LAB_DIR:-/opt/lab}
+LAB_STATE=${LAB_STATE:-/var/lib/lab}
+LAB_RUN=${LAB_RUN:-/run/lab}
+
+# shellcheck source=provision/lib/report.sh
+source "$LAB_DIR/lib/report.sh"
+# shellcheck source=provision/lib/wait.sh
+source "$LAB_DIR/lib/wait.sh"
+# shellcheck source=provision/lib/packages.sh
+source "$LAB_DIR/lib/packages.sh"
+# shellcheck source=provision/lib/units.sh
+source "$LAB_DIR/lib/units.sh"
+# shellcheck source=provision/lib/files.sh
+source "$LAB_DIR/lib/files.sh"
+# shellcheck source=provision/lib/database.sh
+source "$LAB_DIR/lib/database.sh"

@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+#
+# Whole files, single lines, and work in the background.
+
+# put_file PATH [MODE [OWNER:GROUP]] <<EOF: PATH holds exactly the text on stdin. Written only when it differs, through a
+# temporary file beside it, so that no reader sees half of it.
+put_file() {
+  local path=$1 mode=${2:-0644} owner=${3:-root:root}
+  local temporary
+  temporary=$(mktemp "$path.XXXXXX")
+  cat >"$temporary"
+  if cmp --silent -- "$temporary" "$path"; then
+    rm -f -- "$temporary"
+    if [[ $(stat --format=%04a -- "$path") != "$mode" ]]; then chmod "$mode" -- "$path"; fi
+    if [[ $(stat --format=%U:%G -- "$path") != "$owner" ]]; then chown "$owner" -- "$path"; fi
+    return 0
+  fi
+  chmod "$mode" -- "$temporary"
+  chown "$owner" -- "$temporary"
+  mv -- "$temporary" "$path"
+  say "wrote $path"
+}
+
+# set_line FILE PATTERN LINE: every line of FILE that matches the extended regular expression PATTERN becomes LINE; when
+# none does, LINE is appended. LINE is taken as it is, whatever characters it holds. Mode and owner of FILE stay.
+set_line() {
+  local file=$1 temporary
+  temporary=$(mktemp)
+  LAB_PATTERN=$2 LAB_LINE=$3 awk '
+    $0 ~ ENVIRON["LAB_PATTERN"] { print ENVIRON["LAB_LINE"]; found = 1; next }
+    { print }
+    END { if (!found) print ENVIRON["LAB_LINE"] }
+  ' "$file" >"$temporary"
+  if ! cmp --silent -- "$temporary" "$file"; then
+    cat -- "$temporary" >"$file"
+    say "changed $file"
+  fi
+  rm -f -- "$temporary"
+}
+
+# repair_mode PATH MODE OWNER:GROUP: as the package made it.
+repair_mode() {
+  local path=$1 mode=$2 owner=$3
+  if [[ $(stat --format='%04a %U:%G' -- "$path") != "$mode $owner" ]]; then
+    chown "$owner" -- "$path"
+    chmod "$mode" -- "$path"
+    say "repaired owner and mode of $path"
+  fi
+}
+
+declare -A _background=()
+
+# in_background NAME COMMAND [ARG…]: start COMMAND; await_background NAME tells how it ended.
+in_background() {
+  local name=$1
+  shift
+  "$@" &
+  _background[$name]=$!
+}
+
+# await_background NAME…: wait for all, then return the exit code of the first that failed.
+await_background() {
+  local name rc first=0
+  for name in "$@"; do
+    rc=0
+    wait "${_background[$name]}" || rc=$?
+    unset "_background[$name]"
+    if ((rc)); then
+      printf 'error: %s ended with exit code %d\n' "$name" "$rc" >&2
+      ((first)) || first=$rc
+    fi
+  done
+  return "$first"
+}

@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+#
+# systemd units: what is already as it should be is not touched.
+
+# enable_units UNIT…: start at boot. Several packages do not enable their units, and a student may have masked one.
+enable_units() {
+  local unit state units=("$@") wrong=() masked=()
+  local i=0
+  while read -r state; do
+    unit=${units[i++]}
+    case $state in
+      enabled | static | alias | indirect | generated) ;;
+      masked*) masked+=("$unit") wrong+=("$unit") ;;
+      *) wrong+=("$unit") ;;
+    esac
+  done < <(systemctl is-enabled "${units[@]}" 2>&1 || true)
+  if ((${#masked[@]})); then
+    systemctl unmask "${masked[@]}"
+  fi
+  if ((${#wrong[@]})); then
+    say "enabling: ${wrong[*]}"
+    systemctl --quiet enable "${wrong[@]}"
+  fi
+}
+
+# disable_units UNIT…: neither running nor started at boot.
+disable_units() {
+  local unit
+  for unit in "$@"; do
+    if systemctl --quiet is-enabled "$unit" 2>/dev/null || systemctl --quiet is-active "$unit"; then
+      say "disabling: $unit"
+      systemctl --quiet disable --now "$unit"
+    fi
+  done
+}
+
+# start_if_stopped UNIT…: start those that do not run.
+start_if_stopped() {
+  local unit stopped=()
+  for unit in "$@"; do
+    systemctl --quiet is-active "$unit" || stopped+=("$unit")
+  done
+  if ((${#stopped[@]})); then
+    say "starting: ${stopped[*]}"
+    systemctl reset-failed "${stopped[@]}" 2>/dev/null || true
+    systemctl start "${stopped[@]}"
+  fi
+}
+
+# restart_if_changed UNIT… FILE…: the guide's `service UNIT restart`, for the units that have not read the FILEs as they
+# are now, or do not run; all in one transaction. An argument with a slash is a file.
+#
+# A unit has read them when it was last (re)started here with the same content (a stamp, written after the restart, so
+# that a run cut short between writing a file and restarting is repaired by the next one), and no file was written since
+# the unit's start (a file that somebody spoilt, restarted upon, and that a step repaired: the stamp alone would say good).
+restart_if_changed() {
+  local unit sum started written argument
+  local units=() files=() stale=()
+  for argument in "$@"; do
+    if [[ $argument == */* ]]; then files+=("$argument"); else units+=("$argument"); fi
+  done
+  mkdir -p "$LAB_STATE/read"
+  sum=$(sha256sum -- "${files[@]}" | sha256sum)
+  sum=${sum%% *}
+  written=$(stat --format=%.Z -- "${files[@]}" | sort -n | tail -n 1)
+  for unit in "${units[@]}"; do
+    started=$(unit_started "$unit")
+    if [[ -z $started ]]; then
+      stale+=("$unit")
+    elif [[ $(cat "$LAB_STATE/read/$unit" 2>/dev/null) != "$sum" ]] || ! is_later "$started" "$written"; then
+      stale+=("$unit")
+    fi
+  done
+  if ((${#stale[@]} == 0)); then
+    say "running with the present configuration: ${units[*]}"
+    return 0
+  fi
+  say "restarting: ${stale[*]}"
+  systemctl reset-failed "${stale[@]}" 2>/dev/null || true
+  systemctl restart "${stale[@]}"
+  for unit in "${stale[@]}"; do
+    printf '%s\n' "$sum" >"$LAB_STATE/read/$unit"
+  done
+}
+
+# unit_started UNIT: when its main process began, in seconds since 1970 with fraction; empty when it does not run.
+unit_started() {
+  local unit=$1 stamp
+  systemctl --quiet is-active "$unit" || return 0
+  stamp=$(systemctl show --timestamp=us+utc --property=ExecMainStartTimestamp --value "$unit")
+  [[ -n $stamp && $stamp != n/a ]] || return 0
+  date --date="$stamp" +%s.%N
+}
+
+# is_later A B: time A is not before time B (seconds with fraction).
+is_later() {
+  awk -v a="$1" -v b="$2" 'BEGIN { exit !(a + 0 >= b + 0) }'
+}
+
+# start_limit PREFIX: units whose names begin with PREFIX (nova-, neutron-) have ten minutes to start, instead of 90 s.
+# systemd reads PREFIX.service.d for every unit PREFIX*.service.
+start_limit() {
+  local directory=${LAB_SYSTEMD:-/etc/systemd/system}/$1.service.d
+  [[ -f $directory/lab.conf ]] && return 0
+  mkdir -p "$directory"
+  printf '[Service]\nTimeoutStartSec=600\n' >"$directory/lab.conf"
+  systemctl daemon-reload
+}
