@@ -78,6 +78,7 @@ class PrivateHost:
         self.reason = reason
         self.netns = f"lab-{name}-{digest}"
         self.state_dir = state_root / f"{name}-{digest}"
+        self._was_entered = False
 
     def __str__(self) -> str:
         return f"private (own libvirtd in network namespace {self.netns}): {self.reason}"
@@ -109,6 +110,13 @@ class PrivateHost:
         """Bring up what does not run: namespace, libvirtd, the pool `default`. Virtual machines that run stay."""
         if os.geteuid() != 0:
             raise HostError(f"a private libvirtd is needed ({self.reason}), and it needs root", hint="use sudo")
+        other = view.other_lab_of_self(self.netns)
+        if other or (self._was_entered and not self.entered()):
+            # `ip netns add` would name the new namespace in our own mount namespace only.
+            raise HostError(
+                f"this process stands on the private host {other or 'that it has removed'}: it cannot start another",
+                hint="leave that shell, and start from the machine itself",
+            )
         self._make_namespace()
         if not self.is_running():
             self._prepare_directories()
@@ -122,7 +130,8 @@ class PrivateHost:
             return
         if not self.is_running():
             raise HostError(f"the private libvirtd of lab {self.name} does not run", hint="`lab up` starts it")
-        self._enter_view()
+        view.enter_view(self.netns, self._binds())
+        self._was_entered = True
 
     def hypervisor(self) -> Hypervisor:
         """Connect to its libvirtd, from inside or outside."""
@@ -130,8 +139,8 @@ class PrivateHost:
 
     def run(self, argv: Sequence[str | os.PathLike[str]], *, timeout_s: float, check: bool = True) -> Completed:
         """Run one program on it, without entering."""
-        before = None if self.entered() else self._enter_view
-        return run(argv, timeout_s=timeout_s, check=check, before_exec=before)
+        command = argv if self.entered() else view.inside(self.netns, self._binds(), argv)
+        return run(command, timeout_s=timeout_s, check=check)
 
     def stop(self) -> None:
         """Remove it: every process of the namespace (VMs too), the namespace, the state directory. Idempotent.
@@ -187,10 +196,9 @@ class PrivateHost:
         pid_file.unlink(missing_ok=True)
         # It gets no system bus: firewalld, polkit and machined of the host have no business with it.
         run(
-            ["libvirtd", "--daemon", "--pid-file", pid_file],
+            view.inside(self.netns, self._binds(), ["libvirtd", "--daemon", "--pid-file", pid_file]),
             timeout_s=_START_LIMIT_S,
             env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent", "PATH": _with_sbin(os.environ.get("PATH", ""))},
-            before_exec=self._enter_view,
         )
 
     def _first_answer(self) -> Hypervisor:
@@ -205,8 +213,8 @@ class PrivateHost:
                     raise HostError("the lab's own libvirtd does not answer", detail=detail) from error
             time.sleep(0.2)
 
-    def _enter_view(self) -> None:
-        view.enter_view(self.netns, {seen: self.state_dir / "host" / sub for seen, sub in _BINDS.items()})
+    def _binds(self) -> dict[Path, Path]:
+        return {seen_at: self.state_dir / "host" / sub for seen_at, sub in _BINDS.items()}
 
     def _libvirtd_pid(self) -> int:
         try:

@@ -5,6 +5,10 @@ libvirt has its (`/run/libvirt` …); everything else of the file system is as b
 vagrant, ssh and pytest need to know nothing. Every process builds this view for itself: it does not depend on a daemon
 being alive, and it ends with the process.
 
+    python -m lab.runtime.private_view NETNS SEEN_AT=TAKEN_FROM… -- COMMAND…
+
+runs one program with the view, for those who do not want to enter themselves.
+
 Linux's manual: namespaces(7), mount_namespaces(7); `ip netns exec` does the same with /sys (ip-netns(8)).
 """
 
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +24,7 @@ from typing import TYPE_CHECKING
 from lab.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWNET = 0x40000000
@@ -57,6 +62,12 @@ def enter_view(netns: str, binds: Mapping[Path, Path]) -> None:
     _call("mount /sys of the namespace", "mount", netns.encode(), b"/sys", b"sysfs", 0, None)
 
 
+def inside(netns: str, binds: Mapping[Path, Path], argv: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Write the command line that runs `argv` with the view."""
+    laid = [f"{seen_at}={taken_from}" for seen_at, taken_from in binds.items()]
+    return [sys.executable, "-P", "-m", __spec__.name, netns, *laid, "--", *[os.fspath(word) for word in argv]]
+
+
 def netns_inode(netns: str) -> int:
     """Inode that identifies the network namespace, 0 where there is none of that name."""
     try:
@@ -65,6 +76,13 @@ def netns_inode(netns: str) -> int:
         return path.stat().st_ino if path.stat().st_dev == os.stat("/proc/self/ns/net").st_dev else 0
     except OSError:
         return 0
+
+
+def other_lab_of_self(netns: str) -> str:
+    """Name the lab network namespace that this process is in, unless it is `netns`; empty where there is none."""
+    own = inode_of("self")
+    labs = (path.name for path in NETNS_DIR.glob("lab-*"))
+    return next((name for name in labs if name != netns and netns_inode(name) == own), "")
 
 
 def inode_of(pid: int | str) -> int:
@@ -114,3 +132,23 @@ def _call(purpose: str, function: str, *arguments: object) -> None:
             f"cannot {purpose}: {os.strerror(number)}",
             hint="a private host needs root with CAP_SYS_ADMIN and CAP_NET_ADMIN (containers: --privileged)",
         )
+
+
+def _main(arguments: list[str]) -> None:
+    end = arguments.index("--")
+    netns, *laid = arguments[:end]
+    command = arguments[end + 1 :]
+    try:
+        enter_view(
+            netns, {Path(seen_at): Path(source) for seen_at, _, source in (text.partition("=") for text in laid)}
+        )
+        os.execvp(command[0], command)
+    except HostError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        sys.exit(127)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

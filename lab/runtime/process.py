@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 from lab.errors import HostError, MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 TAIL_LINES = 20
@@ -95,13 +95,11 @@ def run(
     check: bool = True,
     cwd: Path | None = None,
     tty: bool = False,
-    before_exec: Callable[[], None] | None = None,
 ) -> Completed:
     """Run a program to its end.
 
     `log` collects stdout and stderr in a file (appended, 0600 where new). `env` is added to the own environment.
     `tty` leaves it in the terminal's foreground and its output unread, for programs that ask (sudo, an ssh shell).
-    `before_exec` runs in the child (to enter a namespace); call it from a process without threads.
 
     HostError where the program is not installed, CommandError where it fails (unless `check` is off) or takes longer
     than `timeout_s`. Whatever ends the wait — the limit, Ctrl-C — ends the program and its children too.
@@ -110,7 +108,7 @@ def run(
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         sink = None if log is None else stack.enter_context(_open_log(log))
-        process = _start(words, sink, env, input, cwd, tty, before_exec)
+        process = _start(words, sink, env, input, cwd, tty)
         stack.callback(_end, process, group=not tty)
         try:
             out, err = process.communicate(input, timeout=timeout_s)
@@ -132,7 +130,6 @@ def _start(
     text: str | None,
     cwd: Path | None,
     tty: bool,
-    before_exec: Callable[[], None] | None,
 ) -> subprocess.Popen[str]:
     piped = None if tty else subprocess.PIPE
     stdin = subprocess.PIPE if text is not None else (None if tty else subprocess.DEVNULL)
@@ -147,7 +144,6 @@ def _start(
             text=True,
             errors="replace",
             start_new_session=not tty,
-            preexec_fn=before_exec,
         )
     except FileNotFoundError as error:
         if cwd is not None and not cwd.is_dir():

@@ -1,0 +1,217 @@
+"""What the host's processor can do, proven by booting a guest.
+
+Three hints lie: /dev/kvm may exist, KVM_CREATE_VM may succeed and libvirt may list a domain type `kvm`, while no guest
+ever gets past the firmware. So a tiny guest — a Linux kernel and an initramfs with busybox — is booted under the
+accelerator, and must print a word from user space before a deadline.
+
+The same boot tells how slow the host is, and with it how long provisioning must be ready to wait.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import shutil
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from lab.errors import HostError
+from lab.plan import Accelerator, HostFacts
+from lab.runtime.process import shown
+
+QEMU = "qemu-system-x86_64"
+DEADLINE_S: dict[Accelerator, float] = {"kvm": 20.0, "qemu": 90.0}
+
+REFERENCE_S: dict[Accelerator, float] = {"kvm": 1.0, "qemu": 2.3}
+"""The proof's boot: on a KVM host, rounded up; emulated, as measured on the idle reference machine (docs/host.md)."""
+
+SLOWDOWN: dict[Accelerator, float] = {"kvm": 1.0, "qemu": 9.0}
+"""Time of the services' work against that on a KVM host: `keystone-manage db_sync` takes 27 s emulated, about 3 s there.
+The boot alone would understate it, because much of a boot is not computing."""
+
+MAX_WAIT_FACTOR = 20.0
+"""A proof that ran while the host was busy must not turn a wait of two minutes into hours."""
+
+_MARKER = b"LAB-GUEST-RUNS"
+_CACHE_FILE = "host-proof.json"
+_NESTED = Path("/sys/module")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a guest boots under an accelerator."""
+
+    accelerator: Accelerator
+    works: bool
+    reason: str
+    """in the user's words, also where it works"""
+    seconds: float = 0.0
+    """from the start of QEMU to the first word of user space"""
+
+
+@dataclass(frozen=True)
+class HostProof:
+    """What was proven of a host: the facts for `resolve`, and the reasons for the user."""
+
+    facts: HostFacts
+    accelerator_reason: str
+    nested_reason: str
+
+    def lines(self) -> list[str]:
+        """Say it to the user."""
+        return [
+            f"accelerator {self.facts.accelerator}: {self.accelerator_reason}",
+            f"nested virtualization {'yes' if self.facts.nested else 'no'}: {self.nested_reason}",
+            f"waits are multiplied by {self.facts.wait_factor:g}",
+        ]
+
+
+def prove_host(
+    kernel: Path,
+    initrd: Path,
+    *,
+    cache_dir: Path,
+    wanted: Literal["auto", "kvm", "qemu"] = "auto",
+    kvm_device: Path = Path("/dev/kvm"),
+    modules: Path = _NESTED,
+) -> HostProof:
+    """Find the accelerator that works here, or prove the `wanted` one.
+
+    A boot is done once per boot of the host (and per QEMU and kernel): `cache_dir` keeps its result.
+    HostError where KVM is wanted and does not work, or where not even emulation boots.
+    """
+    kvm_reason = ""
+    if wanted != "qemu":
+        proof = _unusable(kvm_device) or _cached("kvm", kernel, initrd, cache_dir)
+        if proof.works:
+            nested, why = nested_kvm(modules)
+            return HostProof(
+                HostFacts(accelerator="kvm", nested=nested, wait_factor=wait_factor(proof)), proof.reason, why
+            )
+        if wanted == "kvm":
+            raise HostError(f"the lab asks for KVM, which does not work here: {proof.reason}", hint=_KVM_HINT)
+        kvm_reason = f"no KVM ({proof.reason}); "
+    proof = _cached("qemu", kernel, initrd, cache_dir)
+    if not proof.works:
+        raise HostError(f"no guest boots on this host, not even emulated: {proof.reason}")
+    return HostProof(
+        HostFacts(accelerator="qemu", nested=True, wait_factor=wait_factor(proof)),
+        kvm_reason + proof.reason,
+        "the emulated processor has svm and nested paging",
+    )
+
+
+_KVM_HINT = "`accelerator: auto` falls back to emulation, which is slower and gives the same lab"
+
+
+def wait_factor(proof: Proof) -> float:
+    """How much longer than on a KVM host the waits of the steps must be, 1 to MAX_WAIT_FACTOR."""
+    factor = SLOWDOWN[proof.accelerator] * proof.seconds / REFERENCE_S[proof.accelerator]
+    return round(min(max(factor, 1.0), MAX_WAIT_FACTOR), 1)
+
+
+def nested_kvm(modules: Path = _NESTED) -> tuple[bool, str]:
+    """Tell whether the kernel's KVM gives guests vmx or svm, and by what that is known."""
+    for module in ("kvm_intel", "kvm_amd"):
+        parameter = modules / module / "parameters" / "nested"
+        if parameter.is_file():
+            on = parameter.read_text().strip() in ("Y", "y", "1")
+            return on, f"{parameter} is {'on' if on else 'off'}"
+    return False, f"neither kvm_intel nor kvm_amd is in {modules}"
+
+
+def boot(accelerator: Accelerator, kernel: Path, initrd: Path, *, deadline_s: float, qemu: str = QEMU) -> Proof:
+    """Boot the guest until it speaks from user space, fails, or the deadline passes.
+
+    Any initramfs with busybox at /bin/busybox will do: the kernel is told to run `busybox echo` as its init.
+    """
+    engine = {"kvm": ["-accel", "kvm", "-cpu", "host"], "qemu": ["-accel", "tcg", "-cpu", "max"]}[accelerator]
+    append = f"console=ttyS0 earlyprintk=ttyS0,115200 panic=-1 rdinit=/bin/busybox -- echo {_MARKER.decode()}"
+    argv = [qemu, *engine, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-m", "128"]
+    argv += ["-kernel", str(kernel), "-initrd", str(initrd), "-append", append, "-serial", "stdio"]
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    except FileNotFoundError as error:
+        raise HostError(f"{qemu} is not installed", hint="`lab doctor --fix`") from error
+    try:
+        assert process.stdout is not None
+        said, in_time = _listen(process.stdout, started + deadline_s)
+    finally:
+        process.kill()
+        process.wait()
+    seconds = round(time.monotonic() - started, 2)
+    if _MARKER in said.rpartition(b"Kernel command line")[2].partition(b"\n")[2]:
+        return Proof(accelerator, True, f"a guest booted in {seconds:.1f} s", seconds)
+    return Proof(accelerator, False, _failure(said, in_time, deadline_s, argv), seconds)
+
+
+def _listen(stdout: IO[bytes], deadline: float) -> tuple[bytes, bool]:
+    """Read until the marker stands at a line's start, the output ends (True) or the deadline passes (False)."""
+    said = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stdout, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0:
+            if not selector.select(left):
+                continue
+            piece = os.read(stdout.fileno(), 65536)
+            said += piece
+            if not piece or b"\n" + _MARKER in said:
+                return said, True
+    return said, False
+
+
+def _failure(said: bytes, ended: bool, deadline_s: float, argv: list[str]) -> str:
+    lines = said.decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    if "Linux version" in said.decode(errors="replace"):
+        how = "ended" if ended else f"did not reach user space in {deadline_s:.0f} s"
+        return f"the guest's kernel started, but {how}; its last line: {last}"
+    if ended:
+        return f"QEMU ended: {last or shown(argv)}"
+    return f"a guest did not get past the firmware in {deadline_s:.0f} s"
+
+
+def _unusable(device: Path) -> Proof | None:
+    """What can be said without booting; never cached, since the user may mend it at any time."""
+    if not device.exists():
+        return Proof("kvm", False, f"{device} is absent")
+    if not os.access(device, os.R_OK | os.W_OK):
+        return Proof("kvm", False, f"permission denied on {device}; the group kvm has it")
+    return None
+
+
+def _cached(accelerator: Accelerator, kernel: Path, initrd: Path, cache_dir: Path) -> Proof:
+    file = cache_dir / _CACHE_FILE
+    key = _key(kernel, initrd)
+    try:
+        cache = json.loads(file.read_text())
+        proofs = dict(cache["proofs"]) if cache["key"] == key else {}
+        if accelerator in proofs:
+            return Proof(**proofs[accelerator])
+    except (OSError, ValueError, KeyError, TypeError):
+        proofs = {}
+    proof = boot(accelerator, kernel, initrd, deadline_s=DEADLINE_S[accelerator])
+    proofs[accelerator] = asdict(proof)
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps({"key": key, "proofs": proofs}, indent=1) + "\n")
+    new.replace(file)
+    return proof
+
+
+def _key(kernel: Path, initrd: Path) -> list[str]:
+    """What a proof depends on: the host's boot, QEMU, and the guest."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    files = [Path(shutil.which(QEMU) or QEMU), kernel, initrd]
+    stats = [file.stat() if file.exists() else None for file in files]
+    return [
+        boot_id,
+        *(f"{file} {stat.st_size} {stat.st_mtime_ns}" for file, stat in zip(files, stats, strict=True) if stat),
+    ]
