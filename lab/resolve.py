@@ -1,0 +1,180 @@
+"""From a spec, a release, the steps and what is known of the host to the plan: pure, and without a secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from lab import addressing
+from lab.checks import derive_checks
+from lab.errors import HostError, UsageError
+from lab.plan import Accelerator, HostFacts, Node, Plan, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lab.spec.catalog import LoadedStep
+    from lab.spec.model import Spec
+    from lab.spec.release import Release
+    from lab.spec.steps import Role
+
+REFERENCE_WAIT_FACTOR = 5.0
+"""the wait factor of the machine on which the steps' `seconds` were taken: 2 cores, emulated"""
+
+
+def resolve(
+    spec: Spec, release: Release, steps: Mapping[str, LoadedStep], host: HostFacts, *, reason: str = ""
+) -> Plan:
+    """Decide everything about a lab. The same arguments give the same plan.
+
+    Args:
+        steps: of the release, by id (lab.spec.catalog.load_steps).
+        host: what is known of the host.
+        reason: why the host's accelerator is what it is, for the error where the spec asks for more.
+
+    Raises:
+        UsageError: the steps' order is impossible.
+        HostError: the spec requires what the host cannot give.
+    """
+    accelerator = _accelerator(spec, host, reason)
+    nested = _nested(spec, accelerator, host)
+    selected = {step_id: steps[step_id] for step_id in release.all_steps(spec.chapters)}
+    _require_order(selected)
+    nodes = tuple(
+        _node(spec, release, selected, compute, nested=nested, wait_factor=host.wait_factor)
+        for compute in range(spec.nodes.compute.count + 1)
+    )
+    planned = tuple(_step(step, nodes, host.wait_factor) for step in selected.values())
+    return Plan(
+        name=spec.name,
+        release=release.name,
+        suite=release.suite,
+        flavour=spec.box.flavour,
+        accelerator=accelerator,
+        wait_factor=host.wait_factor,
+        networks=addressing.make_networks(
+            spec.name,
+            {
+                "access": spec.networks.access,
+                "management": spec.networks.management,
+                "provider": spec.networks.provider,
+            },
+        ),
+        nodes=nodes,
+        steps=planned,
+        secrets=release.secrets,
+        overridden_secrets=tuple(name for name in release.secrets if name in spec.passwords),
+        checks=derive_checks(nodes, selected, release.secrets),
+    )
+
+
+def _accelerator(spec: Spec, host: HostFacts, reason: str) -> Accelerator:
+    if spec.accelerator == "kvm" and host.accelerator != "kvm":
+        raise HostError(
+            "the spec asks for accelerator kvm, and no guest boots under KVM here",
+            detail=reason,
+            hint="`accelerator: auto` emulates where KVM fails; `lab doctor` shows the proof",
+        )
+    return host.accelerator if spec.accelerator == "auto" else spec.accelerator
+
+
+def _nested(spec: Spec, accelerator: Accelerator, host: HostFacts) -> bool:
+    """Decide whether compute nodes get svm or vmx. QEMU's emulator always offers svm with nested paging."""
+    wish = spec.nodes.compute.nested
+    possible = accelerator == "qemu" or host.nested
+    if wish == "required" and not possible:
+        raise HostError(
+            "the spec requires nested virtualization, and this host's KVM has it switched off",
+            detail="/sys/module/kvm_intel/parameters/nested or /sys/module/kvm_amd/parameters/nested is not 1",
+            hint="load the module with nested=1 (`lab doctor` says how), or use `nested: auto`",
+        )
+    return possible and wish != "off"
+
+
+def _require_order(steps: Mapping[str, LoadedStep]) -> None:
+    """Refuse needs that no step meets: of unknown steps, or of steps that come later (so no circle is possible)."""
+    before: set[str] = set()
+    for step in steps.values():
+        for need in step.facts.needs:
+            if need not in steps:
+                raise UsageError(f"step {step.id} needs {need}, which the release does not have")
+            if need not in before:
+                raise UsageError(f"step {step.id} needs {need}, which does not come before it")
+        before.add(step.id)
+
+
+def _node(
+    spec: Spec,
+    release: Release,
+    steps: Mapping[str, LoadedStep],
+    compute: int,
+    *,
+    nested: bool,
+    wait_factor: float,
+) -> Node:
+    role: Role = "compute" if compute else "controller"
+    name = f"compute{compute}" if compute else "controller"
+    size = spec.nodes.compute if compute else spec.nodes.controller
+    virt_type: Literal["kvm", "qemu"] = "kvm" if nested else "qemu"
+    return Node(
+        name=name,
+        role=role,
+        domain=f"{spec.name}-{name}",
+        cpus=size.cpus,
+        memory_mib=size.memory,
+        disk_gib=size.disk,
+        box=f"{release.box}-{role}" + ("-preloaded" if spec.box.flavour == "preloaded" else ""),
+        nics=addressing.make_nics(spec.name, spec.networks.management, compute),
+        nested=nested and role == "compute",
+        virt_type=virt_type if role == "compute" else "",
+        env=_environment(spec, release, name, role, compute, virt_type, wait_factor),
+        steps=tuple(step.id for step in steps.values() if role in step.facts.on),
+    )
+
+
+def _environment(
+    spec: Spec, release: Release, name: str, role: Role, compute: int, virt_type: str, wait_factor: float
+) -> dict[str, str]:
+    """Make the environment of the scripts on a node; docs/environment.md describes each variable."""
+    management, provider = spec.networks.management, spec.networks.provider
+    address = str(addressing.management_address(management, compute))
+    pool = spec.networks.provider_pool or addressing.provider_pool(provider)
+    return {
+        "LAB_NAME": spec.name,
+        "LAB_NODE": name,
+        "LAB_ROLE": role,
+        "LAB_COMPUTES": " ".join(f"compute{number + 1}" for number in range(spec.nodes.compute.count)),
+        "LAB_FLAVOUR": spec.box.flavour,
+        "LAB_NESTED": spec.nodes.compute.nested,
+        "LAB_VIRT_TYPE": virt_type,
+        "LAB_WAIT_FACTOR": f"{wait_factor:g}",
+        "CONTROLLER_IP": str(addressing.management_address(management, 0)),
+        "MANAGEMENT_INTERFACE": "eth1",
+        "MANAGEMENT_INTERFACE_IP_ADDRESS": address,
+        "MANAGEMENT_NETMASK": str(management.netmask),
+        "MANAGEMENT_CIDR": str(management),
+        "MY_IP": address,
+        "PROVIDER_INTERFACE": "eth2",
+        "PROVIDER_CIDR": str(provider),
+        "PROVIDER_GATEWAY": str(provider[1]),
+        "PROVIDER_POOL_START": str(pool[0]),
+        "PROVIDER_POOL_END": str(pool[1]),
+        **{f"LAB_HAS_{name}": str(int(has)) for name, has in release.capabilities.items()},
+    }
+
+
+def _step(step: LoadedStep, nodes: Iterable[Node], wait_factor: float) -> Step:
+    facts = step.facts
+    return Step(
+        id=step.id,
+        title=facts.title,
+        guide=facts.guide,
+        url=facts.url,
+        nodes=tuple(node.name for node in nodes if node.role in facts.on),
+        needs=facts.needs,
+        seconds=max(1, round(facts.seconds * wait_factor / REFERENCE_WAIT_FACTOR)),
+        env={
+            "LAB_PACKAGES": " ".join(facts.packages),
+            "LAB_UNITS": " ".join(facts.units),
+            "LAB_UNITS_OFF": " ".join(facts.units_off),
+        },
+    )

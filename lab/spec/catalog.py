@@ -1,0 +1,67 @@
+"""The steps of a release, read from provision/: each a pair NN-slug.yaml (facts) and NN-slug.sh (script)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab.errors import SpecError
+from lab.spec.blocks import ConfigOption, config_options
+from lab.spec.document import Document, read_document
+from lab.spec.steps import StepFacts
+from lab.spec.validate import validate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.spec.release import Release
+
+STEP_ID = re.compile(r"^\d\d-[a-z0-9]+(-[a-z0-9]+)*$")
+
+
+@dataclass(frozen=True)
+class LoadedStep:
+    """A step as its two files state it."""
+
+    id: str
+    facts: StepFacts
+    script: Path
+    options: tuple[ConfigOption, ...]
+    """of the configuration blocks in the script"""
+
+
+def load_steps(release: Release, provision: Path) -> dict[str, LoadedStep]:
+    """Load all steps that a release names, those of its chapters too, in order.
+
+    Raises:
+        SpecError: a file is missing or wrong; with the problems of all of them.
+    """
+    steps: dict[str, LoadedStep] = {}
+    broken = Document(str(provision))
+    for step_id in release.all_steps(tuple(release.chapters)):
+        try:
+            steps[step_id] = load_step(step_id, provision)
+        except SpecError as error:
+            broken.problems += error.problems
+    broken.raise_problems()
+    return steps
+
+
+def load_step(step_id: str, provision: Path) -> LoadedStep:
+    """Load one step.
+
+    Raises:
+        SpecError: a file of it is missing or wrong.
+    """
+    path = provision / f"{step_id}.yaml"
+    document = read_document(path, missing=f"the release's list of steps names {step_id}", top="a step's facts")
+    if not STEP_ID.match(step_id):
+        document.problem((), f"the step id '{step_id}'", "NN-slug, as 50-compute-controller")
+    facts, _ = validate(StepFacts, document)
+    script = path.with_suffix(".sh")
+    if not script.is_file():
+        document.problem((), "no script beside it", script.name)
+    document.raise_problems()
+    assert facts is not None
+    return LoadedStep(step_id, facts, script, config_options(script.read_text(encoding="utf-8")))

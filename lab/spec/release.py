@@ -1,0 +1,68 @@
+"""A release: its operating system, its steps in teaching order, its capabilities. Files: lab/releases/NAME.yaml."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from pydantic import Field
+
+from lab import resources
+from lab.errors import UsageError
+from lab.models import Frozen
+from lab.spec.document import did_you_mean, read_document
+from lab.spec.validate import validate
+
+
+class Chapter(Frozen):
+    """An optional chapter: steps behind those of the core."""
+
+    title: str
+    steps: tuple[str, ...] = Field(min_length=1)
+
+
+class Release(Frozen):
+    """lab/releases/NAME.yaml. Scripts and modules never ask for its name, but for a capability."""
+
+    name: str
+    title: str
+    suite: str
+    """the distribution's, as bookworm"""
+    box: str
+    """what the boxes' names begin with, as compute-lab/zed"""
+    guide: str = ""
+    """URL of the release's install guide"""
+    steps: tuple[str, ...] = Field(min_length=1)
+    """ids of the core's steps, in teaching order"""
+    chapters: dict[str, Chapter] = {}
+    capabilities: dict[str, bool]
+    """NAME becomes LAB_HAS_NAME=1 or 0 in the scripts' environment"""
+    secrets: tuple[str, ...]
+    """names of the passwords, as NOVA_DBPASS"""
+
+    def all_steps(self, chapters: tuple[str, ...]) -> tuple[str, ...]:
+        """List the ids of the core's steps and of these chapters', in order, each once."""
+        ids = [*self.steps, *(step for name in chapters for step in self.chapters[name].steps)]
+        return tuple(dict.fromkeys(ids))
+
+
+@lru_cache(maxsize=1)
+def release_names() -> tuple[str, ...]:
+    """Name the releases that the project has."""
+    return tuple(sorted(path.stem for path in resources.RELEASES.glob("*.yaml")))
+
+
+def load_release(name: str) -> Release:
+    """Load a release by its name.
+
+    Raises:
+        UsageError: there is no such release.
+        SpecError: its file is wrong.
+    """
+    if name not in release_names():
+        hint = did_you_mean(name, release_names())
+        raise UsageError(f"unknown release '{name}', expected one of: {', '.join(release_names())}", hint=hint)
+    document = read_document(resources.RELEASES / f"{name}.yaml", missing="", top="a release")
+    release, _ = validate(Release, document)
+    document.raise_problems()
+    assert release is not None
+    return release
