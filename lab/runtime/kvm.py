@@ -9,6 +9,7 @@ The same boot tells how slow the host is, and with it how long provisioning must
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -30,7 +31,7 @@ REFERENCE_S: dict[Accelerator, float] = {"kvm": 1.0, "qemu": 2.3}
 """The proof's boot: on a KVM host, rounded up; emulated, as measured on the idle reference machine (docs/host.md)."""
 
 SLOWDOWN: dict[Accelerator, float] = {"kvm": 1.0, "qemu": 9.0}
-"""Time of the services' work against that on a KVM host: `keystone-manage db_sync` takes 27 s emulated, about 3 s there.
+"""Time of the services' work against that on a KVM host: `keystone-manage db_sync` takes 27 s emulated, 3 s there.
 The boot alone would understate it, because much of a boot is not computing."""
 
 MAX_WAIT_FACTOR = 20.0
@@ -78,15 +79,17 @@ def prove_host(
     wanted: Literal["auto", "kvm", "qemu"] = "auto",
     kvm_device: Path = Path("/dev/kvm"),
     modules: Path = _NESTED,
+    fresh: bool = False,
 ) -> HostProof:
     """Find the accelerator that works here, or prove the `wanted` one.
 
-    A boot is done once per boot of the host (and per QEMU and kernel): `cache_dir` keeps its result.
+    A boot is done once per boot of the host (and per QEMU and kernel): `cache_dir` keeps its result,
+    and `fresh` does not believe it.
     HostError where KVM is wanted and does not work, or where not even emulation boots.
     """
     kvm_reason = ""
     if wanted != "qemu":
-        proof = _unusable(kvm_device) or _cached("kvm", kernel, initrd, cache_dir)
+        proof = _unusable(kvm_device) or _cached("kvm", kernel, initrd, cache_dir, fresh)
         if proof.works:
             nested, why = nested_kvm(modules)
             return HostProof(
@@ -95,7 +98,7 @@ def prove_host(
         if wanted == "kvm":
             raise HostError(f"the lab asks for KVM, which does not work here: {proof.reason}", hint=_KVM_HINT)
         kvm_reason = f"no KVM ({proof.reason}); "
-    proof = _cached("qemu", kernel, initrd, cache_dir)
+    proof = _cached("qemu", kernel, initrd, cache_dir, fresh)
     if not proof.works:
         raise HostError(f"no guest boots on this host, not even emulated: {proof.reason}")
     return HostProof(
@@ -147,13 +150,13 @@ def boot(accelerator: Accelerator, kernel: Path, initrd: Path, *, deadline_s: fl
         process.kill()
         process.wait()
     seconds = round(time.monotonic() - started, 2)
-    if _MARKER in said.rpartition(b"Kernel command line")[2].partition(b"\n")[2]:
+    if _spoke(said):
         return Proof(accelerator, True, f"a guest booted in {seconds:.1f} s", seconds)
     return Proof(accelerator, False, _failure(said, in_time, deadline_s, argv), seconds)
 
 
 def _listen(stdout: IO[bytes], deadline: float) -> tuple[bytes, bool]:
-    """Read until the marker stands at a line's start, the output ends (True) or the deadline passes (False)."""
+    """Read until user space speaks or the output ends (True) or the deadline passes (False)."""
     said = b""
     with selectors.DefaultSelector() as selector:
         selector.register(stdout, selectors.EVENT_READ)
@@ -162,9 +165,14 @@ def _listen(stdout: IO[bytes], deadline: float) -> tuple[bytes, bool]:
                 continue
             piece = os.read(stdout.fileno(), 65536)
             said += piece
-            if not piece or b"\n" + _MARKER in said:
+            if not piece or _spoke(said):
                 return said, True
     return said, False
+
+
+def _spoke(said: bytes) -> bool:
+    """The kernel prints the marker too, within its command line: user space prints it at a line's start."""
+    return b"\n" + _MARKER in said
 
 
 def _failure(said: bytes, ended: bool, deadline_s: float, argv: list[str]) -> str:
@@ -187,22 +195,23 @@ def _unusable(device: Path) -> Proof | None:
     return None
 
 
-def _cached(accelerator: Accelerator, kernel: Path, initrd: Path, cache_dir: Path) -> Proof:
+def _cached(accelerator: Accelerator, kernel: Path, initrd: Path, cache_dir: Path, fresh: bool) -> Proof:
     file = cache_dir / _CACHE_FILE
     key = _key(kernel, initrd)
     try:
         cache = json.loads(file.read_text())
         proofs = dict(cache["proofs"]) if cache["key"] == key else {}
-        if accelerator in proofs:
+        if accelerator in proofs and not fresh:
             return Proof(**proofs[accelerator])
     except (OSError, ValueError, KeyError, TypeError):
         proofs = {}
     proof = boot(accelerator, kernel, initrd, deadline_s=DEADLINE_S[accelerator])
     proofs[accelerator] = asdict(proof)
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps({"key": key, "proofs": proofs}, indent=1) + "\n")
-    new.replace(file)
+    with contextlib.suppress(OSError):  # an earlier run by root may own the cache: then the next one proves again
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps({"key": key, "proofs": proofs}, indent=1) + "\n")
+        new.replace(file)
     return proof
 
 
