@@ -1,0 +1,54 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+#
+# tiny-init.sh - /init of the tiny guest, the image of the lab's first instances
+#
+# An instance without cloud-init: takes a DHCP lease, asks the metadata service who it is, says so in one line on the
+# console ("TINY: ip=… instance-id=… hostname=…"), serves a page on port 80 and a shell on both consoles.
+/bin/busybox --install -s /bin
+export PATH=/bin:/sbin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts 2>/dev/null
+# nova's command line ends with console=hvc0, for which there is no driver here: /dev/console would be the screen, and
+# `openstack console log show` would show nothing.
+[ -c /dev/ttyS0 ] && exec </dev/ttyS0 >/dev/ttyS0 2>&1
+# three passes, so that their order does not matter
+for _ in 1 2 3; do for module in /lib/modules/*.ko; do insmod "$module" 2>/dev/null; done; done
+hostname tiny
+ip link set lo up
+for _ in 1 2 3 4 5; do
+  [ -d /sys/class/net/eth0 ] && break
+  sleep 1
+done
+ip link set eth0 up
+udhcpc -i eth0 -t 20 -T 2 -n -q -s /etc/udhcpc.sh || echo 'TINY: no dhcp lease'
+
+# Not wget: busybox 1.35's ends with a segmentation fault on http addresses.
+metadata() {
+  printf 'GET /latest/meta-data/%s HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n' "$1" |
+    nc -w 15 169.254.169.254 80 2>/dev/null | tr -d '\r' | awk 'body {print} /^$/ {body = 1}'
+}
+id=
+for _ in 1 2 3 4 5 6; do
+  id=$(metadata instance-id)
+  case "$id" in i-*) break ;; esac
+  sleep 2
+done
+name=$(metadata hostname)
+[ -n "$name" ] && hostname "${name%%.*}"
+echo "TINY: ip=$(ip -4 -o addr show dev eth0 | awk '{print $4}') instance-id=${id:-none} hostname=$(hostname)"
+echo "TINY: BOOT OK $(cat /proc/uptime)"
+mkdir -p /www
+echo "hello from $(hostname)" >/www/index.html
+httpd -p 80 -h /www
+(while :; do
+  setsid sh -c 'exec sh </dev/tty1 >/dev/tty1 2>&1'
+  sleep 1
+done) &
+while :; do
+  setsid cttyhack sh
+  sleep 1
+done

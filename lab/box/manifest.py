@@ -1,0 +1,126 @@
+"""manifest.json beside a box: what it was made of, and why it would be made anew."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from lab import resources
+from lab.box.definition import BoxDefinition, BoxSpec, Flavour, all_packages
+from lab.box.guests import GUEST_SCRIPTS
+from lab.errors import HostError
+from lab.models import Frozen
+from lab.runtime.process import run
+from lab.spec.steps import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+RECIPE = 1
+"""raised when the builder's Python part makes other boxes of the same inputs"""
+
+SCRIPTS = ("prepare.sh", "finish.sh", "assemble.sh", *GUEST_SCRIPTS)
+_TOOLS = {
+    "mmdebstrap": (["mmdebstrap", "--version"], r"mmdebstrap (\S+)"),
+    "qemu-img": (["qemu-img", "--version"], r"version (\S+)"),
+    "e2fsprogs": (["mke2fs", "-V"], r"mke2fs (\S+)"),
+    "grub": (["grub-mkimage", "--version"], r"GRUB\) (\S+)"),
+}
+
+
+class Inputs(Frozen):
+    """All that decides what a box becomes, the archive's state aside."""
+
+    suite: str
+    requested: tuple[str, ...]
+    """packages asked for by name, sorted"""
+    definition: str
+    """sha256 of the definition, its package lists left out"""
+    scripts: dict[str, str]
+    """file name to sha256"""
+    tools: dict[str, str]
+    """program to version"""
+    mirror: str = ""
+    """the one that the user named; empty: the host's"""
+    recipe: int = RECIPE
+
+
+class Manifest(Frozen):
+    """A built box."""
+
+    name: str
+    version: str
+    release: str
+    role: Role
+    flavour: Flavour
+    built: str
+    """ISO time, UTC"""
+    inputs: Inputs
+    sources: tuple[str, ...]
+    packages: dict[str, str]
+    """every installed package and its version"""
+    seconds: dict[str, float]
+    """phase to time"""
+
+
+def tool_versions() -> dict[str, str]:
+    """Ask the builder's programs for their versions; HostError where one is missing."""
+    versions = {}
+    for name, (argv, pattern) in _TOOLS.items():
+        done = run(argv, timeout_s=30, check=False)
+        match = re.search(pattern, done.stdout + done.stderr)
+        if match is None:
+            raise HostError(f"{argv[0]} does not tell its version", detail=str(done))
+        versions[name] = match[1]
+    return versions
+
+
+def inputs_of(
+    definition: BoxDefinition, spec: BoxSpec, tools: dict[str, str], mirror: str | None, boxes: Path = resources.BOXES
+) -> Inputs:
+    """Gather what a box would be made of now."""
+    dumped = definition.model_dump_json(exclude={"packages", "role_packages", "kernel"})
+    return Inputs(
+        suite=definition.suite,
+        requested=all_packages(definition, spec),
+        definition=_sha256(dumped.encode()),
+        scripts={name: _sha256((boxes / name).read_bytes()) for name in SCRIPTS},
+        tools=tools,
+        mirror=mirror or "",
+    )
+
+
+def needs_rebuild(built: Inputs | None, wanted: Inputs) -> str | None:
+    """Say in a person's words why a box of `built` does not serve for `wanted`; None where it does."""
+    if built is None:
+        return "no such box yet"
+    if built.suite != wanted.suite:
+        return f"suite changed: {built.suite} → {wanted.suite}"
+    if built.requested != wanted.requested:
+        return f"package list changed: {_difference(built.requested, wanted.requested)}"
+    if built.definition != wanted.definition:
+        return f"box definition {wanted.suite}.yaml changed"
+    for name in sorted({*built.scripts, *wanted.scripts}):
+        if built.scripts.get(name) != wanted.scripts.get(name):
+            return f"build script {name} changed"
+    for name in sorted({*built.tools, *wanted.tools}):
+        old, new = built.tools.get(name, "none"), wanted.tools.get(name, "none")
+        if old != new:
+            return f"tool changed: {name} {old} → {new}"
+    if wanted.mirror and built.mirror != wanted.mirror:
+        return f"mirror changed: {built.mirror or 'of the host'} → {wanted.mirror}"
+    if built.recipe != wanted.recipe:
+        return f"the builder changed: recipe {built.recipe} → {wanted.recipe}"
+    return None
+
+
+def _difference(old: Sequence[str], new: Sequence[str]) -> str:
+    words = [f"+ {n}" for n in new if n not in old] + [f"- {n}" for n in old if n not in new]
+    shown = ", ".join(words[:8])
+    return f"{shown}, and {len(words) - 8} more" if len(words) > 8 else shown
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,98 @@
+"""Long-running programs of several builds at once, which end together.
+
+lab.runtime.process.run waits in the calling thread; a build runs in a thread of its own, where Ctrl-C does not arrive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+from lab.errors import HostError, MachineError
+from lab.runtime.process import shown, tail_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_GRACE_S = 5.0
+
+
+class Tools:
+    """Starts programs; `stop` ends all of them, and no other starts after it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def run(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        log: Path,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run a program in a process group of its own, output to the log.
+
+        MachineError with the end of the log where it fails or takes too long.
+        """
+        words = [os.fspath(a) for a in argv]
+        with log.open("ab") as sink:
+            sink.write(f"$ {shown(words)}\n".encode())
+            sink.flush()
+            with self._lock:
+                if self._stopped:
+                    raise MachineError("the build was stopped")
+                try:
+                    process = subprocess.Popen(
+                        words,
+                        stdin=subprocess.DEVNULL,
+                        stdout=sink,
+                        stderr=subprocess.STDOUT,
+                        env={**os.environ, **(env or {})},
+                        start_new_session=True,
+                    )
+                except FileNotFoundError as error:
+                    raise HostError(
+                        f"{words[0]} is not installed", hint="`lab doctor --fix` installs what is missing"
+                    ) from error
+                self._running.add(process)
+            try:
+                code = process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                raise MachineError(
+                    f"{words[0]} did not end within {timeout_s:.0f} s", detail=f"{tail_of(log)}\nfull log: {log}"
+                ) from None
+            finally:
+                _end(process)
+                with self._lock:
+                    self._running.discard(process)
+        if code != 0:
+            raise MachineError(
+                f"{os.path.basename(words[0])} failed with exit code {code}",
+                detail=f"$ {shown(words)[:400]}\n{tail_of(log)}\nfull log: {log}",
+            )
+
+    def stop(self) -> None:
+        """End every program that runs."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
