@@ -1,0 +1,113 @@
+"""The boxes of a lab: which it needs, seeing that they are there, and the verbs of `lab box`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.table import Table
+
+from lab import project, resources, ui
+from lab.box.build import BoxEvent, ensure_boxes
+from lab.box.definition import BoxSpec
+from lab.box.store import list_boxes, place_base_volume, register, remove_box
+from lab.errors import UsageError
+from lab.hostfacts import known_or_assumed
+from lab.spec.catalog import load_steps
+from lab.spec.load import load_spec
+from lab.spec.release import load_release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.box.store import Box
+    from lab.plan import Plan
+    from lab.runtime.host import Host
+
+
+def wanted_boxes(plan: Plan) -> list[BoxSpec]:
+    """One box per role of the plan, with the packages that the role's steps name."""
+    steps = load_steps(load_release(plan.release), resources.PROVISION)
+    needed = []
+    for role in dict.fromkeys(node.role for node in plan.nodes):
+        packages = {p for step in steps.values() if role in step.facts.on for p in step.facts.packages}
+        needed.append(
+            BoxSpec(
+                suite=plan.suite,
+                release=plan.release,
+                role=role,
+                flavour=plan.flavour,
+                packages=tuple(sorted(packages)),
+            )
+        )
+    return needed
+
+
+def ensure_for_plan(plan: Plan, mirror: str | None, tell: Callable[[BoxEvent], None]) -> list[Box]:
+    """See that the plan's boxes are there and up to date; builds what is not."""
+    return ensure_boxes(wanted_boxes(plan), mirror=mirror, on_event=tell)
+
+
+def show_to_vagrant(boxes: list[Box], host: Host) -> None:
+    """Register the boxes with Vagrant and put their images into the storage pool, so that nothing is uploaded."""
+    home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+    for box in boxes:
+        register(box, home)
+        place_base_volume(box, host.pool_dir)
+    with host.hypervisor() as hypervisor:
+        hypervisor.refresh_pool()
+
+
+def say(event: BoxEvent) -> None:
+    """Print what the builder tells."""
+    took = f" ({ui.clock(event.seconds)})" if event.seconds is not None else ""
+    ui.console.print(f"{event.box + ': ' if event.box else ''}{event.text}{took}", soft_wrap=True)
+
+
+def build_for_spec(spec_file: Path, mirror: str | None) -> None:
+    """`lab box build`."""
+    spec = load_spec(spec_file)
+    started = time.monotonic()
+    plan = project.decide(spec, known_or_assumed(spec.accelerator).facts)
+    for box in ensure_for_plan(plan, mirror or spec.box.mirror, say):
+        ui.console.print(f"{box.name} {box.version}: {box.directory}", soft_wrap=True)
+    ui.console.print(f"ready after {ui.clock(time.monotonic() - started)}")
+
+
+def print_list(as_json: bool) -> None:
+    """`lab box list`."""
+    rows = [
+        {
+            "name": box.name,
+            "version": box.version,
+            "packages": len(box.manifest.packages),
+            "size_mib": box.image.stat().st_blocks // 2048,
+            "directory": str(box.directory),
+        }
+        for box in list_boxes()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        ui.console.print("no boxes yet; `lab box build` makes those that lab.yaml needs")
+        return
+    table = Table("box", "version", "packages", "size", "where", show_edge=False, pad_edge=False)
+    for row in rows:
+        name, version, packages, size_mib, directory = (str(value) for value in row.values())
+        table.add_row(name, version, packages, f"{size_mib} MiB", directory)
+    ui.console.print(table)
+
+
+def remove(name: str) -> None:
+    """`lab box remove`."""
+    known = sorted({box.name for box in list_boxes()})
+    if name != "all" and name not in known:
+        raise UsageError(f"no box {name}", hint=f"boxes: {', '.join(known) or 'none'}")
+    for each in known if name == "all" else [name]:
+        for box in remove_box(each):
+            ui.console.print(f"removed {box.name} {box.version}")

@@ -1,0 +1,318 @@
+"""The command `lab`: its verbs, and the one place that catches LabError."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from lab import __version__, errors, ui
+
+if TYPE_CHECKING:
+    from lab.project import Lab
+
+
+class _LabGroup(TyperGroup):
+    """Turns our errors and Ctrl-C into a message and an exit code; anything else is a defect and shows its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except errors.LabError as error:
+            ui.errors.print(f"lab: {error}", style="red", markup=False, soft_wrap=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            ui.errors.print("lab: interrupted; `lab up` goes on from here, `lab down` removes the lab", markup=False)
+            raise typer.Exit(errors.INTERRUPTED) from None
+
+
+app = typer.Typer(
+    name="lab",
+    cls=_LabGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+box_app = typer.Typer(no_args_is_help=True, help="The lab's boxes: build, list, remove.")
+app.add_typer(box_app, name="box")
+
+SpecFile = Annotated[Path, typer.Option("--file", "-f", help="The spec.", metavar="SPEC")]
+BuildDir = Annotated[
+    Path | None,
+    typer.Option("--dir", help="The build directory (default: .lab/NAME beside the spec).", metavar="BUILD"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT_SPEC = Path("lab.yaml")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One spec in, a real and verified OpenStack Compute lab out."""
+
+
+def _standing(file: Path, build_dir: Path | None) -> Lab:
+    """Open the lab of a read verb and step onto its host."""
+    from lab import project
+    from lab.runtime.host import choose_host
+
+    lab = project.existing(file, build_dir)
+    choose_host(lab.plan.name, lab.build_dir).enter()
+    return lab
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2))
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="The lab's name.")] = "compute-101",
+    file: SpecFile = DEFAULT_SPEC,
+) -> None:
+    """Write a commented spec."""
+    from lab.spec.load import default_spec_text
+
+    if file.exists():
+        raise errors.UsageError(f"{file} exists", hint="edit it, or name another file with --file")
+    file.write_text(default_spec_text(name))
+    typer.echo(f"wrote {file}; `lab check` shows what it asks for, `lab up` makes it")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the spec, for editors."""
+    from lab.spec.model import json_schema
+
+    _print_json(json_schema())
+
+
+@app.command()
+def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
+    """Validate the spec and print the plan against this host; touches nothing."""
+    from lab import overview, project
+    from lab.hostfacts import host_numbers, known_or_assumed
+    from lab.runtime.host import choose_host
+    from lab.spec.load import load_spec
+
+    spec = load_spec(file)
+    known = known_or_assumed(spec.accelerator)
+    plan = project.decide(spec, known.facts)
+    if as_json:
+        typer.echo(plan.model_dump_json(indent=2))
+    else:
+        overview.print_plan(plan, known.reason)
+    host = choose_host(spec.name, project.build_dir_of(file, build_dir, spec.name))
+    overview.require_fit(plan, host_numbers(host.pool_dir, plan, host))
+
+
+@app.command()
+def render(
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what would change; write nothing.")] = False,
+) -> None:
+    """Write the build directory: a plain Vagrant project."""
+    from lab import project
+    from lab.generator.files import diff_tree, write_tree
+    from lab.generator.render import render as render_files
+    from lab.hostfacts import known_or_assumed
+    from lab.spec.load import load_spec
+
+    lab = project.from_spec(file, build_dir, known_or_assumed(load_spec(file).accelerator).facts)
+    files = render_files(lab.plan, lab.secrets)
+    if diff:
+        typer.echo(diff_tree(lab.build_dir, files), nl=False)
+        return
+    write_tree(lab.build_dir, files)
+    typer.echo(f"wrote {len(files)} files to {lab.build_dir}")
+
+
+@app.command()
+def doctor(
+    file: SpecFile = DEFAULT_SPEC,
+    fix: Annotated[bool, typer.Option("--fix", help="Run the commands that mend what is missing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at the host: what is missing, why it is needed, what mends it; and the KVM proof."""
+    from lab import overview
+    from lab.runtime import doctor as host_doctor
+
+    if fix:
+        host_doctor.fix()
+    findings = host_doctor.diagnose()
+    if as_json:
+        _print_json([finding.as_dict() for finding in findings])
+    else:
+        overview.print_findings(findings)
+    if any(finding.fatal for finding in findings):
+        raise typer.Exit(errors.HostError.exit_code)
+
+
+@app.command()
+def up(
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+    to: Annotated[str | None, typer.Option("--to", help="Stop after this step.", metavar="STEP")] = None,
+) -> None:
+    """Everything to a running, provisioned, verified lab; goes on at the first step that is not proven done."""
+    from lab.up import up as bring_up
+
+    if not bring_up(file, build_dir, to_step=to):
+        raise typer.Exit(errors.CHECK_FAILED)
+
+
+@app.command()
+def status(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
+    """Nodes, addresses, and how far the steps got."""
+    from lab import overview, project
+
+    lab = project.existing(file, build_dir)
+    current = overview.status_of(lab)
+    if as_json:
+        _print_json(current)
+    else:
+        overview.print_status(lab, current)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def ssh(
+    ctx: typer.Context,
+    node: Annotated[str, typer.Argument(help="controller, compute1 …")],
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+) -> None:
+    """Open a shell on a node, or run a command there: lab ssh NODE -- CMD."""
+    from lab.runtime.ssh import Ssh
+
+    lab = _standing(file, build_dir)
+    _known_node(lab, node)
+    sys.exit(Ssh(lab.build_dir).interactive(node, ctx.args))
+
+
+@app.command()
+def ssh_config(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Print the ssh configuration of the lab's nodes."""
+    from lab import project
+
+    path = project.existing(file, build_dir).build_dir / "ssh_config"
+    if not path.exists():
+        raise errors.MachineError("the lab has no machines yet", hint="`lab up` makes them")
+    typer.echo(path.read_text(), nl=False)
+
+
+@app.command()
+def logs(
+    step: Annotated[str | None, typer.Argument(help="A step, as 50-compute-controller.")] = None,
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+) -> None:
+    """List the logs, or print those of a step."""
+    from lab import project
+
+    lab = project.existing(file, build_dir)
+    paths = sorted((lab.build_dir / "logs").rglob(f"{step or '*'}.log"))
+    if not paths:
+        raise errors.UsageError(f"no log{f' of step {step}' if step else ''} in {lab.build_dir / 'logs'}")
+    for path in paths:
+        if step is None:
+            typer.echo(path)
+        else:
+            typer.echo(f"==> {path} <==")
+            typer.echo(path.read_text(errors="replace"))
+
+
+@app.command()
+def secrets(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
+    """Print the lab's passwords (to a terminal or a pipe of your own choice)."""
+    from lab import project
+
+    values = dict(project.existing(file, build_dir).secrets.items())
+    if as_json:
+        _print_json(values)
+    else:
+        for name, value in values.items():
+            typer.echo(f"{name}={value}")
+
+
+@app.command()
+def verify(
+    steps: Annotated[list[str] | None, typer.Argument(help="Only these steps.", metavar="[STEP]...")] = None,
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+    as_json: AsJson = False,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
+) -> None:
+    """Run the testinfra suite against the running lab."""
+    from lab import report as reports
+    from lab.verify import verify as run_suite
+
+    lab = _standing(file, build_dir)
+    result = run_suite(lab.plan, lab.build_dir, steps=tuple(steps or ()), junit=junit, html=html)
+    if as_json:
+        _print_json(result.as_dict())
+    else:
+        reports.print_report(ui.console, lab.plan, result)
+    if not result.good:
+        raise typer.Exit(errors.CHECK_FAILED)
+
+
+@app.command()
+def down(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Remove the lab: no domain, volume, network, lease, process or namespace stays."""
+    from lab.down import down as take_down
+
+    take_down(file, build_dir)
+
+
+@box_app.command("build")
+def box_build(
+    file: SpecFile = DEFAULT_SPEC,
+    mirror: Annotated[str | None, typer.Option(help="Package mirror (default: the host's own apt sources).")] = None,
+) -> None:
+    """Build the boxes that the spec needs, where they are missing or out of date."""
+    from lab import boxes
+
+    boxes.build_for_spec(file, mirror)
+
+
+@box_app.command("list")
+def box_list(as_json: AsJson = False) -> None:
+    """List the boxes of this host."""
+    from lab import boxes
+
+    boxes.print_list(as_json)
+
+
+@box_app.command("remove")
+def box_remove(name: Annotated[str, typer.Argument(help="A box's name, or `all`.")]) -> None:
+    """Remove a box from the cache."""
+    from lab import boxes
+
+    boxes.remove(name)
+
+
+def _known_node(lab: Lab, name: str) -> None:
+    names = [node.name for node in lab.plan.nodes]
+    if name not in names:
+        raise errors.UsageError(f"no node {name} in lab {lab.plan.name}", hint=f"nodes: {', '.join(names)}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

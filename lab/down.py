@@ -1,0 +1,44 @@
+"""`lab down`: the lab goes, and nothing of it stays on the host."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from lab import project, ui
+from lab.runtime.host import choose_host
+from lab.runtime.lock import lab_lock
+from lab.runtime.ssh import Ssh
+from lab.spec.load import load_spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GENERATED = (".vagrant", "nodes", "logs")
+
+
+def down(spec_file: Path, build_dir: Path | None) -> None:
+    """Remove domains, volumes, networks, and for a private host its processes, namespace and files.
+
+    The spec and the seed stay: the same spec makes the same lab, with the same passwords, again. Fine to run twice.
+    """
+    name = load_spec(spec_file).name
+    directory = project.build_dir_of(spec_file, build_dir, name)
+    plan = project.load_plan(directory)
+    host = choose_host(name, directory)
+    if plan is None and not host.exists():
+        ui.console.print(f"no lab in {directory}: nothing to remove")
+        return
+    with lab_lock(directory, "lab down"):
+        Ssh(directory).close()
+        if plan is not None and host.is_running():
+            with host.hypervisor() as hypervisor:
+                hypervisor.remove([node.domain for node in plan.nodes], [network.name for network in plan.networks])
+        host.stop()
+        for entry in GENERATED:
+            shutil.rmtree(directory / entry, ignore_errors=True)
+        for entry in ("plan.json", "state.json", "ssh_config", "Vagrantfile"):
+            (directory / entry).unlink(missing_ok=True)
+    ui.console.print(
+        f"lab {name} is gone; {directory / 'seed'} stays, so that `lab up` makes it with the same passwords"
+    )

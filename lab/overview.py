@@ -1,0 +1,178 @@
+"""What `lab check`, `lab status`, `lab doctor` and the end of `lab up` show."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from lab.errors import HostError, UsageError
+from lab.ui import clock, console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lab.hostfit import HostNumbers
+    from lab.plan import Node, Plan
+    from lab.project import Lab
+    from lab.runtime.doctor import Finding
+
+
+def _table(*columns: str, title: str = "") -> Table:
+    table = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def print_plan(plan: Plan, reason: str) -> None:
+    """Print the plan: nodes, networks, steps with their expected times."""
+    console.print(f"lab [bold]{plan.name}[/bold]: OpenStack {plan.release} on Debian {plan.suite}")
+    console.print(f"accelerator {plan.accelerator}: {reason}\n")
+    _print_nodes(plan)
+    console.print()
+    networks = _table("network", "range", "host", "purpose")
+    purposes = {
+        "access": "Vagrant and ssh (eth0)",
+        "management": "OpenStack's own traffic (eth1)",
+        "provider": "the instances' (eth2, br-provider)",
+    }
+    for network in plan.networks:
+        networks.add_row(network.kind, str(network.cidr), str(network.host_address), purposes[network.kind])
+    console.print(networks)
+    console.print()
+    steps = _table("step", "title", "nodes", "about")
+    for step in plan.steps:
+        steps.add_row(step.id, step.title, _node_range(step.nodes), clock(step.seconds))
+    console.print(steps)
+    total = sum(step.seconds for step in plan.steps)
+    console.print(f"{len(plan.checks)} checks; steps one after the other would take about {clock(total)}")
+
+
+def _node_range(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} … {names[-1]} ({len(names)})"
+
+
+def _print_nodes(plan: Plan, states: dict[str, str] | None = None) -> None:
+    table = _table(
+        "node", *(["state"] if states else []), "management", "CPUs", "memory", "disk", "instances run under"
+    )
+    for node in plan.nodes:
+        table.add_row(
+            node.name,
+            *([states[node.name]] if states else []),
+            management_address(node),
+            str(node.cpus),
+            f"{node.memory_mib / 1024:g} GiB",
+            f"{node.disk_gib} GiB",
+            node.virt_type or "—",
+        )
+    console.print(table)
+
+
+def management_address(node: Node) -> str:
+    """Give the node's address on the management network."""
+    return next(str(nic.address) for nic in node.nics if nic.network == "management")
+
+
+def require_fit(plan: Plan, host: HostNumbers) -> None:
+    """Tell what of the plan is tight on this host.
+
+    Raises:
+        HostError: it does not fit: memory, disk or CPUs.
+    """
+    from lab.hostfit import fit
+
+    result = fit(plan, host)
+    for warning in result.warnings:
+        console.print(f"[yellow]warning:[/yellow] {warning}")
+    if result.problems:
+        raise HostError("the lab does not fit on this host", detail="\n".join(result.problems))
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print what the doctor found; what is missing comes with the command that mends it."""
+    table = _table("", "requirement", "found", "why, and what mends it")
+    for finding in findings:
+        mark = "[green]ok[/green]" if finding.ok else "[red]missing[/red]" if finding.fatal else "[yellow]note[/yellow]"
+        advice = finding.why if finding.ok or not finding.mend else f"{finding.why}\n{finding.mend}"
+        table.add_row(mark, finding.what, finding.found, advice)
+    console.print(table)
+
+
+def status_of(lab: Lab) -> dict[str, Any]:
+    """Look at the lab: domain states and how far the steps got."""
+    from lab.runtime.host import choose_host
+    from lab.runtime.state import StateFile
+
+    host = choose_host(lab.plan.name, lab.build_dir)
+    states = {node.domain: "absent" for node in lab.plan.nodes}
+    if host.is_running():
+        with host.hypervisor() as hypervisor:
+            states = dict(hypervisor.states(states))
+    done = StateFile(lab.build_dir / "state.json").load().steps
+    return {
+        "name": lab.plan.name,
+        "release": lab.plan.release,
+        "build_dir": str(lab.build_dir),
+        "host": str(host),
+        "nodes": [
+            {
+                "name": node.name,
+                "role": node.role,
+                "domain": node.domain,
+                "state": states[node.domain],
+                "management": management_address(node),
+                "steps_done": [step for step in node.steps if f"{node.name}/{step}" in done],
+                "steps_left": [step for step in node.steps if f"{node.name}/{step}" not in done],
+            }
+            for node in lab.plan.nodes
+        ],
+    }
+
+
+def print_status(lab: Lab, status: dict[str, Any]) -> None:
+    """Print what `status_of` found."""
+    console.print(f"lab [bold]{lab.plan.name}[/bold] ({lab.plan.release}) in {lab.build_dir}", soft_wrap=True)
+    _print_nodes(lab.plan, {node["name"]: node["state"] for node in status["nodes"]})
+    for node in status["nodes"]:
+        left = node["steps_left"]
+        steps = f"all {len(node['steps_done'])} steps done" if not left else f"next step: {left[0]}"
+        console.print(f"{node['name']}: {steps}")
+
+
+def print_summary(lab: Lab, timing: Table) -> None:
+    """Print where everything is."""
+    console.print()
+    console.print(timing)
+    controller = management_address(lab.plan.nodes[0])
+    where = Table.grid(padding=(0, 2))
+    where.add_row("identity API", f"http://{controller}:5000/v3")
+    where.add_row("compute API", f"http://{controller}:8774/v2.1")
+    where.add_row("console", f"http://{controller}:6080/vnc_auto.html")
+    where.add_row(
+        "shell", f"lab ssh {lab.plan.nodes[0].name}    (then: sudo -i, . admin-openrc, openstack server list)"
+    )
+    where.add_row("passwords", f"lab secrets    (derived from {lab.build_dir / 'seed'})")
+    where.add_row("logs", str(lab.build_dir / "logs"))
+    where.add_row("by hand", f"cd {lab.build_dir}; vagrant status")
+    console.print("\n[bold]Where everything is[/bold]")
+    console.print(where, soft_wrap=True)
+    console.print()
+
+
+def require_step(plan: Plan, step: str) -> None:
+    """Refuse a step that the plan does not have, and say which one may have been meant.
+
+    Raises:
+        UsageError: there is no such step.
+    """
+    ids = [s.id for s in plan.steps]
+    if step in ids:
+        return
+    close = difflib.get_close_matches(step, ids, n=1, cutoff=0.4)
+    raise UsageError(
+        f"no step {step} in release {plan.release}",
+        hint=f"did you mean {close[0]}?" if close else f"steps: {', '.join(ids)}",
+    )

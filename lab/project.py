@@ -1,0 +1,116 @@
+"""A lab as the verbs see it: where it lives, what was decided about it, and its secrets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from lab import resources
+from lab.errors import MachineError, UsageError
+from lab.plan import HostFacts, Plan
+from lab.resolve import resolve
+from lab.secrets import Secrets, load_or_create_seed
+from lab.spec.catalog import load_steps
+from lab.spec.load import load_spec
+from lab.spec.release import load_release
+
+if TYPE_CHECKING:
+    from lab.spec.model import Spec
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A decided lab."""
+
+    build_dir: Path
+    plan: Plan
+    secrets: Secrets
+
+
+def build_dir_of(spec_file: Path, build_dir: Path | None, name: str) -> Path:
+    """Give the build directory: the one asked for, or `.lab/NAME` beside the spec."""
+    return (build_dir or spec_file.parent / ".lab" / name).absolute()
+
+
+def decide(spec: Spec, facts: HostFacts) -> Plan:
+    """Resolve a spec with the project's own release files and steps."""
+    release = load_release(spec.release)
+    return resolve(spec, release, load_steps(release, resources.PROVISION), facts)
+
+
+def from_spec(spec_file: Path, build_dir: Path | None, facts: HostFacts) -> Lab:
+    """Decide the lab that a spec asks for; makes the seed where there is none."""
+    spec = load_spec(spec_file)
+    directory = build_dir_of(spec_file, build_dir, spec.name)
+    plan = decide(spec, facts)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    seed = load_or_create_seed(directory / "seed")
+    return Lab(directory, plan, Secrets.derive(seed, plan.secrets, spec.passwords))
+
+
+def existing(spec_file: Path, build_dir: Path | None) -> Lab:
+    """Open the lab that stands in the build directory, as it was decided when it was made.
+
+    Raises:
+        UsageError: there is no lab there.
+        MachineError: its plan.json was written by another version.
+    """
+    directory = build_dir.absolute() if build_dir else build_dir_of(spec_file, None, load_spec(spec_file).name)
+    plan = load_plan(directory)
+    if plan is None:
+        raise UsageError(f"no lab in {directory}", hint="`lab up` makes it")
+    return Lab(directory, plan, Secrets.of_build_dir(directory, plan))
+
+
+def load_plan(build_dir: Path) -> Plan | None:
+    """Read the plan of a build directory; None where there is none.
+
+    Raises:
+        MachineError: it was written by another version, or is damaged.
+    """
+    path = build_dir / "plan.json"
+    try:
+        return Plan.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise MachineError(
+            f"{path} is damaged, or another version of lab wrote it: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            hint="`lab render` writes it anew from the spec",
+        ) from None
+
+
+def refuse_rebuild(old: Plan | None, new: Plan) -> None:
+    """Refuse a plan that would need other machines or networks than those that stand.
+
+    Raises:
+        UsageError: with what differs.
+    """
+    if old is None:
+        return
+    differences = [
+        f"{what}: {before} -> {after}"
+        for what, before, after in [
+            ("release", old.release, new.release),
+            ("box flavour", old.flavour, new.flavour),
+            ("accelerator", old.accelerator, new.accelerator),
+            *((f"network {a.kind}", str(a.cidr), str(b.cidr)) for a, b in zip(old.networks, new.networks, strict=True)),
+            ("nodes", ", ".join(n.name for n in old.nodes), ", ".join(n.name for n in new.nodes)),
+            *(
+                (f"{a.name}.{field}", getattr(a, field), getattr(b, field))
+                for a, b in zip(old.nodes, new.nodes, strict=False)
+                for field in ("cpus", "memory_mib", "disk_gib", "nested")
+            ),
+        ]
+        if before != after
+    ]
+    if differences:
+        raise UsageError(
+            "the lab that stands was made from another plan",
+            detail="\n".join(differences),
+            hint="`lab down` removes it; then `lab up` makes the new one",
+        )

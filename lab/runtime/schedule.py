@@ -1,0 +1,88 @@
+"""The order in which steps run on the nodes: as soon as what they need is done, side by side where the guide allows.
+
+Knows nothing of ssh or of OpenStack: `run` does the work of one job, in a thread of its own.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from lab.plan import Plan
+
+
+class Job(NamedTuple):
+    """One step on one node."""
+
+    node: str
+    step: str
+
+
+def jobs_of(plan: Plan, *, to_step: str | None = None) -> list[Job]:
+    """All jobs of the plan in teaching order, up to and with `to_step`."""
+    jobs: list[Job] = []
+    for step in plan.steps:
+        jobs += [Job(node, step.id) for node in step.nodes]
+        if step.id == to_step:
+            break
+    return jobs
+
+
+def run_all(
+    plan: Plan,
+    jobs: Iterable[Job],
+    run: Callable[[Job], None],
+    *,
+    done: Iterable[Job] = (),
+    per_node: int = 4,
+) -> None:
+    """Run jobs, each when the steps that it needs are done on all of their nodes.
+
+    A step that is neither in `jobs` nor in `done` counts as done: the caller left it out on purpose.
+    After the first failure no further job starts; those that run are waited for, so that no script is left half way.
+
+    Args:
+        plan: gives the order (`needs`).
+        jobs: what to run, in the order of preference.
+        run: does one job; it raises to say that the job failed.
+        done: jobs known to be done.
+        per_node: at most this many jobs at once on a node.
+
+    Raises:
+        Exception: the first one that a job raised.
+    """
+    pending = [job for job in jobs if job not in set(done)]
+    unfinished = set(pending)
+    needs = {step.id: step.needs for step in plan.steps}
+    running: dict[Future[None], Job] = {}
+    failure: BaseException | None = None
+
+    def ready(job: Job) -> bool:
+        if sum(other.node == job.node for other in running.values()) >= per_node:
+            return False
+        return not any(other.step in needs[job.step] for other in unfinished)
+
+    with ThreadPoolExecutor(max_workers=per_node * len(plan.nodes), thread_name_prefix="step") as pool:
+        while pending or running:
+            if failure is None:
+                for job in list(pending):
+                    if ready(job):
+                        pending.remove(job)
+                        running[pool.submit(run, job)] = job
+            if not running:
+                break
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                job = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    unfinished.discard(job)
+                else:
+                    failure = failure or error
+    if failure is not None:
+        raise failure
+    if pending:
+        raise RuntimeError(f"steps wait for one another: {', '.join(f'{j.node}/{j.step}' for j in pending)}")

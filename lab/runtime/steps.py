@@ -1,0 +1,124 @@
+"""Run provisioning steps on the nodes over ssh, and remember which ones ended well."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from lab.errors import StepError, StepFailure
+from lab.runtime.schedule import Job, jobs_of, run_all
+from lab.runtime.state import StepRecord, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from lab.generator.render import RenderedFile
+    from lab.project import Lab
+    from lab.runtime.ssh import Ssh
+    from lab.runtime.state import StateFile
+    from lab.ui import Progress
+
+_FAILED = re.compile(r"^run-step: failed: (?P<step>\S+): line (?P<line>\d+): exit code (?P<code>\d+): (?P<command>.*)$")
+_TAIL_LINES = 15
+_IRRELEVANT = {"LAB_WAIT_FACTOR"}
+"""variables that change how long a step waits, not what it does"""
+
+
+def inputs_digest(files: Mapping[str, RenderedFile], job: Job) -> str:
+    """Digest of what decides a step's result on a node: its script, the libraries, and the variables that they name."""
+    root = f"nodes/{job.node}/"
+    code = {
+        path: file.text
+        for path, file in files.items()
+        if path in (f"{root}run-step", f"{root}hosts", f"{root}steps/{job.step}.sh", f"{root}steps/{job.step}.env")
+        or path.startswith(f"{root}lib/")
+    }
+    named = set(re.findall(r"[A-Z][A-Z0-9_]+", "\n".join(code.values()))) - _IRRELEVANT
+    env = [line for line in files[f"{root}env"].text.splitlines() if line.partition("=")[0] in named]
+    return digest({**code, "env": "\n".join(env)})
+
+
+class StepRunner:
+    """Runs the jobs of a lab that are not known to be done."""
+
+    def __init__(
+        self, lab: Lab, files: Mapping[str, RenderedFile], ssh: Ssh, state: StateFile, progress: Progress
+    ) -> None:
+        self._lab = lab
+        self._files = files
+        self._ssh = ssh
+        self._state_file = state
+        self._progress = progress
+        self._lock = threading.Lock()
+        self.seconds: dict[str, float] = {}
+        """NODE/STEP -> seconds, of the jobs that this runner ran"""
+
+    def known_done(self) -> set[Job]:
+        """Jobs whose record carries today's inputs."""
+        records = self._state_file.load().steps
+        return {
+            job
+            for job in jobs_of(self._lab.plan)
+            if (record := records.get(f"{job.node}/{job.step}")) is not None
+            and record.inputs == inputs_digest(self._files, job)
+        }
+
+    def run(self, jobs: Iterable[Job], done: Iterable[Job]) -> None:
+        """Run jobs in their order, side by side where it allows.
+
+        Raises:
+            StepError: a step failed; those that ended well are remembered.
+        """
+        run_all(self._lab.plan, jobs, self._run_job, done=done)
+
+    def forget(self, jobs: Iterable[Job]) -> None:
+        """Take jobs for not done: their checks failed."""
+        with self._lock:
+            self._state_file.save(self._state_file.load().without_steps(set(jobs)))
+
+    def _run_job(self, job: Job) -> None:
+        self.forget([job])
+        step = self._lab.plan.step(job.step)
+        log = self._lab.build_dir / "logs" / job.node / f"{job.step}.log"
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._progress.step_started(job.node, job.step, step.seconds)
+        exit_code = -1
+        try:
+            with open(log, "w", opener=_private) as out:
+
+                def keep(line: str) -> None:
+                    out.write(self._lab.secrets.mask(line) + "\n")
+                    out.flush()
+
+                exit_code = self._ssh.stream(job.node, ["sudo", "/opt/lab/run-step", job.step], keep)
+        finally:
+            seconds = self._progress.step_finished(job.node, job.step, failed=exit_code != 0)
+        if exit_code != 0:
+            raise StepError(_failure(job, exit_code, log))
+        record = StepRecord(
+            inputs=inputs_digest(self._files, job),
+            seconds=round(seconds, 1),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        with self._lock:
+            self.seconds[f"{job.node}/{job.step}"] = seconds
+            self._state_file.save(self._state_file.load().with_step(job.node, job.step, record))
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _failure(job: Job, exit_code: int, log: Path) -> StepFailure:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    command = "the connection broke" if exit_code == 255 else "run-step"
+    for line in reversed(lines):
+        if match := _FAILED.match(line):
+            command = match["command"]
+            lines.remove(line)
+            break
+    return StepFailure(job.node, job.step, command, exit_code, log, lines[-_TAIL_LINES:])

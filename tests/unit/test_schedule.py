@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.plan import Plan, Step
+from lab.runtime.schedule import Job, jobs_of, run_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def step(step_id: str, *nodes: str, needs: tuple[str, ...] = ()) -> Step:
+    return Step(id=step_id, title="", guide="", url="", nodes=nodes, needs=needs, seconds=1, env={})
+
+
+def plan(*steps: Step) -> Plan:
+    return Plan.model_construct(steps=steps, nodes=tuple(sorted({n for s in steps for n in s.nodes})))
+
+
+class Recorder:
+    """Notes the order in which jobs begin and end."""
+
+    def __init__(self, work: Callable[[Job], None] = lambda job: None) -> None:
+        self.events: list[tuple[str, Job]] = []
+        self._lock = threading.Lock()
+        self._work = work
+
+    def __call__(self, job: Job) -> None:
+        with self._lock:
+            self.events.append(("begin", job))
+        self._work(job)
+        with self._lock:
+            self.events.append(("end", job))
+
+    def begun(self) -> list[Job]:
+        return [job for what, job in self.events if what == "begin"]
+
+
+def test_a_step_waits_for_what_it_needs_on_all_nodes() -> None:
+    p = plan(step("10-env", "c", "n1", "n2"), step("55-node", "n1", "n2"), step("70-hosts", "c", needs=("55-node",)))
+    seen = Recorder()
+    run_all(p, jobs_of(p), seen)
+    order = seen.events
+    assert order.index(("begin", Job("c", "70-hosts"))) > order.index(("end", Job("n1", "55-node")))
+    assert order.index(("begin", Job("c", "70-hosts"))) > order.index(("end", Job("n2", "55-node")))
+    assert len(seen.begun()) == 6
+
+
+def test_independent_jobs_run_side_by_side() -> None:
+    p = plan(step("20-a", "c"), step("21-b", "c"), step("55-n", "n1"))
+    together = threading.Barrier(3, timeout=10)
+    run_all(p, jobs_of(p), lambda job: (together.wait(), None)[1])
+
+
+def test_no_more_than_the_limit_on_a_node() -> None:
+    p = plan(*(step(f"{i}-x", "c") for i in range(10, 20)))
+    busy = 0
+    most = 0
+    lock = threading.Lock()
+
+    def work(job: Job) -> None:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        threading.Event().wait(0.01)
+        with lock:
+            busy -= 1
+
+    run_all(p, jobs_of(p), work, per_node=2)
+    assert most == 2
+
+
+def test_nothing_starts_after_a_failure_and_it_is_raised() -> None:
+    p = plan(step("10-a", "c"), step("20-b", "c", needs=("10-a",)))
+
+    def fail(job: Job) -> None:
+        raise ValueError(job.step)
+
+    seen = Recorder(fail)
+    with pytest.raises(ValueError, match="10-a"):
+        run_all(p, jobs_of(p), seen)
+    assert seen.begun() == [Job("c", "10-a")]
+
+
+def test_done_jobs_are_not_run_again() -> None:
+    p = plan(step("10-a", "c"), step("20-b", "c", needs=("10-a",)))
+    seen = Recorder()
+    run_all(p, jobs_of(p), seen, done=[Job("c", "10-a")])
+    assert seen.begun() == [Job("c", "20-b")]
+
+
+def test_a_circle_is_an_error_not_a_hang() -> None:
+    p = plan(step("10-a", "c", needs=("20-b",)), step("20-b", "c", needs=("10-a",)))
+    with pytest.raises(RuntimeError, match="10-a"):
+        run_all(p, jobs_of(p), Recorder())
+
+
+def test_jobs_up_to_a_step() -> None:
+    p = plan(step("10-a", "c", "n1"), step("20-b", "c"), step("30-c", "c"))
+    assert [job.step for job in jobs_of(p, to_step="20-b")] == ["10-a", "10-a", "20-b"]
