@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lab.spec.release import Release
     from lab.spec.steps import Role
 
-REFERENCE_WAIT_FACTOR = 5.0
+REFERENCE_WAIT_FACTOR = 9.0
 """the wait factor of the machine on which the steps' `seconds` were taken: 2 cores, emulated"""
 
 
@@ -143,6 +143,7 @@ def _environment(
         "LAB_NODE": name,
         "LAB_ROLE": role,
         "LAB_COMPUTES": " ".join(f"compute{number + 1}" for number in range(spec.nodes.compute.count)),
+        "LAB_COMPUTE_COUNT": str(spec.nodes.compute.count),
         "LAB_FLAVOUR": spec.box.flavour,
         "LAB_NESTED": spec.nodes.compute.nested,
         "LAB_VIRT_TYPE": virt_type,
