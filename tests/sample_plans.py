@@ -69,7 +69,9 @@ def _network(kind: str, cidr: str, *, dhcp: bool = False) -> Network:
     )
 
 
-def _node(index: int, name: str, nested: bool, accelerator: Accelerator, disk_gib: int, steps: tuple[Step, ...]) -> Node:
+def _node(
+    index: int, name: str, nested: bool, accelerator: Accelerator, disk_gib: int, steps: tuple[Step, ...]
+) -> Node:
     controller = index == 0
     address = IPv4Address("10.0.0.11") if controller else IPv4Address("10.0.0.30") + index
     nested = nested and not controller

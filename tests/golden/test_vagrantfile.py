@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sample_plans import sample_plan
 
 from lab.generator.render import vagrantfile
-from sample_plans import sample_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

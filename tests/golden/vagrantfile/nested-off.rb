@@ -118,7 +118,7 @@ Vagrant.configure("2") do |config|
       # Nesting is off. The plugin can ask for svm and vmx but not take them away from a CPU model that has them; the
       # last -cpu of QEMU's command line is the one that counts.
       libvirt.qemuargs value: "-cpu"
-      libvirt.qemuargs value: max",svm=off,vmx=off"
+      libvirt.qemuargs value: "max,svm=off,vmx=off"
       libvirt.serial type: "file", source: { path: File.join(__dir__, "logs", "compute1", "console.log") }
     end
 

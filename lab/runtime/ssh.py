@@ -1,0 +1,272 @@
+"""The nodes over ssh: the OpenSSH client, one multiplexed connection per node.
+
+The build directory's ssh_config serves everybody: this class, `ssh -F ssh_config controller` by hand, and the suite's
+`--ssh-config`. Emulated guests take seconds for a new connection and a tenth of one for a command on a standing one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shlex
+import subprocess
+import tarfile
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from lab.errors import HostError, MachineError
+from lab.runtime.ssh_config import SshConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+CONNECTION_BROKE = 255
+"""ssh's own exit code; a command that ends with it cannot be told from a broken connection"""
+
+_RUN_LIMIT_S = 300.0
+_PUSH_LIMIT_S = 300.0
+_TAIL_LINES = 15
+
+
+class Ssh:
+    """Connections to the nodes of one build directory. The methods may be called from several threads."""
+
+    def __init__(self, build_dir: Path) -> None:
+        self._build_dir = build_dir.absolute()
+        self._config = SshConfig(build_dir)
+        self.config = self._config.path
+        self._lock = threading.Lock()
+        self._streams: set[subprocess.Popen[str]] = set()
+        self._aborted = False
+
+    def configured(self) -> bool:
+        """Tell whether the nodes' addresses are known."""
+        return self.config.is_file()
+
+    def write_config(self, vagrant_ssh_config: str) -> None:
+        """Make ssh_config from what `vagrant ssh-config` printed; standing connections end."""
+        self.close()
+        self._config.write(vagrant_ssh_config)
+
+    def argv(self, node: str, command: Sequence[str] | str = (), *, options: Sequence[str] = ()) -> list[str]:
+        """Give the ssh command line: `command` as words, or as one line for the node's shell."""
+        remote = command if isinstance(command, str) else shlex.join(command)
+        return ["ssh", "-F", str(self.config), *options, node, *(["--", remote] if remote else [])]
+
+    def run(
+        self,
+        node: str,
+        command: Sequence[str] | str,
+        *,
+        input: str | bytes | None = None,  # noqa: A002 - the name that subprocess has
+        timeout_s: float = _RUN_LIMIT_S,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on a node. Secrets go by `input`, never by the command.
+
+        Raises:
+            MachineError: it failed (unless `check` is off), the connection broke, or it took longer than `timeout_s`.
+        """
+        data = input.encode() if isinstance(input, str) else input
+        try:
+            result = subprocess.run(
+                self._ready_argv(node, command),
+                input=data,
+                stdin=subprocess.DEVNULL if data is None else None,
+                capture_output=True,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise _failed(node, command, f"did not end within {timeout_s:.0f} s", _text(error.stderr)) from None
+        except FileNotFoundError as error:
+            raise _no_ssh() from error
+        done = subprocess.CompletedProcess(result.args, result.returncode, _text(result.stdout), _text(result.stderr))
+        if check and done.returncode != 0:
+            raise _failed(node, command, f"failed with exit code {done.returncode}", done.stderr or done.stdout)
+        return done
+
+    def stream(
+        self,
+        node: str,
+        command: Sequence[str] | str,
+        on_line: Callable[[str], None],
+        *,
+        timeout_s: float | None = None,
+    ) -> int:
+        """Run a command on a node, hand over each line it writes (stdout and stderr) as it comes, give its exit code.
+
+        255 is ssh's own: the connection broke; negative: abort() ended it. The command goes on in the node then.
+
+        Raises:
+            MachineError: it took longer than `timeout_s`.
+        """
+        overdue = threading.Event()
+        process = self._start_stream(self._ready_argv(node, command))
+
+        def give_up() -> None:
+            overdue.set()
+            process.terminate()
+
+        timer = threading.Timer(timeout_s or threading.TIMEOUT_MAX, give_up)
+        timer.daemon = True
+        timer.start()
+        with process:
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    on_line(line.rstrip("\r\n"))
+                process.wait()
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                timer.cancel()
+                with self._lock:
+                    self._streams.discard(process)
+        if overdue.is_set():
+            raise _failed(node, command, f"did not end within {timeout_s:.0f} s", "")
+        return process.returncode
+
+    def abort(self) -> None:
+        """End all running streams, and let no new one start: for Ctrl-C while threads wait for them."""
+        with self._lock:
+            self._aborted = True
+            for process in self._streams:
+                process.terminate()
+
+    def _start_stream(self, argv: list[str]) -> subprocess.Popen[str]:
+        with self._lock:
+            if self._aborted:
+                raise MachineError("interrupted")
+            try:
+                # A session of its own: the terminal's Ctrl-C is this program's to handle.
+                process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    start_new_session=True,
+                )
+            except FileNotFoundError as error:
+                raise _no_ssh() from error
+            self._streams.add(process)
+            return process
+
+    def push(self, node: str, local_dir: Path, remote_dir: str) -> None:
+        """Replace a directory of a node by a local one: owned by root, with the local modes, never readable by others.
+
+        Raises:
+            MachineError: it failed.
+        """
+        self.run(
+            node,
+            ["sudo", "-n", "sh", "-c", _REPLACE, "push", remote_dir],
+            input=_tar(local_dir),
+            timeout_s=_PUSH_LIMIT_S,
+        )
+
+    def wait_ready(self, node: str, timeout_s: float) -> None:
+        """Wait until a node answers to ssh and its sudo works.
+
+        Raises:
+            MachineError: not within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        said = ""
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                result = self.run(node, ["sudo", "-n", "true"], timeout_s=max(1.0, left), check=False)
+                if result.returncode == 0:
+                    return
+                said = result.stderr
+            except HostError:
+                raise
+            except MachineError as error:
+                said = error.detail
+            time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
+        raise MachineError(
+            f"{node} did not answer to ssh within {timeout_s:.0f} s",
+            detail=_tail(said),
+            hint=f"its console: {self._build_dir / 'logs' / node / 'console.log'}",
+        )
+
+    def interactive(self, node: str, command: Sequence[str] = ()) -> int:
+        """Give the terminal to a shell (or a command) on a node, and its exit code back."""
+        try:
+            return subprocess.run(
+                self._ready_argv(node, command, options=["-t"] if not command else []), check=False
+            ).returncode
+        except FileNotFoundError as error:
+            raise _no_ssh() from error
+
+    def close(self) -> None:
+        """End the standing connections. Fine where there are none."""
+        for node in self._config.nodes():
+            socket = self._config.socket_dir() / node
+            if socket.exists():
+                with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                    subprocess.run(
+                        ["ssh", "-F", str(self.config), "-O", "exit", node],
+                        stdin=subprocess.DEVNULL,
+                        capture_output=True,
+                        timeout=10,
+                        check=False,
+                    )
+                socket.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._config.socket_dir().rmdir()
+
+    def _ready_argv(self, node: str, command: Sequence[str] | str, *, options: Sequence[str] = ()) -> list[str]:
+        if not self.configured():
+            raise MachineError(f"no {self.config.name} in {self._build_dir}", hint="`lab up` writes it")
+        self._config.make_socket_dir()
+        return self.argv(node, command, options=options)
+
+
+_REPLACE = """\
+set -eu
+umask 077
+rm -rf "$1.new"
+mkdir -p "$(dirname "$1")"
+mkdir "$1.new"
+tar -x -p -f - -C "$1.new"
+rm -rf "$1"
+mv "$1.new" "$1"
+"""
+
+
+def _tar(directory: Path) -> bytes:
+    """Pack a directory's content, owned by root, with its modes."""
+
+    def as_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
+        info.uid = info.gid = 0
+        info.uname = info.gname = "root"
+        return info
+
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path in sorted(directory.iterdir()):
+            archive.add(path, path.name, filter=as_root)
+    return packed.getvalue()
+
+
+def _failed(node: str, command: Sequence[str] | str, what: str, said: str) -> MachineError:
+    shown = command if isinstance(command, str) else shlex.join(command)
+    return MachineError(f"on {node}: {shown.splitlines()[0]} {what}", detail=_tail(said))
+
+
+def _no_ssh() -> HostError:
+    return HostError("ssh is not installed", hint="`lab doctor --fix` installs what is missing")
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-_TAIL_LINES:])
+
+
+def _text(data: bytes | str | None) -> str:
+    return data.decode(errors="replace") if isinstance(data, bytes) else data or ""

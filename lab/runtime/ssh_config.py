@@ -1,0 +1,115 @@
+"""The build directory's ssh_config: Vagrant's addresses and keys, our multiplexing.
+
+ssh_config       one Host block per node; for `lab`, for `ssh -F` by hand, for the suite's --ssh-config
+known_hosts      the nodes' host keys, forgotten with every new ssh_config
+mux/             sockets of the standing connections, below /tmp where the path would be too long
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from lab.errors import HostError, MachineError
+
+CONFIG = "ssh_config"
+
+_KNOWN_HOSTS = "known_hosts"
+# A Unix socket's path has at most 107 bytes (unix(7)); ssh first makes it under a name 17 longer (mux.c).
+_LONGEST_SOCKET_DIR = 107 - 17 - len("/controller")
+_PERSIST_S = 900
+_CONNECT_S = 30
+
+
+class SshConfig:
+    """The ssh_config of one build directory."""
+
+    def __init__(self, build_dir: Path) -> None:
+        self._build_dir = build_dir.absolute()
+        self.path = self._build_dir / CONFIG
+
+    def nodes(self) -> list[str]:
+        """Name the nodes that it knows; none where there is no such file."""
+        with contextlib.suppress(FileNotFoundError):
+            return list(hosts_of(self.path.read_text(encoding="utf-8")))
+        return []
+
+    def write(self, vagrant_ssh_config: str) -> None:
+        """Make it from what `vagrant ssh-config` printed, and forget the host keys of an earlier lab.
+
+        Raises:
+            MachineError: no machine is named there.
+        """
+        hosts = hosts_of(vagrant_ssh_config)
+        if not hosts:
+            raise MachineError("vagrant ssh-config names no machine", detail=vagrant_ssh_config)
+        (self._build_dir / _KNOWN_HOSTS).unlink(missing_ok=True)
+        text = "# Made by `lab up` from `vagrant ssh-config`. By hand: ssh -F THIS_FILE controller\n"
+        for name, options in hosts.items():
+            text += f"\nHost {name}\n" + "".join(f"  {k} {v}\n" for k, v in self._options(name, options).items())
+        new = self.path.with_suffix(".new")
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        new.replace(self.path)
+
+    def socket_dir(self) -> Path:
+        """Name the directory of the sockets."""
+        inside = self._build_dir / "mux"
+        if len(os.fsencode(inside)) <= _LONGEST_SOCKET_DIR:
+            return inside
+        digest = hashlib.sha256(os.fsencode(self._build_dir)).hexdigest()[:8]
+        return Path(f"/tmp/compute-lab-{os.geteuid()}-{digest}")
+
+    def make_socket_dir(self) -> None:
+        """Make that directory, ours alone. One that is not is refused: whoever owns it could listen in.
+
+        Raises:
+            HostError: it belongs to somebody else, or others may enter it.
+        """
+        directory = self.socket_dir()
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+        found = directory.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise HostError(f"{directory} is not a directory of yours with mode 0700", hint=f"rm -rf {directory}")
+
+    def _options(self, name: str, vagrants: dict[str, str]) -> dict[str, str]:
+        """Give a node's options: Vagrant's address, user and key; ours for the rest."""
+        kept = {key: vagrants[key] for key in ("HostName", "User", "Port", "IdentityFile") if key in vagrants}
+        return kept | {
+            "IdentitiesOnly": "yes",
+            "PasswordAuthentication": "no",
+            # The nodes are born on this host, on a network that only it has; their keys are new with every lab.
+            "StrictHostKeyChecking": "no",
+            "HostKeyAlias": name,
+            "UserKnownHostsFile": _quoted(self._build_dir / _KNOWN_HOSTS),
+            "LogLevel": "ERROR",
+            "ConnectTimeout": str(_CONNECT_S),
+            "ServerAliveInterval": "30",
+            "ServerAliveCountMax": "10",
+            "ForwardAgent": "no",
+            "ControlMaster": "auto",
+            "ControlPath": _quoted(self.socket_dir() / name),
+            "ControlPersist": str(_PERSIST_S),
+        }
+
+
+def hosts_of(config: str) -> dict[str, dict[str, str]]:
+    """Read Host blocks: name to options."""
+    hosts: dict[str, dict[str, str]] = {}
+    options: dict[str, str] = {}
+    for line in config.splitlines():
+        key, _, value = line.strip().partition(" ")
+        if key == "Host":
+            options = hosts.setdefault(value.strip(), {})
+        elif key and not key.startswith("#"):
+            options[key] = value.strip()
+    return hosts
+
+
+def _quoted(path: Path) -> str:
+    """Write a path for ssh_config(5): percent signs are tokens there, spaces need quotes."""
+    return '"' + str(path).replace("%", "%%") + '"'

@@ -1,0 +1,222 @@
+"""Vagrant through python-vagrant, with what that library leaves out: limits, errors that say why, and a log.
+
+python-vagrant 1.0.0 sends stderr to /dev/null, knows no time limit and loses track of its child on Ctrl-C; its reads
+(`status`) swallow failures. So only up, halt, destroy and ssh-config go through it, and this class runs the commands
+that it makes. The state of machines is libvirt's to tell (lab.runtime.libvirt).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
+
+from lab.errors import HostError, MachineError
+
+logging.getLogger("vagrant").setLevel(logging.ERROR)  # where Vagrant is missing, the import below would say so itself
+import vagrant as python_vagrant  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+OnLine = Callable[[str, str], None]
+"""called with a machine's name ("" for Vagrant itself) and what was said of it"""
+
+LOG = "logs/vagrant.log"
+
+# A box upload and two minutes of boot are far below; vagrant-libvirt itself gives up waiting for an address at 600.
+UP_LIMIT_S = 1800.0
+HALT_LIMIT_S = 300.0
+DESTROY_LIMIT_S = 300.0
+READ_LIMIT_S = 120.0
+
+_GRACE_S = 60.0
+"""for Vagrant to release its locks and to undo a half-made machine after an interrupt"""
+_TAIL_LINES = 15
+_MACHINE_LINE = re.compile(r"^(?:==> | {4})(?P<machine>[A-Za-z0-9][\w.-]*): ?(?P<text>.*)$")
+_PROGRESS_BAR = re.compile(r"Progress: +\d+%")
+
+_SETTINGS = {
+    "VAGRANT_CHECKPOINT_DISABLE": "1",  # no question home for new versions
+    "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
+    "VAGRANT_DEFAULT_PROVIDER": "libvirt",
+    "VAGRANT_NO_COLOR": "1",
+}
+_NOT_INHERITED = ("VAGRANT_CWD", "VAGRANT_VAGRANTFILE", "VAGRANT_DOTFILE_PATH", "VAGRANT_LOG", "VAGRANT_NO_PARALLEL")
+
+
+class Vagrant:
+    """The machines of one build directory.
+
+    Every method raises MachineError with the end of what Vagrant said where it fails or takes too long, and HostError
+    where it is not installed. On Ctrl-C Vagrant gets the signal too and is waited for, so that its locks are released.
+    """
+
+    def __init__(self, build_dir: Path, *, env: Mapping[str, str] | None = None) -> None:
+        self._build_dir = build_dir
+        self._data = build_dir / ".vagrant" / "machines"
+        own = os.environ if env is None else env
+        self._env = {**{k: v for k, v in own.items() if k not in _NOT_INHERITED}, **_SETTINGS}
+        self.log = build_dir / LOG
+
+    def up(self, names: Iterable[str] = (), *, on_line: OnLine | None = None, timeout_s: float = UP_LIMIT_S) -> None:
+        """Create or start machines (all, where none are named), side by side, without provisioning them."""
+        self._client(timeout_s, on_line).up(vm_name=_pattern(names), no_provision=True)
+
+    def halt(self, names: Iterable[str] = (), *, timeout_s: float = HALT_LIMIT_S) -> None:
+        """Shut machines down, by force where they do not follow."""
+        self._client(timeout_s).halt(vm_name=_pattern(names))
+
+    def destroy(self, names: Iterable[str] = (), *, timeout_s: float = DESTROY_LIMIT_S) -> None:
+        """Remove machines with their volumes, and networks that no machine uses any more. Fine where there are none."""
+        self._client(timeout_s).destroy(vm_name=_pattern(names))
+
+    def ssh_config(self, *, timeout_s: float = READ_LIMIT_S) -> str:
+        """Give `vagrant ssh-config` of all machines; they must be running."""
+        text: str = self._client(timeout_s).ssh_config()
+        return text
+
+    def mark_provisioned(self, names: Iterable[str]) -> None:
+        """Tell Vagrant that machines are provisioned, so that a `vagrant up` by hand does not do it all again."""
+        for name in names:
+            data = self._data / name / "libvirt"
+            with contextlib.suppress(FileNotFoundError):  # no machine, nothing to mark
+                # Vagrant's own sentinel: lib/vagrant/action/builtin/provision.rb
+                (data / "action_provision").write_text(f"1.5:{(data / 'id').read_text().strip()}")
+
+    def _client(self, timeout_s: float, on_line: OnLine | None = None) -> _Client:
+        return _Client(self._build_dir, self._env, self.log, timeout_s, on_line)
+
+
+_Library: Any = python_vagrant.Vagrant  # untyped
+
+
+class _Client(_Library):  # type: ignore[misc]
+    """python-vagrant's commands, run by `_Run`."""
+
+    def __init__(
+        self, build_dir: Path, env: Mapping[str, str], log: Path, timeout_s: float, on_line: OnLine | None
+    ) -> None:
+        super().__init__(root=str(build_dir), env=dict(env))
+        self._log, self._timeout_s, self._on_line = log, timeout_s, on_line
+
+    def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
+        return ["vagrant", *(arg for arg in args if arg is not None)]
+
+    def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
+        self._run_vagrant_command(args)
+
+    def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
+        argv = self._make_vagrant_command(args)
+        return _Run(argv, self.root, self.env, self._log, self._on_line).to_its_end(self._timeout_s)
+
+
+class _Run:
+    """One vagrant command: its output read as it comes, to a log and to whoever watches."""
+
+    def __init__(self, argv: list[str], cwd: str, env: Mapping[str, str], log: Path, on_line: OnLine | None) -> None:
+        self._argv, self._cwd, self._env, self._log_path, self._on_line = argv, cwd, env, log, on_line
+        self._lock = threading.Lock()
+        self._said: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._complaints: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._out: list[str] = []
+
+    def to_its_end(self, timeout_s: float) -> str:
+        """Run, and give stdout; MachineError where it fails or takes longer."""
+        self._log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as log:
+            log.write(f"\n$ {shlex.join(self._argv)}    # {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+            process = self._start()
+            readers = [
+                threading.Thread(target=self._read, args=(stream, log, kept), daemon=True)
+                for stream, kept in ((process.stdout, self._out), (process.stderr, self._complaints))
+            ]
+            for reader in readers:
+                reader.start()
+            try:
+                process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._interrupt(process)
+                raise self._error(f"did not end within {timeout_s:.0f} s") from None
+            except BaseException:
+                self._interrupt(process)
+                raise
+            finally:
+                for reader in readers:
+                    reader.join(5)
+        if process.returncode != 0:
+            raise self._error(f"failed with exit code {process.returncode}")
+        return "".join(f"{line}\n" for line in self._out)
+
+    def _start(self) -> subprocess.Popen[str]:
+        try:
+            # A process group of its own: the terminal's Ctrl-C reaches Vagrant once, through _interrupt. A second
+            # signal would make it leave at once, with its locks and half-made machines.
+            return subprocess.Popen(
+                self._argv,
+                cwd=self._cwd,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                process_group=0,
+            )
+        except FileNotFoundError as error:
+            if not os.path.isdir(self._cwd):
+                raise MachineError(f"no such directory: {self._cwd}") from error
+            raise HostError("vagrant is not installed", hint="`lab doctor --fix` installs what is missing") from error
+
+    def _read(self, stream: IO[str], log: IO[str], kept: list[str] | deque[str]) -> None:
+        for raw in stream:
+            line = raw.rstrip()
+            if _PROGRESS_BAR.search(line):
+                continue
+            match = _MACHINE_LINE.match(line)
+            with self._lock:
+                kept.append(line)
+                if line:
+                    self._said.append(line)
+                log.write(f"{line}\n")
+                log.flush()
+            if self._on_line is not None and line:
+                self._on_line(match["machine"] if match else "", match["text"].strip() if match else line)
+
+    @staticmethod
+    def _interrupt(process: subprocess.Popen[str]) -> None:
+        """Ask Vagrant to clean up and leave; after a while, or at the next Ctrl-C, make it."""
+        for number, grace_s in ((signal.SIGINT, _GRACE_S), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+            with contextlib.suppress(ProcessLookupError):
+                if number == signal.SIGINT:
+                    process.send_signal(number)
+                else:
+                    os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                process.wait(grace_s)
+                return
+
+    def _error(self, what: str) -> MachineError:
+        with self._lock:
+            lines = [line for line in self._complaints if line.strip()] or list(self._said)
+        return MachineError(
+            f"vagrant {self._argv[1]} {what}",
+            detail="\n".join([*lines, f"full log: {self._log_path}"]),
+            hint="mend the cause, then run the same command again",
+        )
+
+
+def _pattern(names: Iterable[str]) -> str | None:
+    """Name several machines in Vagrant's one argument for a machine: a regular expression between slashes."""
+    listed = list(names)
+    return f"/^({'|'.join(map(re.escape, listed))})$/" if listed else None
