@@ -34,15 +34,19 @@ _Raw = tuple[str, str, dict[str, Any], str, bool]
 
 def derive_checks(nodes: Iterable[Node], steps: Mapping[str, LoadedStep], secrets: Iterable[str]) -> tuple[Check, ...]:
     """Derive the checks of all nodes: node by node, in the order of the steps."""
-    names = frozenset(secrets)
-    return tuple(check for node in nodes for check in _Deriver(node, steps, names).checks())
+    nodes, names = tuple(nodes), frozenset(secrets)
+    computes = tuple(node for node in nodes if node.role == "compute")
+    return tuple(check for node in nodes for check in _Deriver(node, steps, names, computes).checks())
 
 
 class _Deriver:
     """The checks of one node."""
 
-    def __init__(self, node: Node, steps: Mapping[str, LoadedStep], secrets: frozenset[str]) -> None:
+    def __init__(
+        self, node: Node, steps: Mapping[str, LoadedStep], secrets: frozenset[str], computes: tuple[Node, ...]
+    ) -> None:
         self._node = node
+        self._computes = computes
         self._steps = [steps[step_id] for step_id in node.steps]
         self._secrets = secrets
         self._last_step_of_user = {db.user: step.id for step in self._steps for db in step.facts.databases}
@@ -111,8 +115,14 @@ class _Deriver:
 
     def _extra(self, facts: StepFacts) -> Iterator[_Raw]:
         for check in facts.checks:
-            if check.on is None or check.on == self._node.role:
+            if check.on is not None and check.on != self._node.role:
+                continue
+            if not _mentions_compute([check.name, check.args, check.command]):
                 yield check.kind, check.name, dict(check.args), check.command, check.quick
+                continue
+            for compute in self._computes:
+                name, args, command = _of_compute([check.name, check.args, check.command], compute)
+                yield check.kind, name if compute.name in name else f"{name}-{compute.name}", args, command, check.quick
 
     def _expand(self, value: Any, step: str) -> Any:
         """Put the node's environment into a value and what is in it; secrets stay `${NAME}`."""
@@ -134,6 +144,22 @@ class _Deriver:
     def _shown(self, command: str) -> str:
         """Show a secret by its bare name, as the guide does: NOVA_DBPASS."""
         return _VARIABLE.sub(lambda match: match[1] if match[1] in self._secrets else match[0], command)
+
+
+def _mentions_compute(value: Any) -> bool:
+    return any(f"${{{name}}}" in str(value) for name in ("LAB_COMPUTE", "LAB_COMPUTE_IP"))
+
+
+def _of_compute(value: Any, compute: Node) -> Any:
+    """Put one compute node's name and address into a value and what is in it."""
+    if isinstance(value, str):
+        value = value.replace("${LAB_COMPUTE}", compute.name)
+        return value.replace("${LAB_COMPUTE_IP}", compute.env["MY_IP"])
+    if isinstance(value, dict):
+        return {key: _of_compute(inner, compute) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_of_compute(inner, compute) for inner in value]
+    return value
 
 
 def _system(facts: StepFacts) -> Iterator[tuple[str, str, dict[str, Any], str]]:

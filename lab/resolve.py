@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab.spec.steps import Role
 
 REFERENCE_WAIT_FACTOR = 9.0
-"""the wait factor of the machine on which the steps' `seconds` were taken: 2 cores, emulated"""
+"""the wait factor of the idle reference machine, on which the steps' `seconds` were taken (lab.runtime.kvm.SLOWDOWN)"""
 
 
 def resolve(

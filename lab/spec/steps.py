@@ -65,7 +65,10 @@ class ManagedFile(Frozen):
 
 
 class ExtraCheck(Frozen):
-    """A check that no other fact implies; `args` are those of its kind (tests/infra, docs/checks.md)."""
+    """A check that no other fact implies; `args` are those of its kind (tests/infra, docs/checks.md).
+
+    One that mentions ${LAB_COMPUTE} or ${LAB_COMPUTE_IP} is repeated for each compute node, wherever it runs.
+    """
 
     kind: str
     name: str
