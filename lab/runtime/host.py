@@ -11,13 +11,19 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from lab import project
+from lab.box.store import volume_name
 from lab.errors import HostError, UsageError
+from lab.runtime.host_facts import count
+from lab.runtime.host_facts import host_facts as host_facts
 from lab.runtime.libvirt import Hypervisor
 from lab.runtime.private import STATE_ROOT, PrivateHost
 from lab.runtime.process import Completed, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from lab.hostfit import HostNumbers
 
 SYSTEM_URI = "qemu:///system"
 
@@ -46,7 +52,7 @@ class Host(Protocol):
         """Bring up what does not run, with the pool `default`. HostError where that cannot be."""
 
     def enter(self) -> None:
-        """Move this process onto the host; before threads start."""
+        """Move this process onto the host: from the main thread, before threads that talk to the lab."""
 
     def hypervisor(self) -> Hypervisor:
         """Connect to its libvirt, entered or not."""
@@ -161,3 +167,22 @@ def sudo(argv: Sequence[str]) -> list[str]:
     if shutil.which("sudo") is None:
         raise HostError("root is needed, and sudo is not installed", hint="become root and try again")
     return ["sudo", *argv]
+
+
+def host_numbers(build_dir: Path) -> HostNumbers:
+    """Count what the host has for the lab of this build directory, and what of it the lab has taken already."""
+    plan = project.load_plan(build_dir)
+    host = choose_host(plan.name if plan else build_dir.name, build_dir)
+    pool = STATE_ROOT
+    running, boxes = frozenset[str](), False
+    if host.is_running():
+        with host.hypervisor() as hypervisor:
+            if host.mode == "system" and hypervisor.has_pool():
+                pool = Path(hypervisor.pool_dir())
+            if plan is not None:
+                volumes = hypervisor.volumes()
+                bases = {volume_name(node.box, version="").removesuffix("_box.img") for node in plan.nodes}
+                boxes = all(any(volume.startswith(base) for volume in volumes) for base in bases)
+                states = {node.name: hypervisor.state(node.domain) for node in plan.nodes}
+                running = frozenset(name for name, state in states.items() if state in ("running", "paused"))
+    return count(pool, running=running, boxes_present=boxes)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import selectors
 import shutil
 import subprocess
@@ -36,6 +37,8 @@ The boot alone would understate it, because much of a boot is not computing."""
 
 MAX_WAIT_FACTOR = 20.0
 """A proof that ran while the host was busy must not turn a wait of two minutes into hours."""
+
+EMULATED_NESTED = "the emulated processor has svm and nested paging"
 
 _MARKER = b"LAB-GUEST-RUNS"
 _CACHE_FILE = "host-proof.json"
@@ -62,6 +65,11 @@ class HostProof:
     accelerator_reason: str
     nested_reason: str
 
+    @property
+    def reason(self) -> str:
+        """Why this accelerator."""
+        return self.accelerator_reason
+
     def lines(self) -> list[str]:
         """Say it to the user."""
         return [
@@ -83,7 +91,7 @@ def prove_host(
 ) -> HostProof:
     """Find the accelerator that works here, or prove the `wanted` one.
 
-    A boot is done once per boot of the host (and per QEMU and kernel): `cache_dir` keeps its result,
+    A boot is done once per boot of the host (and per QEMU): `cache_dir` keeps its result,
     and `fresh` does not believe it.
     HostError where KVM is wanted and does not work, or where not even emulation boots.
     """
@@ -104,8 +112,32 @@ def prove_host(
     return HostProof(
         HostFacts(accelerator="qemu", nested=True, wait_factor=wait_factor(proof)),
         kvm_reason + proof.reason,
-        "the emulated processor has svm and nested paging",
+        EMULATED_NESTED,
     )
+
+
+def expected_host(
+    *,
+    cache_dir: Path,
+    wanted: Literal["auto", "kvm", "qemu"] = "auto",
+    kvm_device: Path = Path("/dev/kvm"),
+    modules: Path = _NESTED,
+    cpuinfo: Path = Path("/proc/cpuinfo"),
+) -> HostProof:
+    """Tell what earlier proofs of this boot of the host found, or else what the hints say; boots and writes nothing."""
+    known = _known_proofs(cache_dir)
+    hint = re.search(r"^flags\b.*\b(vmx|svm)\b", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
+    unusable = _unusable(kvm_device)
+    kvm = unusable or known.get("kvm")
+    if kvm is None:
+        says = f"/proc/cpuinfo has {hint[1]}" if hint else "/proc/cpuinfo has neither vmx nor svm"
+        kvm = Proof("kvm", hint is not None, f"not proven yet; {says}")
+    if wanted != "qemu" and kvm.works:
+        nested, why = nested_kvm(modules)
+        return HostProof(HostFacts(accelerator="kvm", nested=nested, wait_factor=wait_factor(kvm)), kvm.reason, why)
+    slow = known.get("qemu") or Proof("qemu", True, "emulation; not measured yet", REFERENCE_S["qemu"])
+    reason = slow.reason if wanted == "qemu" else f"no KVM ({kvm.reason}); {slow.reason}"
+    return HostProof(HostFacts(accelerator="qemu", wait_factor=wait_factor(slow)), reason, EMULATED_NESTED)
 
 
 _KVM_HINT = "`accelerator: auto` falls back to emulation, which is slower and gives the same lab"
@@ -196,31 +228,33 @@ def _unusable(device: Path) -> Proof | None:
 
 
 def _cached(accelerator: Accelerator, kernel: Path, initrd: Path, cache_dir: Path, fresh: bool) -> Proof:
-    file = cache_dir / _CACHE_FILE
-    key = _key(kernel, initrd)
-    try:
-        cache = json.loads(file.read_text())
-        proofs = dict(cache["proofs"]) if cache["key"] == key else {}
-        if accelerator in proofs and not fresh:
-            return Proof(**proofs[accelerator])
-    except (OSError, ValueError, KeyError, TypeError):
-        proofs = {}
-    proof = boot(accelerator, kernel, initrd, deadline_s=DEADLINE_S[accelerator])
-    proofs[accelerator] = asdict(proof)
+    proofs = _known_proofs(cache_dir)
+    if accelerator in proofs and not fresh:
+        return proofs[accelerator]
+    proofs[accelerator] = boot(accelerator, kernel, initrd, deadline_s=DEADLINE_S[accelerator])
     with contextlib.suppress(OSError):  # an earlier run by root may own the cache: then the next one proves again
         cache_dir.mkdir(parents=True, exist_ok=True)
+        file = cache_dir / _CACHE_FILE
         new = file.with_suffix(".new")
-        new.write_text(json.dumps({"key": key, "proofs": proofs}, indent=1) + "\n")
+        content = {"key": _key(), "proofs": {name: asdict(proof) for name, proof in proofs.items()}}
+        new.write_text(json.dumps(content, indent=1) + "\n")
         new.replace(file)
-    return proof
+    return proofs[accelerator]
 
 
-def _key(kernel: Path, initrd: Path) -> list[str]:
-    """What a proof depends on: the host's boot, QEMU, and the guest."""
+def _known_proofs(cache_dir: Path) -> dict[Accelerator, Proof]:
+    try:
+        cache = json.loads((cache_dir / _CACHE_FILE).read_text())
+        if cache["key"] == _key():
+            return {name: Proof(**proof) for name, proof in cache["proofs"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return {}
+
+
+def _key() -> list[str]:
+    """What a proof depends on: the host's boot, and QEMU."""
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    files = [Path(shutil.which(QEMU) or QEMU), kernel, initrd]
-    stats = [file.stat() if file.exists() else None for file in files]
-    return [
-        boot_id,
-        *(f"{file} {stat.st_size} {stat.st_mtime_ns}" for file, stat in zip(files, stats, strict=True) if stat),
-    ]
+    qemu = Path(shutil.which(QEMU) or QEMU)
+    version = f"{qemu.stat().st_size} {qemu.stat().st_mtime_ns}" if qemu.exists() else ""
+    return [boot_id, str(qemu), version]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
-    from lab.plan import Network
+    from lab.plan import Network, Plan
 
 POOL = "default"
 POOL_DIR = "/var/lib/libvirt/images"
@@ -130,6 +130,10 @@ class Hypervisor:
             pool.create(0)
         pool.setAutostart(1)
 
+    def has_pool(self, name: str = POOL) -> bool:
+        """Tell whether a storage pool of this name is defined."""
+        return _found(self._connection.storagePoolLookupByName, name, libvirt.VIR_ERR_NO_STORAGE_POOL) is not None
+
     def refresh_pool(self, name: str = POOL) -> None:
         """Let libvirt see files that were put into the pool's directory."""
         self._connection.storagePoolLookupByName(name).refresh(0)
@@ -230,6 +234,24 @@ class Hypervisor:
         if network.isPersistent():
             network.undefine()
         return True
+
+
+def domain_states(plan: Plan) -> dict[str, State]:
+    """Tell the state of each node's domain, by node name. For a process that has entered the lab's host."""
+    with Hypervisor() as hypervisor:
+        return {node.name: hypervisor.state(node.domain) for node in plan.nodes}
+
+
+def all_running(plan: Plan) -> bool:
+    """Tell whether every node's domain runs."""
+    return all(state == "running" for state in domain_states(plan).values())
+
+
+def autostart(plan: Plan) -> None:
+    """Let the lab's networks start with libvirtd, as after a reboot of the host, and those that stopped start now."""
+    with Hypervisor() as hypervisor:
+        for network in plan.networks:
+            hypervisor.ensure_network(network)
 
 
 def network_xml(network: Network) -> str:

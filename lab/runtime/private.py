@@ -125,7 +125,7 @@ class PrivateHost:
             hypervisor.ensure_pool()
 
     def enter(self) -> None:
-        """Move this process, and with it all its children, onto the host. Once per process, before threads start."""
+        """Move this process onto the host, and with it its children and later threads; from the main thread."""
         if self.entered():
             return
         if not self.is_running():

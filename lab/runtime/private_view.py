@@ -41,11 +41,12 @@ NETNS_DIR = Path("/run/netns")
 def enter_view(netns: str, binds: Mapping[Path, Path]) -> None:
     """Move this process into the network namespace, and lay `binds` (seen at → taken from) over the file system.
 
-    A mount namespace belongs to a thread, not a process, so this must come before any thread is started.
+    Namespaces belong to a thread, and a thread or child inherits those of its maker: call this from the main thread;
+    a thread that runs already (a progress display) stays outside, and must not be one that talks to the lab.
     HostError where that is not so, or where the kernel refuses (no CAP_SYS_ADMIN).
     """
-    if threading.active_count() > 1:
-        raise HostError("the private host must be entered before threads are started")
+    if threading.current_thread() is not threading.main_thread():
+        raise HostError("only the main thread can enter the private host")
     fd = os.open(NETNS_DIR / netns, os.O_RDONLY | os.O_CLOEXEC)
     try:
         _call(f"enter the network namespace {netns}", "setns", fd, _CLONE_NEWNET)

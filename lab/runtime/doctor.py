@@ -1,0 +1,199 @@
+"""What a host needs to carry a lab, why, whether it has it, and the command that mends it.
+
+`look` (lab.runtime.doctor_look) gathers what there is, `judge` compares it with the needs and is pure, `fix` runs the
+mending commands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from ipaddress import IPv4Interface, IPv4Network
+from typing import TYPE_CHECKING, Any
+
+from lab.box.store import cache_directory
+from lab.hostfit import HostNumbers, fit
+from lab.runtime import host as hosts
+from lab.runtime.doctor_look import PACKAGES, Seen, look
+from lab.runtime.process import run, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lab.plan import Plan
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One requirement, and how the host meets it."""
+
+    id: str
+    what: str
+    ok: bool
+    found: str
+    why: str = ""
+    mend: str = ""
+    """the command that mends it, ready to paste; or what to do, where no command can"""
+    fatal: bool = True
+    """no lab without it; otherwise a note"""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return asdict(self)
+
+
+def diagnose(plan: Plan | None = None, build_dir: Path | None = None) -> list[Finding]:
+    """Look at the host and judge it; with a plan, also whether that lab fits and collides with nothing."""
+    return judge(look(plan, build_dir), plan)
+
+
+def fix(say: Callable[[str], None] = print) -> None:
+    """Run the commands that mend what can be mended, after showing each. HostError where one fails."""
+    seen = look(prove=False)
+    for command in mending_commands(seen):
+        argv = hosts.sudo(command)
+        say(f"{'(as root, with sudo) ' if argv[0] == 'sudo' else ''}$ {shown(command)}")
+        # In the terminal's foreground, where sudo can ask; what it says goes to the log.
+        run(argv, timeout_s=1800, tty=True, log=cache_directory() / "logs" / "doctor.log")
+
+
+def judge(seen: Seen, plan: Plan | None = None) -> list[Finding]:
+    """Compare what was seen with what is needed. Pure."""
+    findings = [*_packages(seen), *_standing(seen), *_processor(seen)]
+    if seen.numbers is not None:
+        findings += _room(seen.numbers, plan)
+    if plan is not None and seen.mode == "system":
+        findings += _collisions(seen, plan)
+    return [replace(finding, mend="") if finding.ok else finding for finding in findings]
+
+
+def mending_commands(seen: Seen) -> list[list[str]]:
+    """List what `fix` runs, in order; packages in one go."""
+    commands: list[list[str]] = []
+    wanted = [name for name in seen.missing if name not in seen.unavailable]
+    if seen.debian and wanted:
+        quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-o", "DPkg::Lock::Timeout=300"]
+        commands += [["apt-get", "update"], [*quiet, "install", "--no-install-recommends", *wanted]]
+    if seen.mode == "system":
+        if seen.libvirt_refusal and not _closed(seen):
+            commands.append(["systemctl", "enable", "--now", "libvirtd.socket"])
+        commands += [["usermod", "-aG", group, seen.user] for group in _missing_groups(seen)]
+    return commands
+
+
+def _packages(seen: Seen) -> list[Finding]:
+    if not seen.debian:
+        return [
+            Finding(
+                "distribution", "Debian or Ubuntu", False, "no dpkg", "packages come from apt", "use such a machine"
+            )
+        ]
+    findings = []
+    for package in PACKAGES:
+        absent = package.name in seen.missing
+        mend = shown(["apt-get", "install", package.name])
+        if package.name in seen.unavailable:
+            mend = "this distribution has no such package: install it from its makers"
+        found = "missing" if absent else "installed"
+        findings.append(Finding(f"package-{package.name}", package.name, not absent, found, package.why, mend))
+    return findings
+
+
+def _standing(seen: Seen) -> list[Finding]:
+    what = f"libvirt ({seen.mode})"
+    if seen.mode == "private":
+        ok = seen.root
+        found = "root" if ok else f"user {seen.user}"
+        why = f"the lab starts its own libvirtd, which needs root: {seen.mode_reason}"
+        return [Finding("root", what, ok, found, why, "" if ok else "run it with sudo, as `make` does")]
+    if not seen.libvirt_refusal:
+        return [Finding("libvirtd", what, True, "answers", seen.mode_reason)]
+    if _closed(seen):
+        mend = (
+            " && ".join(shown(["sudo", "usermod", "-aG", g, seen.user]) for g in _missing_groups(seen))
+            + "; log in again"
+        )
+    else:
+        mend = "systemctl enable --now libvirtd.socket"
+    return [Finding("libvirtd", what, False, seen.libvirt_refusal, "the lab's machines live there", mend)]
+
+
+def _closed(seen: Seen) -> bool:
+    """Tell whether libvirtd is there, but not for this user."""
+    return bool(seen.libvirt_refusal) and not seen.root and bool(_missing_groups(seen))
+
+
+def _missing_groups(seen: Seen) -> list[str]:
+    return [] if seen.root else [group for group in ("libvirt", "kvm") if group not in seen.groups]
+
+
+def _processor(seen: Seen) -> list[Finding]:
+    if seen.proof is None:
+        return [Finding("accelerator", "a guest boots", False, "not proven", seen.proof_failure or "needs QEMU first")]
+    facts = seen.proof.facts
+    why = seen.proof.accelerator_reason
+    if facts.accelerator == "qemu":
+        why += f"; waits are {facts.wait_factor:g} times those of a KVM host"
+    kvm = Finding("accelerator", "KVM", facts.accelerator == "kvm", facts.accelerator, why, fatal=False)
+    mend = "" if facts.nested else _NESTED_MEND
+    nested = Finding(
+        "nested",
+        "nested virtualization",
+        facts.nested,
+        "yes" if facts.nested else "no",
+        f"instances under KVM on the compute nodes: {seen.proof.nested_reason}",
+        mend,
+        fatal=False,
+    )
+    return [kvm, nested]
+
+
+_NESTED_MEND = (
+    "echo 'options kvm_intel nested=1' | sudo tee /etc/modprobe.d/kvm-nested.conf, then with no VM running "
+    "sudo modprobe -r kvm_intel && sudo modprobe kvm_intel (AMD: kvm_amd)"
+)
+
+
+def _room(numbers: HostNumbers, plan: Plan | None) -> list[Finding]:
+    memory = f"{numbers.memory_available_mib / 1024:.1f} of {numbers.memory_total_mib / 1024:.1f} GiB available"
+    disk = f"{numbers.disk_free_gib:.0f} GiB free in {numbers.disk_path}"
+    result = fit(plan, numbers) if plan is not None else None
+    if result is None:  # the default lab: controller 5 GiB, one compute 3 GiB, QEMU's own
+        small = numbers.memory_available_mib < _DEFAULT_MEMORY_MIB
+        tight = numbers.disk_free_gib < _DEFAULT_DISK_GIB
+        return [
+            Finding("memory", "memory", not small, memory, "the default lab takes 9.5 GiB", _LESS, fatal=False),
+            Finding("disk", "disk", not tight, disk, "boxes and nodes write about 15 GiB", "free some", fatal=False),
+        ]
+    problems = {text.partition(":")[0]: text for text in result.problems}
+    return [
+        Finding("memory", "memory", "memory" not in problems, memory, problems.get("memory", "the lab fits")),
+        Finding("disk", "disk", "disk" not in problems, disk, problems.get("disk", "the lab fits")),
+        *(Finding("tight", "size", False, text, fatal=False) for text in result.warnings),
+    ]
+
+
+_DEFAULT_MEMORY_MIB = 9728
+_DEFAULT_DISK_GIB = 15.0
+_LESS = "ask for less in nodes.controller.memory and nodes.compute.memory"
+
+
+def _collisions(seen: Seen, plan: Plan) -> list[Finding]:
+    findings = []
+    for network in plan.networks:
+        others = [f"libvirt network {n}" for n, cidrs in seen.networks.items() if _overlaps(network.cidr, cidrs)]
+        others += [f"route to {route}" for route in seen.routes if _overlaps(network.cidr, [route])]
+        found = ", ".join(others) if others else "free"
+        why = f"the lab's {network.kind} network must be its own"
+        mend = f"another networks.{network.kind} in the spec" if others else ""
+        findings.append(Finding(f"subnet-{network.kind}", f"subnet {network.cidr}", not others, found, why, mend))
+    for domain in seen.foreign_domains:
+        mend = "another `name` in the spec, or " + shown(["virsh", "undefine", domain])
+        findings.append(
+            Finding(f"domain-{domain}", f"domain {domain}", False, "not of this lab", "names are taken", mend)
+        )
+    return findings
+
+
+def _overlaps(cidr: IPv4Network, others: list[str]) -> bool:
+    return any(cidr.overlaps(IPv4Interface(other).network) for other in others)

@@ -1,0 +1,162 @@
+"""What a look at the host finds, for the doctor to judge."""
+
+from __future__ import annotations
+
+import getpass
+import grp
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import LabError
+from lab.runtime import host as hosts
+from lab.runtime.process import run
+
+if TYPE_CHECKING:
+    from lab.hostfit import HostNumbers
+    from lab.plan import Plan
+    from lab.runtime.kvm import HostProof
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Debian package that the lab uses."""
+
+    name: str
+    why: str
+    command: str = ""
+    """where the host has this command from elsewhere, that will do"""
+
+
+PACKAGES = (
+    Package("vagrant", "makes the virtual machines", command="vagrant"),
+    Package("vagrant-libvirt", "lets Vagrant speak to libvirt"),
+    Package("libvirt-daemon-system", "libvirtd: networks, volumes, virtual machines"),
+    Package("libvirt-clients", "virsh, to look at them by hand", command="virsh"),
+    Package("qemu-system-x86", "runs the virtual machines", command="qemu-system-x86_64"),
+    Package("qemu-utils", "qemu-img: the boxes' disks", command="qemu-img"),
+    Package("dnsmasq-base", "DHCP of libvirt's networks", command="dnsmasq"),
+    Package("iproute2", "network namespaces", command="ip"),
+    Package("openssh-client", "the way into the nodes", command="ssh"),
+    Package("mmdebstrap", "installs the boxes' systems", command="mmdebstrap"),
+    Package("debian-archive-keyring", "proves the boxes' packages"),
+    Package("fdisk", "sfdisk: the boxes' partition table", command="sfdisk"),
+    Package("e2fsprogs", "mke2fs: the boxes' file system", command="mke2fs"),
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at the host found."""
+
+    debian: bool = True
+    missing: tuple[str, ...] = ()
+    """packages that are not there, nor their commands"""
+    unavailable: tuple[str, ...] = ()
+    """of those, the ones that this distribution's apt does not know"""
+    root: bool = True
+    user: str = "root"
+    groups: frozenset[str] = frozenset()
+    mode: str = "private"
+    mode_reason: str = ""
+    libvirt_refusal: str = ""
+    """why the system libvirtd does not answer; empty where it does, or is not wanted"""
+    proof: HostProof | None = None
+    proof_failure: str = ""
+    numbers: HostNumbers | None = None
+    networks: dict[str, list[str]] = field(default_factory=dict)
+    """subnets of libvirt's networks that are not this lab's (system mode)"""
+    routes: tuple[str, ...] = ()
+    """networks that the host itself reaches otherwise than through this lab's bridges (system mode)"""
+    foreign_domains: tuple[str, ...] = ()
+    """domains that have this lab's names but come from elsewhere"""
+
+
+def look(plan: Plan | None = None, build_dir: Path | None = None, *, prove: bool = True) -> Seen:
+    """Gather what `judge` needs; changes nothing but the proof's cache."""
+    build_dir = build_dir or Path.cwd()
+    host = hosts.choose_host(plan.name if plan else "lab", build_dir)
+    missing = tuple(package.name for package in PACKAGES if not _present(package))
+    refusal = (hosts.why_not(hosts.SYSTEM_URI) or "") if host.mode == "system" else ""
+    proof, failure = _proof(plan) if prove and "qemu-system-x86" not in missing else (None, "")
+    networks: dict[str, list[str]] = {}
+    routes: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    if plan is not None and host.mode == "system" and not refusal:
+        own = {network.name for network in plan.networks}
+        with host.hypervisor() as hypervisor:
+            networks = {name: cidrs for name, cidrs in hypervisor.subnets().items() if name not in own}
+            foreign = tuple(hypervisor.foreign_domains([node.domain for node in plan.nodes], str(build_dir)))
+        routes = _routes({network.bridge for network in plan.networks})
+    return Seen(
+        debian=shutil.which("dpkg-query") is not None,
+        missing=missing,
+        unavailable=tuple(name for name in missing if not _in_apt(name)),
+        root=os.geteuid() == 0,
+        user=getpass.getuser(),
+        groups=frozenset(_groups()),
+        mode=host.mode,
+        mode_reason=host.reason,
+        libvirt_refusal=refusal,
+        proof=proof,
+        proof_failure=failure,
+        numbers=hosts.host_numbers(build_dir),
+        networks=networks,
+        routes=routes,
+        foreign_domains=foreign,
+    )
+
+
+def _present(package: Package) -> bool:
+    """Tell whether a package is installed, or its command (or Vagrant plugin) comes from elsewhere."""
+    if package.command and shutil.which(package.command, path=_PATH):
+        return True
+    if package.name == "vagrant-libvirt" and any(_vagrant_home().glob("gems/*/gems/vagrant-libvirt-*")):
+        return True
+    if shutil.which("dpkg-query") is None:
+        return False
+    status = run(["dpkg-query", "-W", "-f", "${db:Status-Status}", package.name], timeout_s=30, check=False)
+    return status.stdout == "installed"
+
+
+# A user's PATH may lack the daemons' and file systems' programs.
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+def _vagrant_home() -> Path:
+    return Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+
+
+def _in_apt(name: str) -> bool:
+    """Tell whether apt could install a package; where it has no lists yet (a fresh container), suppose so."""
+    if not any(Path("/var/lib/apt/lists").glob("*_Packages*")):
+        return True
+    policy = run(["apt-cache", "policy", name], timeout_s=60, check=False).stdout
+    return "Candidate:" in policy and "Candidate: (none)" not in policy
+
+
+def _groups() -> set[str]:
+    found = set[str]()
+    for number in {*os.getgroups(), os.getegid()}:
+        try:
+            found.add(grp.getgrgid(number).gr_name)
+        except KeyError:  # a group without a name, as in containers
+            continue
+    return found
+
+
+def _routes(bridges: set[str]) -> tuple[str, ...]:
+    """Name the IPv4 networks that the host reaches otherwise than by these bridges, without the default route."""
+    routes = json.loads(run(["ip", "-json", "-4", "route"], timeout_s=30).stdout or "[]")
+    return tuple(r["dst"] for r in routes if r["dst"] != "default" and r.get("dev") not in bridges)
+
+
+def _proof(plan: Plan | None) -> tuple[HostProof | None, str]:
+    """Prove the plan's accelerator; without a plan, the best there is."""
+    try:
+        return hosts.host_facts(plan.accelerator if plan else "auto", fresh=False), ""
+    except LabError as error:
+        return None, str(error)

@@ -1,0 +1,58 @@
+"""What is known of the host before anything is built: its accelerator, and how much it has."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from lab.box.proof import proof_images
+from lab.box.store import cache_directory
+from lab.hostfit import HostNumbers
+from lab.runtime.kvm import HostProof, expected_host, prove_host
+
+_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def host_facts(
+    wanted: Literal["auto", "kvm", "qemu"] = "auto", *, prove: bool = True, fresh: bool = False
+) -> HostProof:
+    """Tell the accelerator, nesting and wait factor of this host, with the reasons.
+
+    `prove` boots a guest where that has not been done since the host booted (up to 20 s, and the guest's packages are
+    fetched once); without it nothing is touched, and what is not proven says so. HostError as of `prove_host`.
+    """
+    if not prove:
+        return expected_host(cache_dir=cache_directory(), wanted=wanted)
+    kernel, initrd = proof_images()
+    return prove_host(kernel, initrd, cache_dir=cache_directory(), wanted=wanted, fresh=fresh)
+
+
+def count(pool: Path, *, running: frozenset[str] = frozenset(), boxes_present: bool = False) -> HostNumbers:
+    """Count processors, memory and the free space where `pool` is, or will be."""
+    place = next(path for path in (pool, *pool.parents) if path.exists())
+    total, available = memory_mib()
+    return HostNumbers(
+        cpus=len(os.sched_getaffinity(0)),
+        memory_total_mib=total,
+        memory_available_mib=available,
+        disk_free_gib=round(shutil.disk_usage(place).free / 2**30, 1),
+        disk_path=str(place),
+        running=running,
+        boxes_present=boxes_present,
+    )
+
+
+def memory_mib(meminfo: Path = Path("/proc/meminfo"), limits: tuple[Path, ...] = _CGROUP_LIMITS) -> tuple[int, int]:
+    """Read (total, available) memory; in a container that has a limit, no more than that."""
+    text = meminfo.read_text()
+    found = {
+        key: int(kib) // 1024 for key, kib in re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB", text, re.MULTILINE)
+    }
+    total, available = found["MemTotal"], found["MemAvailable"]
+    for limit in limits:
+        if limit.is_file() and (words := limit.read_text().split()) and words[0].isdigit():
+            total = min(total, int(words[0]) // 2**20)
+    return total, min(total, available)
