@@ -65,10 +65,9 @@ def fit(plan: Plan, host: HostNumbers) -> Fit:
     waiting = [node for node in plan.nodes if node.name not in host.running]
     need = memory_need_mib(plan, host.running)
     if waiting and need + RESERVE_MIB > host.memory_available_mib:
-        nodes = ", ".join(f"{node.name} {_gib(node.memory_mib)}" for node in waiting)
         result.problems.append(
             f"memory: found {_gib(host.memory_available_mib)} available of {_gib(host.memory_total_mib)}, "
-            f"expected {_gib(need + RESERVE_MIB)} ({nodes}, and QEMU's own) — "
+            f"expected {_gib(need + RESERVE_MIB)} ({_sizes(waiting)}, and QEMU's own) — "
             "less in nodes.controller.memory or nodes.compute.memory, or fewer in nodes.compute.count"
         )
     disk = disk_need_gib(plan, boxes_present=host.boxes_present)
@@ -95,6 +94,17 @@ def fit(plan: Plan, host: HostNumbers) -> Fit:
             f"CPUs: the nodes have {cpus} together, the host {host.cpus}: they will wait for each other"
         )
     return result
+
+
+def _sizes(nodes: list[Node]) -> str:
+    """List the nodes' memory; many of the same size together."""
+    sizes: dict[tuple[str, int], list[str]] = {}
+    for node in nodes:
+        sizes.setdefault((node.role, node.memory_mib), []).append(node.name)
+    return ", ".join(
+        f"{names[0]} {_gib(mib)}" if len(names) == 1 else f"{names[0]} to {names[-1]} {_gib(mib)} each"
+        for (_, mib), names in sizes.items()
+    )
 
 
 def _gib(mib: int) -> str:

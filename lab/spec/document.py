@@ -34,6 +34,8 @@ class Document:
     key_lines: dict[Loc, int] = field(default_factory=dict)
     """line of the key that leads there"""
     problems: list[Problem] = field(default_factory=list)
+    unusable: set[Loc] = field(default_factory=set)
+    """places whose value could not be read: told already"""
 
     def line_of(self, loc: Loc) -> int:
         """Give the line of a place, or of the nearest thing around it that the file has; 0 for the file itself."""
@@ -84,6 +86,8 @@ def read_document(path: Path, *, missing: str, top: str) -> Document:
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if "end of stream" in str(error.problem) and error.context_mark:
+            mark = error.context_mark  # where the unended thing begins
         raise _only(document, mark.line + 1 if mark else 0, *_syntax(str(error.problem), text, mark)) from None
     except YAMLError:  # ReaderError: control characters
         raise _only(document, 0, "characters that YAML does not allow", "YAML text in UTF-8") from None
@@ -105,6 +109,8 @@ def _syntax(problem: str, text: str, mark: Any) -> tuple[str, str, str]:
     line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in problem:
         return "a tab in the indentation", "spaces", "YAML does not take tabs: replace each by two spaces"
+    if "end of stream" in problem:
+        return "a quote or bracket that does not end", "its end", ""
     if "mapping values are not allowed" in problem:
         return "a second `:` in this line, or a wrong indentation", "key: value", "put text that holds `: ` in quotes"
     if "expected a single document" in problem or "another document" in problem:
@@ -116,11 +122,13 @@ def _plain(document: Document, node: Node, loc: Loc, above: tuple[int, ...]) -> 
     document.lines[loc] = node.start_mark.line + 1
     if id(node) in above:
         document.problem(loc, "an alias to something around it", "a value")
+        document.unusable.add(loc)
         return None
     above = (*above, id(node))
     tag = str(node.tag)
     if tag not in _PLAIN_TAGS:
         document.problem(loc, f"the tag {tag.removeprefix(_TAG)}", "a value without a tag")
+        document.unusable.add(loc)
         return None
     if isinstance(node, MappingNode):
         return _mapping(document, node, loc, above)

@@ -69,14 +69,18 @@ def _between(spec: Spec) -> Iterator[_Finding]:
 def _overlaps(spec: Spec) -> Iterator[_Finding]:
     networks = [(kind, getattr(spec.networks, kind)) for kind in addressing.NETWORK_KINDS]
     for (kind_a, a), (kind_b, b) in combinations(networks, 2):
-        if a.overlaps(b):
-            yield _Finding(
-                ("networks", kind_b),
-                str(b),
-                f"a network apart from networks.{kind_a}",
-                f"that is {a}" + ("" if kind_a in spec.networks.model_fields_set else ", where the spec says nothing"),
-                others=(("networks", kind_a),),
-            )
+        if not a.overlaps(b):
+            continue
+        given = spec.networks.model_fields_set
+        here, other = (kind_b, kind_a) if kind_b in given else (kind_a, kind_b)
+        found, taken = (b, a) if here == kind_b else (a, b)
+        yield _Finding(
+            ("networks", here),
+            str(found),
+            f"a network apart from networks.{other}",
+            f"that is {taken}" + ("" if other in given else ", by default"),
+            others=(("networks", other),),
+        )
 
 
 def _too_small(spec: Spec) -> Iterator[_Finding]:

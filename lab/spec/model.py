@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSe
 from pydantic_core import PydanticCustomError
 
 from lab.models import Frozen
+from lab.spec.document import kind_of
 
 NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
 """of a lab: becomes part of host names (RFC 1123), libvirt domains and networks"""
@@ -76,6 +77,8 @@ def _size(low_mib: int, high_mib: int, why: str) -> Any:
 
 def size_text(mib: int) -> str:
     """Write a size as the spec has it: '5 GiB', '6400 MiB'."""
+    if mib % (1024 * 1024) == 0:
+        return f"{mib // (1024 * 1024)} TiB"
     return f"{mib // 1024} GiB" if mib % 1024 == 0 else f"{mib} MiB"
 
 
@@ -191,7 +194,7 @@ def _mirror(url: str) -> str:
         raise wrong(expected) from None
     if parts.username or parts.password:
         raise wrong(
-            "a URL without user and password", "apt's auth.conf.d is the place for them", found="a URL with them"
+            "a URL without user and password", "apt's auth.conf.d is the place for them", found="one that has them"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s'\"\\$`]", url):
         raise wrong(expected)
@@ -202,7 +205,7 @@ def _password(value: object) -> str:
     """Check a password. No message of it may hold the value."""
     expected = "8 to 64 characters of A-Z a-z 0-9 . _ ~ -"
     if not isinstance(value, str):
-        raise wrong(expected, "put it in quotes", found="a value that is not text")
+        raise wrong(expected, "put it in quotes" if isinstance(value, int | float) else "", found=kind_of(value))
     if not re.match(PASSWORD_PATTERN, value):
         length = len(value)
         found = f"{length} characters" if not 8 <= length <= 64 else "a character that is not among these"

@@ -55,17 +55,13 @@ def validate(
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             loc = _existing(detail["loc"], data)
-            if detail["type"] != "extra_forbidden" or not _under(loc, wrong):
+            if loc not in document.unusable:
                 _keep(model, document, loc, detail, hidden)
             wrong.add(loc)
     try:
         return model.model_validate({**stand_in, **_without(data, wrong, ())}), wrong
     except ValidationError:
         return None, wrong
-
-
-def _under(loc: Loc, places: set[Loc]) -> bool:
-    return any(loc[: len(place)] == place for place in places)
 
 
 def _existing(loc: tuple[int | str, ...], data: Any) -> Loc:
@@ -105,6 +101,9 @@ def _keep(model: type[BaseModel], document: Document, loc: Loc, detail: ErrorDet
         bound = context.get("ge", context.get("le", context.get("gt", context.get("lt"))))
         word = {"greater_than": "more than", "less_than": "less than"}.get(kind, word)
         document.problem(loc, found, f"{word} {bound}")
+    elif kind in _KINDS and value is None and (field := _field(model, loc)) is not None:
+        expected = _description(model, loc) if field.is_required() else _KINDS[kind]
+        document.problem(loc, found, expected, "" if field.is_required() else "leave the key out to have the default")
     elif kind in _KINDS:
         document.problem(loc, found, _KINDS[kind], _type_hint(kind, value))
     else:
