@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -153,13 +154,13 @@ def doctor(
     from lab.runtime import doctor as host_doctor
 
     if fix:
-        host_doctor.fix()
+        host_doctor.fix(lambda line: ui.console.print(line, markup=False, soft_wrap=True))
     findings = host_doctor.diagnose()
     if as_json:
         _print_json([finding.as_dict() for finding in findings])
     else:
         overview.print_findings(findings)
-    if any(finding.fatal for finding in findings):
+    if any(finding.fatal and not finding.ok for finding in findings):
         raise typer.Exit(errors.HostError.exit_code)
 
 
@@ -202,6 +203,19 @@ def ssh(
     lab = _standing(file, build_dir)
     _known_node(lab, node)
     sys.exit(Ssh(lab.build_dir).interactive(node, ctx.args))
+
+
+@app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Run a command in the build directory, on the lab's host: lab exec -- vagrant status."""
+    if not ctx.args:
+        raise errors.UsageError("no command to run", hint="lab exec -- vagrant status")
+    lab = _standing(file, build_dir)
+    os.chdir(lab.build_dir)
+    try:
+        os.execvp(ctx.args[0], ctx.args)
+    except FileNotFoundError:
+        raise errors.UsageError(f"no program {ctx.args[0]} on this host") from None
 
 
 @app.command()

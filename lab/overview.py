@@ -156,7 +156,9 @@ def print_summary(lab: Lab, timing: Table) -> None:
     )
     where.add_row("passwords", f"lab secrets    (derived from {lab.build_dir / 'seed'})")
     where.add_row("logs", str(lab.build_dir / "logs"))
-    where.add_row("by hand", f"cd {lab.build_dir}; vagrant status")
+    where.add_row(
+        "by hand", "lab exec -- vagrant status    (or ssh, virsh …, in the build directory, on the lab's host)"
+    )
     console.print("\n[bold]Where everything is[/bold]")
     console.print(where, soft_wrap=True)
     console.print()
