@@ -77,7 +77,8 @@ def mending_commands(seen: Seen) -> list[list[str]]:
     if seen.mode == "system":
         if seen.libvirt_refusal and not _closed(seen):
             commands.append(["systemctl", "enable", "--now", "libvirtd.socket"])
-        commands += [["usermod", "-aG", group, seen.user] for group in _missing_groups(seen)]
+        if _closed(seen):
+            commands.append(["usermod", "-aG", ",".join(_missing_groups(seen)), seen.user])
     return commands
 
 
@@ -109,10 +110,7 @@ def _standing(seen: Seen) -> list[Finding]:
     if not seen.libvirt_refusal:
         return [Finding("libvirtd", what, True, "answers", seen.mode_reason)]
     if _closed(seen):
-        mend = (
-            " && ".join(shown(["sudo", "usermod", "-aG", g, seen.user]) for g in _missing_groups(seen))
-            + "; log in again"
-        )
+        mend = shown(["sudo", "usermod", "-aG", ",".join(_missing_groups(seen)), seen.user]) + "; log in again"
     else:
         mend = "systemctl enable --now libvirtd.socket"
     return [Finding("libvirtd", what, False, seen.libvirt_refusal, "the lab's machines live there", mend)]
@@ -188,10 +186,9 @@ def _collisions(seen: Seen, plan: Plan) -> list[Finding]:
         mend = f"another networks.{network.kind} in the spec" if others else ""
         findings.append(Finding(f"subnet-{network.kind}", f"subnet {network.cidr}", not others, found, why, mend))
     for domain in seen.foreign_domains:
-        mend = "another `name` in the spec, or " + shown(["virsh", "undefine", domain])
-        findings.append(
-            Finding(f"domain-{domain}", f"domain {domain}", False, "not of this lab", "names are taken", mend)
-        )
+        why = "a domain of that name exists, from elsewhere"
+        what = f"domain {domain}"
+        findings.append(Finding(f"domain-{domain}", what, False, "not of this lab", why, "another `name` in the spec"))
     return findings
 
 

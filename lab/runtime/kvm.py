@@ -15,6 +15,7 @@ import os
 import re
 import selectors
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import asdict, dataclass
@@ -175,12 +176,13 @@ def boot(accelerator: Accelerator, kernel: Path, initrd: Path, *, deadline_s: fl
         )
     except FileNotFoundError as error:
         raise HostError(f"{qemu} is not installed", hint="`lab doctor --fix`") from error
-    try:
+    with process:
         assert process.stdout is not None
-        said, in_time = _listen(process.stdout, started + deadline_s)
-    finally:
-        process.kill()
-        process.wait()
+        try:
+            said, in_time = _listen(process.stdout, started + deadline_s)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     seconds = round(time.monotonic() - started, 2)
     if _spoke(said):
         return Proof(accelerator, True, f"a guest booted in {seconds:.1f} s", seconds)

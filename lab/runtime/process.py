@@ -116,7 +116,7 @@ def run(
             _end(process, group=not tty)
             out, err = process.communicate()
             result = Completed(words, -1, out or "", err or "", time.monotonic() - started, log)
-            raise CommandError(f"{words[0]} did not end within {timeout_s:.0f} s", result) from None
+            raise CommandError(f"{words[0]} did not end within {timeout_s:g} s", result) from None
     result = Completed(words, process.returncode, out or "", err or "", time.monotonic() - started, log)
     if check and not result.ok:
         raise CommandError(f"{words[0]} failed with exit code {result.returncode}", result)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.errors import HostError, UsageError
+from lab.runtime import host as hosts
+from lab.runtime.host import SystemHost, choose_host, sudo, why_not
+from lab.runtime.host_facts import count, memory_mib
+from lab.runtime.private import PrivateHost
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANSWERS = "test:///default"
+REFUSES = "test:///nowhere/at/all"
+
+
+def choose(tmp_path: Path, uri: str, *, systemd: bool = False, wanted: str | None = None, **environ: str) -> hosts.Host:
+    return choose_host(
+        "compute-101",
+        tmp_path / "build",
+        wanted=wanted,
+        environ=environ,
+        systemd=tmp_path if systemd else tmp_path / "none",
+        system_uri=uri,
+        state_root=tmp_path / "state",
+    )
+
+
+@pytest.mark.parametrize(
+    ("uri", "systemd", "mode", "reason"),
+    [
+        (ANSWERS, True, "system", "its libvirtd answers"),
+        (ANSWERS, False, "system", "its libvirtd answers"),
+        (REFUSES, False, "private", "no libvirtd answers and no systemd could start one"),
+        (REFUSES, True, "system", "this machine runs systemd, but its libvirtd does not answer"),
+    ],
+)
+def test_choice(tmp_path: Path, uri: str, systemd: bool, mode: str, reason: str) -> None:
+    host = choose(tmp_path, uri, systemd=systemd)
+    assert host.mode == mode
+    assert host.reason.startswith(reason)
+    assert mode in str(host)
+    assert reason in str(host)
+
+
+def test_the_environment_decides_and_an_option_before_it(tmp_path: Path) -> None:
+    assert choose(tmp_path, ANSWERS, LAB_HOST="private").mode == "private"
+    assert choose(tmp_path, REFUSES, LAB_HOST="system").mode == "system"
+    assert choose(tmp_path, ANSWERS, LAB_HOST="private", wanted="system").mode == "system"
+    assert choose(tmp_path, REFUSES, LAB_HOST="auto").mode == "private"
+
+
+def test_another_word_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="LAB_HOST is 'mine'"):
+        choose(tmp_path, ANSWERS, LAB_HOST="mine")
+
+
+def test_a_lab_keeps_its_private_host(tmp_path: Path) -> None:
+    first = choose(tmp_path, REFUSES)
+    assert isinstance(first, PrivateHost)
+    first.state_dir.mkdir(parents=True)
+    assert choose(tmp_path, ANSWERS, systemd=True).mode == "private"
+
+
+def test_a_choice_changes_nothing(tmp_path: Path) -> None:
+    choose(tmp_path, REFUSES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_system_host_that_does_not_answer_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "SYSTEM_URI", REFUSES)
+    host = SystemHost("compute-101")
+    assert not host.is_running()
+    assert why_not(REFUSES)
+    with pytest.raises(HostError, match="does not answer"):
+        host.start()
+
+
+def test_system_host_gets_the_pool_and_nothing_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "SYSTEM_URI", ANSWERS)
+    host = SystemHost("compute-101")
+    host.start()
+    host.enter()
+    host.stop()
+    assert host.is_running()
+
+
+def test_numbers_of_a_place_that_is_not_there_yet(tmp_path: Path) -> None:
+    numbers = count(tmp_path / "not" / "yet")
+    assert numbers.disk_path == str(tmp_path)
+    assert numbers.cpus >= 1
+    assert 0 < numbers.memory_available_mib <= numbers.memory_total_mib
+
+
+MEMINFO = "MemTotal:       16384000 kB\nMemFree: 1 kB\nMemAvailable:    8192000 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("4294967296", (4096, 4096)), ("max", (16000, 8000)), ("", (16000, 8000))]
+)
+def test_memory_of_a_container_ends_at_its_limit(tmp_path: Path, limit: str, expected: tuple[int, int]) -> None:
+    (tmp_path / "meminfo").write_text(MEMINFO)
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    assert memory_mib(tmp_path / "meminfo", (tmp_path / "memory.max", tmp_path / "none")) == expected
+
+
+def test_sudo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert sudo(["apt-get", "update"]) == ["apt-get", "update"]
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError, match="sudo is not installed"):
+        sudo(["apt-get", "update"])
+    (tmp_path / "sudo").touch(mode=0o755)
+    assert sudo(["apt-get", "update"]) == ["sudo", "apt-get", "update"]
