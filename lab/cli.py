@@ -134,7 +134,7 @@ def render(
     from lab.hostfacts import known_or_assumed
     from lab.spec.load import load_spec
 
-    lab = project.from_spec(file, build_dir, known_or_assumed(load_spec(file).accelerator).facts)
+    lab = project.from_spec(file, build_dir, known_or_assumed(load_spec(file).accelerator).facts, write=not diff)
     files = render_files(lab.plan, lab.secrets)
     if diff:
         typer.echo(diff_tree(lab.build_dir, files), nl=False)

@@ -41,13 +41,20 @@ def decide(spec: Spec, facts: HostFacts) -> Plan:
     return resolve(spec, release, load_steps(release, resources.PROVISION), facts)
 
 
-def from_spec(spec_file: Path, build_dir: Path | None, facts: HostFacts) -> Lab:
-    """Decide the lab that a spec asks for; makes the seed where there is none."""
+def from_spec(spec_file: Path, build_dir: Path | None, facts: HostFacts, *, write: bool = True) -> Lab:
+    """Decide the lab that a spec asks for; makes the seed where there is none.
+
+    Without `write` nothing is made: the passwords of a lab that has no seed yet are then those of no lab at all.
+    """
     spec = load_spec(spec_file)
     directory = build_dir_of(spec_file, build_dir, spec.name)
     plan = decide(spec, facts)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    seed = load_or_create_seed(directory / "seed")
+    path = directory / "seed"
+    if write or path.exists():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        seed = load_or_create_seed(path)
+    else:
+        seed = "0" * 64
     return Lab(directory, plan, Secrets.derive(seed, plan.secrets, spec.passwords))
 
 

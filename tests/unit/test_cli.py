@@ -1,0 +1,122 @@
+"""The command line as a user meets it: messages and exit codes, nothing changed by a wrong call."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from lab import __version__
+from lab.cli import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LAB_HOST", "private")
+
+
+def lab(*argv: str) -> tuple[int, str]:
+    result = runner.invoke(app, list(argv))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def test_version() -> None:
+    assert lab("--version") == (0, f"lab {__version__}\n")
+
+
+def test_init_writes_a_spec_that_check_accepts(tmp_path: Path) -> None:
+    assert lab("init", "my-lab")[0] == 0
+    code, text = lab("check", "--json")
+    assert code == 0
+    assert json.loads(text)["name"] == "my-lab"
+    assert not (tmp_path / ".lab").exists()
+
+
+def test_init_never_overwrites(tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").write_text("mine")
+    code, text = lab("init")
+    assert code == 2
+    assert "lab.yaml exists" in text
+    assert (tmp_path / "lab.yaml").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "check",
+        "render",
+        "up",
+        "status",
+        "verify",
+        "down",
+        "secrets",
+        "logs",
+        "ssh-config",
+        "ssh controller",
+        "exec -- id",
+    ],
+)
+def test_a_missing_spec_is_one_message(verb: str, tmp_path: Path) -> None:
+    code, text = lab(*verb.split())
+    assert code == 2
+    assert "lab.yaml" in text
+    assert "Traceback" not in text
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["status", "verify", "secrets", "logs", "ssh-config", "ssh controller", "exec -- id"])
+def test_a_lab_that_does_not_stand(verb: str) -> None:
+    lab("init", "nobody")
+    code, text = lab(*verb.split())
+    assert code == 2
+    assert "no lab in" in text
+    assert "lab up" in text
+
+
+def test_down_without_a_lab_is_fine() -> None:
+    lab("init", "nobody")
+    code, text = lab("down")
+    assert code == 0
+    assert "nothing to remove" in text
+
+
+def test_render_is_private_and_diff_is_then_empty(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    code, before = lab("render", "--diff")
+    assert code == 0
+    assert "+++ b/Vagrantfile" in before or "Vagrantfile" in before
+    assert not (tmp_path / ".lab").exists()
+    assert lab("render")[0] == 0
+    build = tmp_path / ".lab" / "render-me"
+    assert [p for p in build.rglob("*") if p.stat().st_mode & 0o077] == []
+    assert lab("render", "--diff") == (0, "")
+
+
+def test_no_secret_is_shown_by_a_diff(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    lab("render")
+    password = json.loads(lab("secrets", "--json")[1])["NOVA_DBPASS"]
+    (tmp_path / ".lab" / "render-me" / "nodes" / "controller" / "env").write_text("NOVA_DBPASS=other\n")
+    code, text = lab("render", "--diff")
+    assert code == 0
+    assert "nodes/controller/env" in text
+    assert password not in text
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(lab("schema")[1])["type"] == "object"
+
+
+def test_an_unknown_verb_or_option() -> None:
+    assert lab("upp")[0] == 2
+    assert lab("check", "--bogus")[0] == 2
