@@ -1,0 +1,261 @@
+"""Runs on a node, as root, with nothing but Python's standard library: answers a list of operations with JSON.
+
+lab.infra.remote sends this file's own text and one request; it keeps to the Python of Debian 11 (3.9).
+The request holds names of secrets only. Their values come from /opt/lab/env on the node, and a command gets in its
+environment those that it names, no other.
+
+Request:  {"env": file to source, "secrets": names, "jobs": n,
+           "operations": {key: {"op": "run" | "file" | "http" | "log" | "vnc", ...}}}
+Response: {"now": seconds since the epoch, "results": {key: {...}}}, printed as one line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+LIMIT = 400_000
+"""characters kept of an output, so that a runaway command cannot fill the reader's memory"""
+BAD_LINE = re.compile(r" (ERROR|CRITICAL|TRACE) |\[(ERROR|error)\]|^Traceback \(most recent call last\)")
+OSLO_LINE = re.compile(r"^\S+ \S+ (\d+) (?:ERROR|CRITICAL|TRACE) (\S+) (\[)?")
+
+
+def environment(path: str) -> dict[str, str]:
+    """Give the process environment with the variables of a shell file added."""
+    env = dict(os.environ, LC_ALL="C.UTF-8", PATH="/usr/sbin:/usr/bin:/sbin:/bin")
+    if path and os.path.exists(path):
+        script = 'set -a; . "$0"; env -0'
+        out = subprocess.run(["bash", "-c", script, path], env=env, stdout=subprocess.PIPE, check=False).stdout
+        for item in out.decode("utf-8", "replace").split("\0"):
+            name, _, value = item.partition("=")
+            if name:
+                env[name] = value
+    return env
+
+
+def run(operation: dict[str, Any], env: dict[str, str], secrets: set[str]) -> dict[str, Any]:
+    """Run a bash script with a time limit; the whole process group ends with it."""
+    hidden = secrets - set(operation.get("secrets", ()))
+    env = {name: value for name, value in env.items() if name not in hidden}
+    process = subprocess.Popen(
+        ["bash", "-c", operation["script"]],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=operation["timeout"])
+        code = process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        err += "no answer in {:.0f} s".format(operation["timeout"]).encode()
+        code = 124
+    return {
+        "rc": code,
+        "stdout": out.decode("utf-8", "replace")[:LIMIT],
+        "stderr": err.decode("utf-8", "replace")[-4000:],
+    }
+
+
+def file(operation: dict[str, Any]) -> dict[str, Any]:
+    """Owner, group and mode of a path, and its text where that is asked for."""
+    import grp
+    import pwd
+    import stat
+
+    path = operation["path"]
+    try:
+        facts = os.stat(path)
+    except OSError as error:
+        return {"exists": False, "error": error.strerror}
+
+    def name(find: Any, number: int) -> str:
+        try:
+            return str(find(number)[0])
+        except KeyError:
+            return str(number)
+
+    answer: dict[str, Any] = {
+        "exists": True,
+        "directory": stat.S_ISDIR(facts.st_mode),
+        "owner": name(pwd.getpwuid, facts.st_uid),
+        "group": name(grp.getgrgid, facts.st_gid),
+        "mode": f"{stat.S_IMODE(facts.st_mode):04o}",
+    }
+    if operation.get("text"):
+        with open(path, "rb") as stream:
+            answer["text"] = stream.read(LIMIT).decode("utf-8", "replace")
+    return answer
+
+
+def http(operation: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
+    """One request, redirects not followed; ${NAME} in the JSON body comes from the environment."""
+    import http.client
+    from urllib.parse import urlsplit
+
+    url = urlsplit(operation["url"])
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    body = None
+    headers = {"Accept": "*/*", "User-Agent": "lab-verify"}
+    if "json" in operation:
+
+        def fill(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: fill(item) for key, item in value.items()}
+            if isinstance(value, list):
+                return [fill(item) for item in value]
+            if isinstance(value, str):
+                return re.sub(r"\$\{(\w+)\}", lambda match: env.get(match.group(1), ""), value)
+            return value
+
+        body = json.dumps(fill(operation["json"]))
+        headers["Content-Type"] = "application/json"
+    connection = kind(url.hostname or "", url.port, timeout=operation["timeout"])
+    try:
+        target = (url.path or "/") + ("?" + url.query if url.query else "")
+        connection.request("POST" if body else "GET", target, body=body, headers=headers)
+        response = connection.getresponse()
+        return {"status": response.status, "body": response.read(20_000).decode("utf-8", "replace")}
+    except (OSError, http.client.HTTPException) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    finally:
+        connection.close()
+
+
+def vnc(operation: dict[str, Any]) -> dict[str, Any]:
+    """Open the WebSocket behind a noVNC URL and read the first bytes of the VNC server: the token is good, it answers.
+
+    The page itself is a file and answers 200 under any token.
+    """
+    import socket
+    from urllib.parse import parse_qs, unquote, urlsplit
+
+    url = urlsplit(operation["url"])
+    query = parse_qs(url.query)
+    path = "/" + unquote(query["path"][0]) if "path" in query else "/?" + url.query
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: {url.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: bGFiLXZlcmlmeS1rZXk9PQ==\r\nSec-WebSocket-Protocol: binary\r\n\r\n"
+    )
+    received = b""
+    deadline = time.monotonic() + operation["timeout"]
+    try:
+        with socket.create_connection((url.hostname or "", url.port or 80), timeout=operation["timeout"]) as stream:
+            stream.sendall(request.encode())
+            while b"RFB " not in received and time.monotonic() < deadline:
+                data = stream.recv(4096)
+                if not data:
+                    break
+                received += data
+    except OSError as error:
+        return {"error": f"{type(error).__name__}: {error}", "banner": ""}
+    head, _, rest = received.partition(b"\r\n\r\n")
+    status = head.split(b"\r\n")[0].decode("latin-1")
+    at = rest.find(b"RFB ")
+    return {"status": status, "banner": rest[at : at + 11].decode("latin-1") if at >= 0 else ""}
+
+
+def unit_starts(names: list[str], env: dict[str, str]) -> dict[str, float]:
+    """When each unit was last started by hand or at boot; units that systemd had to restart by itself are left out."""
+    if not names:
+        return {}
+    command = ["systemctl", "show", "--timestamp=unix", "-p", "Id,ActiveEnterTimestamp,NRestarts", "--"]
+    try:
+        process = subprocess.run(
+            command + [name + ".service" for name in names], env=env, stdout=subprocess.PIPE, check=False, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    starts = {}
+    for block in process.stdout.decode().split("\n\n"):
+        facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        stamp = facts.get("ActiveEnterTimestamp", "").lstrip("@")
+        if stamp.isdigit() and facts.get("NRestarts") == "0":
+            starts[facts["Id"][: -len(".service")]] = float(stamp)
+    return starts
+
+
+def log(operation: dict[str, Any], starts: dict[str, float]) -> dict[str, Any]:
+    """Errors of a log since its step ended or its unit was restarted, whichever is later, in blocks not allowed.
+
+    oslo.log writes an exception as many lines with the same process and logger; the first names the request in
+    brackets. Such lines are one block, and one allowed line allows its block.
+    """
+    path = operation["path"]
+    try:
+        since = os.stat(operation["marker"]).st_mtime
+    except OSError:
+        since = 0.0
+    since = max(since, starts.get(operation["unit"], 0.0))
+    start = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
+    allowed = [re.compile(text) for text in operation["allow"]]
+    blocks: list[list[str]] = []
+    current: dict[tuple[str, str], list[str]] = {}
+    try:
+        stream = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
+    except OSError as error:
+        return {"exists": False, "error": error.strerror}
+    with stream:
+        inside = since == 0.0
+        for line in stream:
+            if line[:2] == "20" and line[4:5] == "-":
+                inside = line[:19].replace("T", " ") >= start
+            if not inside or not BAD_LINE.search(line):
+                continue
+            match = OSLO_LINE.match(line)
+            key = (match.group(1), match.group(2)) if match else ("", "")
+            if match and not match.group(3) and key in current:
+                current[key].append(line)
+            else:
+                current[key] = [line]
+                blocks.append(current[key])
+    bad = [block for block in blocks if not any(rule.search(line) for rule in allowed for line in block)]
+    first = [line.rstrip()[:300] for block in bad[:3] for line in (block[:1] + block[-1:] if len(block) > 1 else block)]
+    return {"exists": True, "since": start, "blocks": len(bad), "lines": first}
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Do all operations, some at once."""
+    env = environment(request.get("env", ""))
+    secrets = set(request.get("secrets", ()))
+    operations = request["operations"]
+    units = sorted({item["unit"] for item in operations.values() if item["op"] == "log" and item["unit"]})
+    starts = unit_starts(units, env)
+
+    def one(item: dict[str, Any]) -> dict[str, Any]:
+        began = time.monotonic()
+        try:
+            if item["op"] == "run":
+                result = run(item, env, secrets)
+            elif item["op"] == "file":
+                result = file(item)
+            elif item["op"] == "http":
+                result = http(item, env)
+            elif item["op"] == "vnc":
+                result = vnc(item)
+            else:
+                result = log(item, starts)
+        except Exception as error:  # one bad operation must not take the others' answers with it
+            result = {"error": f"{type(error).__name__}: {error}"}
+        result["seconds"] = round(time.monotonic() - began, 2)
+        return result
+
+    with ThreadPoolExecutor(max_workers=request.get("jobs", 2)) as pool:
+        results = dict(zip(operations, pool.map(one, operations.values())))  # noqa: B905
+    return {"now": time.time(), "results": results}
+
+
+if __name__ == "__main__":
+    # `now` is the last thing measured before the answer leaves: the reader compares it with its own clock
+    sys.stdout.write("\n" + json.dumps(answer(json.loads(sys.argv[1]))) + "\n")

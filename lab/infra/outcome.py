@@ -1,0 +1,26 @@
+"""How a check fails: with what was expected and what was found, in the words of a reader."""
+
+from __future__ import annotations
+
+
+class Mismatch(Exception):  # noqa: N818 - a result, not an error
+    """The node is not as the check wants it."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"expected {expected}, found {found}")
+        self.expected = expected
+        self.found = found
+
+
+class CannotTell(Exception):  # noqa: N818
+    """The fact could not be read: a program that should tell it did not answer."""
+
+
+class Unreachable(CannotTell):
+    """The node did not answer over ssh."""
+
+
+def expect(holds: bool, expected: str, found: str) -> None:
+    """Fail the check unless it holds."""
+    if not holds:
+        raise Mismatch(expected, found)

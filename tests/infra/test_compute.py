@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.infra.collectors import Need
+from lab.infra.facts import CONTROLLER
+from lab.infra.outcome import expect
+from lab.infra.registry import asserts
+
+if TYPE_CHECKING:
+    from lab.infra.facts import NodeFacts
+    from lab.plan import Check
+
+NOVA_COMPUTE = "/etc/nova/nova-compute.conf"
+
+
+@asserts("virt-type", needs=lambda _: [Need("texts", NOVA_COMPUTE), Need("cpu")])
+def test_virt_type(check: Check, node: NodeFacts) -> None:
+    """The plan's type, in the file that nova-compute reads last, and kvm only on a CPU that has it."""
+    wanted = node.node.virt_type
+    values = node.options(NOVA_COMPUTE).get(("libvirt", "virt_type"), [])
+    found = values[-1] if values else "no such option"
+    expect(found == wanted, f"{NOVA_COMPUTE}: [libvirt] virt_type = {wanted}", found)
+    if wanted == "kvm":
+        expect(node.offers_kvm(), "a CPU with svm or vmx, and /dev/kvm", "one of them is missing")
+
+
+@asserts("upgrade-check", args="run", needs=lambda check: [Need("commands", check.args["run"])])
+def test_upgrade_check(check: Check, node: NodeFacts) -> None:
+    """Exit code 0: every check of the service's own says Success."""
+    ran = node.run(check.args["run"])
+    failures = [line.strip("| ") for line in ran.stdout.splitlines() if "Failure" in line or "Warning" in line]
+    expect(
+        ran.rc == 0, f"`{check.args['run']}` finds nothing", f"exit code {ran.rc}: {'; '.join(failures) or ran.said}"
+    )
+
+
+def _same(found: object, wanted: object) -> bool:
+    """Lists print booleans, numbers and words in more than one way: true is True, and `up` is UP."""
+    return found == wanted or str(found).lower() == str(wanted).lower()
+
+
+@asserts("openstack", args="list row", needs=lambda check: [Need("rows", check.args["list"], CONTROLLER)])
+def test_openstack(check: Check, cloud: NodeFacts) -> None:
+    """`openstack LIST` has a row with these columns."""
+    listing, wanted = check.args["list"], check.args["row"]
+    rows = cloud.rows(listing)
+    missing = sorted(set(wanted) - set(rows[0])) if rows else []
+    expect(
+        not missing,
+        f"columns {', '.join(wanted)} in `openstack {listing}`",
+        f"columns {', '.join(rows[0] if rows else ())}",
+    )
+    shown = "; ".join(", ".join(f"{key} {row[key]}" for key in wanted) for row in rows[:8])
+    expect(
+        any(all(_same(row[key], value) for key, value in wanted.items()) for row in rows),
+        f"{', '.join(f'{key} {value}' for key, value in wanted.items())} in `openstack {listing}`",
+        shown or "an empty list",
+    )
+
+
+@asserts("openstack-count", args="list count", needs=lambda check: [Need("rows", check.args["list"], CONTROLLER)])
+def test_openstack_count(check: Check, cloud: NodeFacts) -> None:
+    count = len(cloud.rows(check.args["list"]))
+    wanted = int(check.args["count"])
+    expect(count == wanted, f"{wanted} rows in `openstack {check.args['list']}`", str(count))

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lab.infra.collectors import Need
+from lab.infra.facts import CONTROLLER
+from lab.infra.outcome import expect
+from lab.infra.registry import asserts
+from lab.infra.values import secret_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lab.infra.facts import NodeFacts
+    from lab.plan import Check
+
+ASSIGNMENTS = "role assignment list --names"
+SERVICES = "service list"
+ENDPOINTS = "endpoint list"
+
+
+def _login(check: Check) -> list[str]:
+    return [check.args["name"], secret_name(check.args["password"])]
+
+
+def _name(value: Any) -> str:
+    """Drop the domain: nova@Default is nova."""
+    return str(value or "").rpartition("@")[0] or str(value or "")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names))) or "none"
+
+
+@asserts("identity-user", args="name password", needs=lambda check: [Need("tokens", json.dumps(_login(check)))])
+def test_identity_user(check: Check, node: NodeFacts) -> None:
+    """The user gets a token for this password, which also proves that it exists and is enabled."""
+    name, secret = _login(check)
+    answer = node.token(name, secret)
+    found = f"HTTP {answer['status']}" if "status" in answer else str(answer.get("error"))
+    expect(answer.get("status") == 201, f"user {name} gets a token with {secret}", found)
+
+
+@asserts("identity-role", args="user role project", needs=lambda _: [Need("rows", ASSIGNMENTS, CONTROLLER)])
+def test_identity_role(check: Check, cloud: NodeFacts) -> None:
+    user, role, project = (check.args[key] for key in ("user", "role", "project"))
+    rows = cloud.rows(ASSIGNMENTS)
+    roles = [_name(r["Role"]) for r in rows if _name(r["User"]) == user and _name(r["Project"]) == project]
+    expect(role in roles, f"role {role} of {user} in project {project}", f"roles {_listed(roles)}")
+
+
+@asserts("service", args="name type", needs=lambda _: [Need("rows", SERVICES, CONTROLLER)])
+def test_service(check: Check, cloud: NodeFacts) -> None:
+    name, kind = check.args["name"], check.args["type"]
+    found = [f"{row['Name']} ({row['Type']})" for row in cloud.rows(SERVICES)]
+    count = found.count(f"{name} ({kind})")
+    expect(count == 1, f"one service {name} of type {kind}", f"{count} of {_listed(found)}")
+
+
+@asserts("endpoint", args="service interface url", needs=lambda _: [Need("rows", ENDPOINTS, CONTROLLER)])
+def test_endpoint(check: Check, cloud: NodeFacts) -> None:
+    """One endpoint of this interface, enabled, with this URL."""
+    service, interface, url = (check.args[key] for key in ("service", "interface", "url"))
+    rows = [
+        row
+        for row in cloud.rows(ENDPOINTS)
+        if service in (row["Service Name"], row["Service Type"]) and row["Interface"] == interface
+    ]
+    found = [f"{row['URL']}{'' if row.get('Enabled') is True else ' (disabled)'}" for row in rows]
+    expect(found == [url], f"one {interface} endpoint of {service} at {url}", ", ".join(found) or "none")

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from lab.infra.collectors import Need
+from lab.infra.facts import CONTROLLER
+from lab.infra.outcome import expect
+from lab.infra.registry import asserts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.infra.facts import NodeFacts
+    from lab.infra.suite import Suite
+    from lab.plan import Check
+
+SERVERS = "server list"
+
+
+def _console(check: Check) -> Iterator[Need]:
+    yield Need("consoles", check.args["server"], CONTROLLER)
+
+
+def _vnc_url(check: Check) -> str:
+    return f"console url show --novnc {check.args['server']}"
+
+
+def _compute(check: Check) -> str:
+    """The compute node of the instance: named by the check, or its own."""
+    return str(check.args.get("compute", check.node))
+
+
+@asserts("instance-active", args="server", needs=lambda _: [Need("rows", SERVERS, CONTROLLER)])
+def test_instance_active(check: Check, cloud: NodeFacts) -> None:
+    server = check.args["server"]
+    found = [str(row["Status"]) for row in cloud.rows(SERVERS) if row["Name"] == server]
+    expect(found == ["ACTIVE"], f"instance {server} ACTIVE", ", ".join(found) or "no such instance")
+
+
+@asserts("instance-console", args="server contains", needs=_console)
+def test_instance_console(check: Check, cloud: NodeFacts) -> None:
+    server, text = check.args["server"], str(check.args["contains"])
+    log = cloud.console(server)
+    last = [line for line in log.splitlines() if line.strip()][-1:]
+    expect(
+        text in log, f"{text!r} in the console log of {server}", f"its last line {last[0][:200]!r}" if last else "empty"
+    )
+
+
+@asserts("instance-metadata", args="server", needs=_console)
+def test_instance_metadata(check: Check, cloud: NodeFacts) -> None:
+    """The instance says who it is, which only the metadata service told it: its id, and its name as host name."""
+    server = check.args["server"]
+    lines = [line for line in cloud.console(server).splitlines() if "instance-id=" in line]
+    found = re.search(r"instance-id=i-[0-9a-f]{8}\b.* hostname=(\S+)", lines[-1] if lines else "")
+    good = found is not None and found[1].lower() == str(server).lower()
+    expect(good, f"instance-id and host name {server} on the console", lines[-1].strip() if lines else "no such line")
+
+
+@asserts("instance-domain-type", args="server", optional="compute", needs=lambda c: [Need("domains", node=_compute(c))])
+def test_instance_domain_type(check: Check, suite: Suite) -> None:
+    """libvirt runs the instance under the plan's virt_type."""
+    server, node = check.args["server"], suite.facts.node(_compute(check))
+    wanted = node.node.virt_type
+    mine = [xml for xml in node.domains() if re.search(rf"<nova:name>{re.escape(server)}</nova:name>", xml)]
+    types = [match[1] for xml in mine if (match := re.search(r"<domain type='(\w+)'", xml))]
+    found = ", ".join(types) or "no domain of that instance"
+    expect(types == [wanted], f"{server} under {wanted} on {node.node.name}", found)
+
+
+@asserts("instance-vnc", args="server", needs=lambda check: [Need("rows", _vnc_url(check), CONTROLLER)])
+def test_instance_vnc(check: Check, cloud: NodeFacts) -> None:
+    """Behind the noVNC URL a VNC server speaks; the page alone answers 200 under any token."""
+    rows = cloud.rows(_vnc_url(check))
+    url = str(rows[0].get("url", ""))
+    expect(url.startswith("http"), f"a noVNC URL for {check.args['server']}", url or "none")
+    answer = cloud.vnc(url)
+    found = str(answer.get("error") or f"{answer.get('status') or 'no answer'}, then nothing")
+    expect(answer["banner"].startswith("RFB "), f"a VNC server behind {url.split('?')[0]}", found)

@@ -1,0 +1,13 @@
+"""A check that nothing asserts is an error, never silently left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lab.infra.facts import NodeFacts
+    from lab.plan import Check
+
+
+def test_kind_is_known(check: Check, node: NodeFacts) -> None:
+    """Parametrized with the checks whose kind no function asserts; the fixture `node` refuses them."""

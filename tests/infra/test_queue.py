@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from lab.infra.collectors import Need
+from lab.infra.outcome import expect
+from lab.infra.registry import asserts
+from lab.infra.values import secret_name
+
+if TYPE_CHECKING:
+    from lab.infra.facts import NodeFacts
+    from lab.plan import Check
+
+
+def _login(check: Check) -> list[str]:
+    return [check.args["name"], secret_name(check.args["password"])]
+
+
+@asserts("queue-user", args="name password", needs=lambda check: [Need("queue-logins", json.dumps(_login(check)))])
+def test_queue_user(check: Check, node: NodeFacts) -> None:
+    name, secret = _login(check)
+    ran = node.queue_login(name, secret)
+    expect(ran.rc == 0, f"RabbitMQ user {name} with password {secret}", ran.said)
+
+
+@asserts("queue-permissions", args="name", needs=lambda _: [Need("queue-permissions")])
+def test_queue_permissions(check: Check, node: NodeFacts) -> None:
+    """Configure, write and read everything on the virtual host /."""
+    name = check.args["name"]
+    mine = [row for row in node.queue_permissions() if row.get("user") == name]
+    found = [f"{row.get('configure')} {row.get('write')} {row.get('read')}" for row in mine]
+    expect(found == [".* .* .*"], f"permissions .* .* .* for {name} on /", ", ".join(found) or "none")

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.infra.collectors import Need
+from lab.infra.outcome import expect
+from lab.infra.parse import split_address
+from lab.infra.registry import asserts
+
+if TYPE_CHECKING:
+    from lab.infra.facts import NodeFacts
+    from lab.plan import Check
+
+
+@asserts("socket", args="address", needs=lambda _: [Need("sockets")])
+def test_socket(check: Check, node: NodeFacts) -> None:
+    """A listener with just this bind address: one on 0.0.0.0 is not one on 10.0.0.11, though it answers there."""
+    address, port = split_address(check.args["address"])
+    there = [listener for listener in node.listeners() if listener.port == port]
+    expect(
+        any(listener.serves(address) for listener in there),
+        f"a listener on {address or '*'}:{port}",
+        ", ".join(sorted(str(listener) for listener in there)) or f"nothing listens on port {port}",
+    )
+
+
+@asserts("port-closed", args="port", needs=lambda _: [Need("sockets")])
+def test_port_closed(check: Check, node: NodeFacts) -> None:
+    port = int(check.args["port"])
+    there = sorted(str(listener) for listener in node.listeners() if listener.port == port)
+    expect(not there, f"nothing listening on port {port}", ", ".join(there))
