@@ -54,7 +54,7 @@ for pair in "$MANAGEMENT_INTERFACE= inet $MANAGEMENT_INTERFACE_IP_ADDRESS/" "$PR
     ip address flush dev "$name" scope global
     ifup --force "$name"
   fi
-  wait_for "interface $name" 20 interface_is_right "$name" "${pair#*=}"
+  wait_for "interface $name" 5 interface_is_right "$name" "${pair#*=}"
 done
 
 heading 'Network Time Protocol'
@@ -81,5 +81,5 @@ restart_if_changed chrony /etc/chrony/chrony.conf /etc/chrony/conf.d/lab.conf /e
 time_is_taken() {
   chronyc -n tracking | grep -Eq '^Stratum +: +1[01]$'
 }
-wait_for 'time from the controller' 120 time_is_taken
+wait_for 'time from the controller' 15 time_is_taken
 chronyc -n sources

@@ -33,7 +33,7 @@ EOF
 heading 'Restart the database service'
 enable_units mariadb
 restart_if_changed mariadb /etc/mysql/mariadb.conf.d/99-openstack.cnf
-wait_for 'the database' 60 mariadb --execute 'SELECT 1'
+wait_for 'the database' 10 mariadb --execute 'SELECT 1'
 
 # The guide runs mysql_secure_installation. Debian's package already leaves no anonymous account and no test database,
 # and lets root in through the socket only; the step makes sure of it.

@@ -20,7 +20,7 @@ heading 'Start the message queue'
 # The broker's name is rabbit@HOSTNAME, and its data belong to that name: the host's name is set before the first start.
 enable_units rabbitmq-server
 restart_if_changed rabbitmq-server /etc/rabbitmq/rabbitmq-env.conf /etc/hostname
-wait_for 'the message queue' 120 rabbitmqctl --quiet await_startup --timeout 60
+wait_for 'the message queue' 30 rabbitmqctl --quiet await_startup --timeout 60
 
 heading 'Add the openstack user'
 # Deviation: the password comes on stdin, because a command line can be read by everybody on the machine.

@@ -85,7 +85,7 @@ if ! admin_logs_in; then
 else
   restart_if_changed keystone /etc/keystone/keystone.conf /etc/keystone/keystone-uwsgi.ini
 fi
-wait_for 'the Identity API' 120 http_answers http://controller:5000/v3 200
+wait_for 'the Identity API' 20 http_answers http://controller:5000/v3 200
 
 heading 'Client environment script: /root/admin-openrc'
 put_file /root/admin-openrc 0600 <<EOF

@@ -58,7 +58,7 @@ install -d -o glance -g glance -m 0755 /var/lib/glance/tmp
 heading 'Populate the Image service database'
 sync_schema glance glance-common su -s /bin/sh -c "glance-manage db_sync" glance
 
-wait_for_step 30-identity 300
+wait_for_step 30-identity 60
 
 heading 'Finalize installation: restart the Image service'
 enable_units glance-api
@@ -74,4 +74,4 @@ ensure endpoint create --region RegionOne image public http://controller:9292
 ensure endpoint create --region RegionOne image internal http://controller:9292
 ensure endpoint create --region RegionOne image admin http://controller:9292
 EOF
-wait_for 'the Image API' 120 http_answers http://controller:9292/versions 200
+wait_for 'the Image API' 20 http_answers http://controller:9292/versions 200

@@ -49,7 +49,7 @@ set_line /etc/placement/placement-api-uwsgi.ini '^threads = ' 'threads = 4'
 heading 'Populate the placement database'
 sync_schema placement placement-common su -s /bin/sh -c "placement-manage db sync" placement
 
-wait_for_step 30-identity 300
+wait_for_step 30-identity 60
 
 heading 'Finalize installation: restart the Placement service'
 enable_units placement-api
@@ -65,4 +65,4 @@ ensure endpoint create --region RegionOne placement public http://controller:877
 ensure endpoint create --region RegionOne placement internal http://controller:8778
 ensure endpoint create --region RegionOne placement admin http://controller:8778
 EOF
-wait_for 'the Placement API' 120 http_answers http://controller:8778/ 200
+wait_for 'the Placement API' 20 http_answers http://controller:8778/ 200

@@ -148,13 +148,13 @@ UPDATE cell_mappings SET database_connection = 'mysql+pymysql://nova:$NOVA_DBPAS
  WHERE name = 'cell1';
 EOF
 # `db sync` makes the schema in both cells.
-sync_schema nova nova-common su -s /bin/sh -c "nova-manage db sync" nova
+sync_schema "nova nova_cell0" nova-common su -s /bin/sh -c "nova-manage db sync" nova
 
 heading 'Verify that cell0 and cell1 are registered'
 # Deviation: asked from the database, because `nova-manage cell_v2 list_cells` takes twenty seconds to start here.
 mariadb --table nova_api <<<'SELECT name, uuid, disabled FROM cell_mappings;'
 
-wait_for_step 30-identity 300
+wait_for_step 30-identity 60
 
 heading 'Finalize installation: restart the Compute services'
 # nova-consoleauth is gone: the consoles' tokens are in the cell's database. The SPICE and serial proxies are not used.
@@ -179,6 +179,6 @@ ensure endpoint create --region RegionOne compute internal http://controller:877
 ensure endpoint create --region RegionOne compute admin http://controller:8774/v2.1
 EOF
 await_background restart
-wait_for 'the Compute API' 180 http_answers http://controller:8774/ 200
-wait_for 'the metadata API' 180 http_answers http://controller:8775/ 200
-wait_for 'the console proxy' 120 http_answers http://controller:6080/vnc_auto.html 200
+wait_for 'the Compute API' 20 http_answers http://controller:8774/ 200
+wait_for 'the metadata API' 20 http_answers http://controller:8775/ 200
+wait_for 'the console proxy' 20 http_answers http://controller:6080/vnc_auto.html 200

@@ -105,7 +105,7 @@ kvm_works() {
   [[ -r $proof/vmlinuz ]] || return 0
   boot=$(cat /proc/sys/kernel/random/boot_id)
   [[ $(cat "$remembered" 2>/dev/null) == "$boot" ]] && return 0
-  output=$(timeout "$(scaled 60)" qemu-system-x86_64 -accel kvm -cpu host -m 96 -display none -no-reboot -nodefaults \
+  output=$(timeout "$(scaled 10)" qemu-system-x86_64 -accel kvm -cpu host -m 96 -display none -no-reboot -nodefaults \
     -serial stdio -kernel "$proof/vmlinuz" -initrd "$proof/initrd.gz" -append 'console=ttyS0 panic=-1' </dev/null) || true
   [[ $output == *'PROOF: BOOT OK'* ]] || return 1
   printf '%s\n' "$boot" >"$remembered"
@@ -149,8 +149,8 @@ start_if_stopped libvirtd
 # Deviation: ten minutes to start instead of 90 seconds, because the unit says itself when it is ready.
 start_limit nova-
 # nova-compute gives up, or logs errors, when what it talks to is not there yet; the controller's steps run meanwhile.
-wait_for 'the Identity API' 900 http_answers http://controller:5000/v3 200
-wait_for 'the Placement API' 300 http_answers http://controller:8778/ 200
-wait_for 'the Compute API' 600 http_answers http://controller:8774/ 200
-wait_for 'the console proxy, started last on the controller' 300 http_answers http://controller:6080/vnc_auto.html 200
+wait_for 'the Identity API' 90 http_answers http://controller:5000/v3 200
+wait_for 'the Placement API' 30 http_answers http://controller:8778/ 200
+wait_for 'the Compute API' 60 http_answers http://controller:8774/ 200
+wait_for 'the console proxy, started last on the controller' 30 http_answers http://controller:6080/vnc_auto.html 200
 restart_if_changed nova-compute /etc/nova/nova.conf /etc/nova/nova-compute.conf

@@ -13,15 +13,9 @@ LAB_DIR=${LAB_DIR:-/opt/lab}
 LAB_STATE=${LAB_STATE:-/var/lib/lab}
 LAB_RUN=${LAB_RUN:-/run/lab}
 
-# shellcheck source=provision/lib/report.sh
 source "$LAB_DIR/lib/report.sh"
-# shellcheck source=provision/lib/wait.sh
 source "$LAB_DIR/lib/wait.sh"
-# shellcheck source=provision/lib/packages.sh
 source "$LAB_DIR/lib/packages.sh"
-# shellcheck source=provision/lib/units.sh
 source "$LAB_DIR/lib/units.sh"
-# shellcheck source=provision/lib/files.sh
 source "$LAB_DIR/lib/files.sh"
-# shellcheck source=provision/lib/database.sh
 source "$LAB_DIR/lib/database.sh"

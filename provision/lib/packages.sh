@@ -31,7 +31,7 @@ install_packages() {
   (
     # One installation at a time on a node; the policy file belongs to the holder.
     exec {lock}>"$LAB_RUN/apt.lock"
-    flock -w "$(scaled 1800)" "$lock"
+    flock -w "$(scaled 300)" "$lock"
     trap 'rm -f "$policy"' EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"

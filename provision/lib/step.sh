@@ -5,7 +5,6 @@
 
 set -Eeuo pipefail
 
-# shellcheck source=provision/lib/report.sh
 source "$LAB_DIR/lib/report.sh"
 trap 'record_failure "$?"' ERR
 

@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+#
+# Networking service on the controller node: neutron's API, its Open vSwitch agent, DHCP and metadata.
+#
+# Guide: Networking service Installation Tutorial, "Install and configure controller node", networking option 1 (provider
+# networks). On Debian neutron-server is two units, neutron-api (uwsgi) and neutron-rpc-server.
+# Deviation: the database comes before the registration with the Identity service, so that several services' schemas are
+# made at the same time; the step waits for the Identity service where it needs it.
+# Deviation: the Open vSwitch mechanism, because the guide's Linux bridge is experimental and later removed.
+
+set -euo pipefail
+source "${LAB_DIR:-/opt/lab}/lib/common.sh"
+
+heading 'Prerequisites: database and grants'
+mariadb <<EOF
+CREATE DATABASE IF NOT EXISTS neutron;
+GRANT ALL PRIVILEGES ON neutron.* TO 'neutron'@'localhost' IDENTIFIED BY '$NEUTRON_DBPASS';
+GRANT ALL PRIVILEGES ON neutron.* TO 'neutron'@'%' IDENTIFIED BY '$NEUTRON_DBPASS';
+EOF
+
+heading 'Install the components'
+# shellcheck disable=SC2086
+install_packages $LAB_PACKAGES
+
+heading 'Configure the server component'
+# Deviation: [keystone_authtoken] region_name, because Debian's file has a region that the guide does not create;
+# one RPC worker, and patience (agent_down_time, rpc_response_timeout), for a small or emulated machine.
+crudini --merge /etc/neutron/neutron.conf <<EOF
+[DEFAULT]
+core_plugin = ml2
+service_plugins =
+auth_strategy = keystone
+transport_url = rabbit://openstack:$RABBIT_PASS@controller
+notify_nova_on_port_status_changes = true
+notify_nova_on_port_data_changes = true
+rpc_workers = 1
+rpc_state_report_workers = 0
+agent_down_time = 180
+rpc_response_timeout = 180
+
+[agent]
+root_helper = sudo neutron-rootwrap /etc/neutron/rootwrap.conf
+
+[database]
+connection = mysql+pymysql://neutron:$NEUTRON_DBPASS@controller/neutron
+
+[keystone_authtoken]
+www_authenticate_uri = http://controller:5000
+auth_url = http://controller:5000
+memcached_servers = controller:11211
+auth_type = password
+project_domain_name = Default
+user_domain_name = Default
+project_name = service
+username = neutron
+password = $NEUTRON_PASS
+region_name = RegionOne
+
+[nova]
+auth_url = http://controller:5000
+auth_type = password
+project_domain_name = Default
+user_domain_name = Default
+region_name = RegionOne
+project_name = service
+username = nova
+password = $NOVA_PASS
+
+[oslo_concurrency]
+lock_path = /var/lib/neutron/tmp
+EOF
+repair_mode /etc/neutron/neutron.conf 0660 root:neutron
+
+heading 'Configure the Modular Layer 2 (ML2) plug-in'
+crudini --merge /etc/neutron/plugins/ml2/ml2_conf.ini <<EOF
+[ml2]
+type_drivers = flat,vlan
+tenant_network_types =
+mechanism_drivers = openvswitch
+extension_drivers = port_security
+
+[ml2_type_flat]
+flat_networks = provider
+
+[securitygroup]
+enable_ipset = true
+EOF
+
+heading 'Configure the Open vSwitch agent'
+# Deviation: no tunnels, because Debian's file turns on VXLAN, which provider networks do not use.
+crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
+[ovs]
+bridge_mappings = provider:br-provider
+
+[agent]
+tunnel_types =
+
+[securitygroup]
+enable_security_group = true
+firewall_driver = openvswitch
+EOF
+
+heading 'Configure the DHCP agent'
+crudini --merge /etc/neutron/dhcp_agent.ini <<EOF
+[DEFAULT]
+interface_driver = openvswitch
+dhcp_driver = neutron.agent.linux.dhcp.Dnsmasq
+enable_isolated_metadata = true
+EOF
+
+heading 'Configure the metadata agent'
+crudini --merge /etc/neutron/metadata_agent.ini <<EOF
+[DEFAULT]
+nova_metadata_host = controller
+metadata_proxy_shared_secret = $METADATA_SECRET
+metadata_workers = 1
+EOF
+repair_mode /etc/neutron/metadata_agent.ini 0640 neutron:neutron
+
+# Deviation: one process with two threads instead of eight with 32, for a small machine.
+set_line /etc/neutron/neutron-api-uwsgi.ini '^processes = ' 'processes = 1'
+set_line /etc/neutron/neutron-api-uwsgi.ini '^threads = ' 'threads = 2'
+
+heading 'Create the provider bridge'
+start_if_stopped openvswitch-switch
+ovs-vsctl --may-exist add-br br-provider -- --may-exist add-port br-provider "$PROVIDER_INTERFACE"
+
+heading 'Populate the database'
+sync_schema neutron neutron-common su -s /bin/sh -c "neutron-db-manage --config-file /etc/neutron/neutron.conf \
+  --config-file /etc/neutron/plugins/ml2/ml2_conf.ini upgrade head" neutron
+
+wait_for_step 30-identity 60
+
+heading 'Finalize installation: start the Networking services'
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
+start_services() {
+  local common=(/etc/neutron/neutron.conf)
+  restart_if_changed neutron-api neutron-rpc-server "${common[@]}" /etc/neutron/plugins/ml2/ml2_conf.ini \
+    /etc/neutron/neutron-api-uwsgi.ini
+  restart_if_changed neutron-openvswitch-agent "${common[@]}" /etc/neutron/plugins/ml2/openvswitch_agent.ini
+  restart_if_changed neutron-dhcp-agent "${common[@]}" /etc/neutron/dhcp_agent.ini
+  restart_if_changed neutron-metadata-agent "${common[@]}" /etc/neutron/metadata_agent.ini
+}
+in_background start_services start_services
+
+heading 'Prerequisites: service credentials and API endpoints'
+"$LAB_DIR/lib/openstack-batch" <<EOF
+ensure user create --domain default --password $NEUTRON_PASS neutron
+ensure role add --project service --user neutron admin
+ensure role add --project service --user neutron service
+ensure service create --name neutron --description "OpenStack Networking" network
+ensure endpoint create --region RegionOne network public http://controller:9696
+ensure endpoint create --region RegionOne network internal http://controller:9696
+ensure endpoint create --region RegionOne network admin http://controller:9696
+EOF
+await_background start_services
+wait_for 'the Networking API' 20 http_answers http://controller:9696/ 200
