@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -92,7 +93,7 @@ def _keep(model: type[BaseModel], document: Document, loc: Loc, detail: ErrorDet
     elif kind == "spec":
         document.problem(loc, context["found"] or found, context["expected"], context["hint"])
     elif kind == "literal_error":
-        allowed = _literals(model, loc)
+        allowed = re.findall(r"'([^']*)'", context["expected"])
         hint = did_you_mean(value, allowed) if isinstance(value, str) else ""
         hint = hint or ("YAML reads this as false: write 'off'" if value is False and "off" in allowed else "")
         document.problem(loc, found, f"one of: {', '.join(allowed)}", hint)
@@ -164,11 +165,6 @@ def _description(model: type[BaseModel], loc: Loc) -> str:
     field = _field(model, loc)
     text = field.description if field is not None and field.description else ""
     return text[:1].lower() + text[1:].rstrip(".") if text else f"`{loc[-1]}`"
-
-
-def _literals(model: type[BaseModel], loc: Loc) -> list[str]:
-    field = _field(model, loc)
-    return [str(value) for value in get_args(field.annotation)] if field is not None else []
 
 
 def _without(data: Any, wrong: set[Loc], here: Loc) -> Any:

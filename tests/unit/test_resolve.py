@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from spec_samples import EMULATED, KVM, KVM_NOT_NESTED, plan, release, spec, steps
+
+from lab import resources
+from lab.errors import HostError, UsageError
+from lab.plan import HostFacts, Plan
+from lab.resolve import resolve
+from lab.spec.catalog import LoadedStep, load_steps
+from lab.spec.release import load_release
+
+
+def test_same_input_same_plan() -> None:
+    assert plan().model_dump_json() == plan().model_dump_json()
+
+
+def test_plan_survives_its_file() -> None:
+    decided = plan(nodes={"compute": {"count": 3}})
+    assert Plan.model_validate_json(decided.model_dump_json()) == decided
+
+
+def test_nodes() -> None:
+    decided = plan(nodes={"compute": {"count": 2, "memory": "4 GiB", "disk": "30 GiB"}})
+    assert [node.name for node in decided.nodes] == ["controller", "compute1", "compute2"]
+    second = decided.node("compute2")
+    assert second.domain == "demo-compute2"
+    assert (second.memory_mib, second.disk_gib, second.cpus) == (4096, 30, 2)
+    assert second.box == "compute-lab/sample-compute"
+    assert second.steps == ("10-base", "30-compute")
+    assert decided.node("controller").steps == ("10-base", "20-api")
+    assert second.env["MY_IP"] == second.env["MANAGEMENT_INTERFACE_IP_ADDRESS"] == "10.0.0.32"
+
+
+def test_preloaded_boxes() -> None:
+    decided = plan(box={"flavour": "preloaded"})
+    assert [node.box for node in decided.nodes] == [
+        "compute-lab/sample-controller-preloaded",
+        "compute-lab/sample-compute-preloaded",
+    ]
+    assert decided.node("compute1").env["LAB_FLAVOUR"] == "preloaded"
+
+
+@pytest.mark.parametrize(
+    ("wish", "host", "virt_type", "nested"),
+    [
+        ("auto", EMULATED, "kvm", True),
+        ("required", EMULATED, "kvm", True),
+        ("off", EMULATED, "qemu", False),
+        ("auto", KVM, "kvm", True),
+        ("required", KVM, "kvm", True),
+        ("off", KVM, "qemu", False),
+        ("auto", KVM_NOT_NESTED, "qemu", False),
+        ("off", KVM_NOT_NESTED, "qemu", False),
+    ],
+)
+def test_virt_type(wish: str, host: HostFacts, virt_type: str, nested: bool) -> None:
+    decided = plan(host, nodes={"compute": {"nested": wish}})
+    compute, controller = decided.node("compute1"), decided.node("controller")
+    assert (compute.virt_type, compute.nested) == (virt_type, nested)
+    assert compute.env["LAB_VIRT_TYPE"] == controller.env["LAB_VIRT_TYPE"] == virt_type
+    assert (controller.virt_type, controller.nested) == ("", False)
+
+
+def test_emulation_by_wish_offers_svm_even_where_kvm_does_not_nest() -> None:
+    decided = plan(KVM_NOT_NESTED, accelerator="qemu", nodes={"compute": {"nested": "required"}})
+    assert decided.accelerator == "qemu"
+    assert decided.node("compute1").virt_type == "kvm"
+
+
+def test_kvm_asked_for_where_the_proof_fails() -> None:
+    with pytest.raises(HostError) as caught:
+        resolve(spec(accelerator="kvm"), release(), steps(), EMULATED, reason="no guest got past its firmware")
+    assert caught.value.exit_code == 3
+    assert "no guest got past its firmware" in str(caught.value)
+
+
+def test_nested_required_where_it_is_off() -> None:
+    with pytest.raises(HostError) as caught:
+        plan(KVM_NOT_NESTED, nodes={"compute": {"nested": "required"}})
+    assert caught.value.exit_code == 3
+
+
+def test_no_secret_in_the_plan() -> None:
+    decided = plan(passwords={"NOVA_PASS": "hunter2hunter2"})
+    assert "hunter2" not in decided.model_dump_json()
+    assert decided.overridden_secrets == ("NOVA_PASS",)
+
+
+def test_chapters_add_steps_behind_the_core() -> None:
+    assert [step.id for step in plan().steps] == ["10-base", "20-api", "30-compute"]
+    assert [step.id for step in plan(chapters=["cells"]).steps] == ["10-base", "20-api", "30-compute", "40-cell0"]
+
+
+def test_steps() -> None:
+    decided = plan(nodes={"compute": {"count": 2}})
+    api = decided.step("20-api")
+    assert api.nodes == ("controller",)
+    assert api.needs == ("10-base",)
+    assert api.env == {
+        "LAB_PACKAGES": "nova-api nova-conductor",
+        "LAB_UNITS": "nova-api nova-conductor",
+        "LAB_UNITS_OFF": "nova-serialproxy",
+    }
+    assert decided.step("10-base").nodes == ("controller", "compute1", "compute2")
+
+
+def test_expected_time_follows_the_host() -> None:
+    assert plan(EMULATED).step("20-api").seconds == 90
+    assert plan(KVM).step("20-api").seconds == 10
+
+
+def test_capabilities_and_networks_in_the_environment() -> None:
+    env = plan(networks={"provider": "198.51.100.0/24", "provider_pool": "198.51.100.20-198.51.100.40"}).nodes[0].env
+    assert (env["LAB_HAS_CELLS_V2"], env["LAB_HAS_CONSOLEAUTH"]) == ("1", "0")
+    assert (env["PROVIDER_POOL_START"], env["PROVIDER_POOL_END"]) == ("198.51.100.20", "198.51.100.40")
+    assert env["PROVIDER_GATEWAY"] == "198.51.100.1"
+
+
+def needing(*needs: str) -> dict[str, LoadedStep]:
+    loaded = steps()
+    base = loaded["10-base"]
+    facts = base.facts.model_copy(update={"needs": needs})
+    return {**loaded, "10-base": LoadedStep(base.id, facts, base.script, base.options)}
+
+
+@pytest.mark.parametrize(
+    ("needs", "message"),
+    [
+        (("20-api",), "10-base needs 20-api, which does not come before it"),
+        (("10-base",), "10-base needs 10-base, which does not come before it"),
+        (("99-gone",), "10-base needs 99-gone, which the release does not have"),
+    ],
+)
+def test_impossible_order(needs: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(spec(), release(), needing(*needs), EMULATED)
+
+
+def test_need_of_a_chapter_that_is_not_chosen() -> None:
+    loaded = steps()
+    compute = loaded["30-compute"]
+    facts = compute.facts.model_copy(update={"needs": ("40-cell0",)})
+    loaded["30-compute"] = LoadedStep(compute.id, facts, compute.script, compute.options)
+    with pytest.raises(UsageError, match="30-compute needs 40-cell0"):
+        resolve(spec(), release(), loaded, EMULATED)
+
+
+def test_sixteen_computes_of_the_real_release_in_a_moment() -> None:
+    zed = load_release("zed")
+    asked = spec(release="zed", nodes={"compute": {"count": 16}})
+    start = time.process_time()
+    decided = resolve(asked, zed, load_steps(zed, resources.PROVISION), EMULATED)
+    spent = time.process_time() - start
+    assert len(decided.nodes) == 17
+    assert len({check.id for check in decided.checks}) == len(decided.checks) > 1000
+    assert spent < 0.8, f"{spent:.2f} s: `lab check` is to take less than 1 s in all"

@@ -1,0 +1,122 @@
+"""The step files of the project, and how a wrong one is refused."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from spec_samples import STEPS, release
+
+from lab import resources
+from lab.errors import SpecError
+from lab.spec.catalog import load_step, load_steps
+from lab.spec.release import load_release, release_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.spec.steps import StepFacts
+
+
+def write(directory: Path, step_id: str, facts: str, script: str | None = "#!/usr/bin/env bash\n") -> None:
+    (directory / f"{step_id}.yaml").write_text(facts)
+    if script is not None:
+        (directory / f"{step_id}.sh").write_text(script)
+
+
+GOOD = "title: T\nguide: G\non: [controller]\nseconds: 5\n"
+
+
+def test_load_step() -> None:
+    step = load_step("20-api", STEPS)
+    assert step.facts.databases[1].head == "nova-manage db version"
+    assert step.script == STEPS / "20-api.sh"
+    assert [option.option for option in step.options][:2] == ["my_ip", "transport_url"]
+
+
+def test_steps_come_in_the_releases_order() -> None:
+    assert list(load_steps(release(), STEPS)) == ["10-base", "20-api", "30-compute", "40-cell0"]
+
+
+def test_problems_of_all_steps_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "10-base", GOOD + "packges: [chrony]\nseconds: 0\n")
+    write(tmp_path, "20-api", GOOD + "on: [contoller]\n", script=None)
+    write(tmp_path, "30-compute", GOOD.replace("seconds: 5", "seconds: -1"))
+    with pytest.raises(SpecError) as caught:
+        load_steps(release(), tmp_path)
+    text = str(caught.value)
+    assert "10-base.yaml:5: packges: found the unknown key 'packges'" in text
+    assert "did you mean `packages`?" in text
+    assert "10-base.yaml:6: seconds: found the same key again" in text
+    assert "20-api.yaml: found no script beside it, expected 20-api.sh" in text
+    assert "30-compute.yaml:4: seconds: found the number -1, expected more than 0" in text
+    assert "40-cell0.yaml: found no such file" in text
+
+
+def test_unknown_role_names_the_known_ones(tmp_path: Path) -> None:
+    write(tmp_path, "10-base", GOOD.replace("controller", "contoller"))
+    with pytest.raises(SpecError) as caught:
+        load_step("10-base", tmp_path)
+    assert "on[0]: found 'contoller', expected one of: controller, compute — did you mean `controller`?" in str(
+        caught.value
+    )
+
+
+def test_unknown_key_inside_a_list(tmp_path: Path) -> None:
+    write(tmp_path, "10-base", GOOD + "databases:\n  - {name: nova, user: nova, pasword: NOVA_DBPASS}\n")
+    with pytest.raises(SpecError) as caught:
+        load_step("10-base", tmp_path)
+    text = str(caught.value)
+    assert "10-base.yaml:6: databases[0].pasword: found the unknown key 'pasword'" in text
+    assert "did you mean `password`?" in text
+    assert "databases[0].password: found nothing" in text
+
+
+def test_release_names() -> None:
+    assert "zed" in release_names()
+
+
+@pytest.mark.parametrize("name", release_names())
+def test_every_release_has_its_steps(name: str) -> None:
+    loaded = load_release(name)
+    assert loaded.name == name
+    assert (resources.RELEASES / f"{name}.yaml").read_text().isascii()
+    steps = load_steps(loaded, resources.PROVISION)
+    assert list(steps) == sorted(steps), "the numbers give the teaching order"
+    passwords = {p for step in steps.values() for p in _passwords(step.facts)}
+    assert passwords <= set(loaded.secrets)
+    assert all(re.fullmatch(r"[A-Z][A-Z0-9_]*", capability) for capability in loaded.capabilities)
+
+
+def _passwords(facts: StepFacts) -> list[str]:
+    return [
+        *(database.password for database in facts.databases),
+        *(user.password for user in facts.queue_users),
+        *(user.password for user in facts.users),
+    ]
+
+
+def test_all_releases_state_the_same_capabilities() -> None:
+    assert len({tuple(sorted(load_release(name).capabilities)) for name in release_names()}) == 1
+
+
+def test_scripts_ask_only_for_capabilities_that_releases_state() -> None:
+    stated = {name for release_name in release_names() for name in load_release(release_name).capabilities}
+    for script in resources.PROVISION.glob("**/*.sh"):
+        asked = set(re.findall(r"LAB_HAS_([A-Z0-9_]+)", script.read_text()))
+        assert asked <= stated, f"{script.name}: {asked - stated}"
+
+
+def test_no_script_asks_for_the_release() -> None:
+    for script in resources.PROVISION.glob("*.sh"):
+        code = [line for line in script.read_text().splitlines() if not line.lstrip().startswith("#")]
+        assert "LAB_RELEASE" not in "\n".join(code), script.name
+
+
+def test_every_pair_is_in_a_release() -> None:
+    listed = {
+        step for name in release_names() for step in load_release(name).all_steps(tuple(load_release(name).chapters))
+    }
+    assert {path.stem for path in resources.PROVISION.glob("*.yaml")} == listed
+    assert {path.stem for path in resources.PROVISION.glob("[0-9][0-9]-*.sh")} == listed
