@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Removed:
 
 
 class Hypervisor:
-    """A connection to a libvirtd; a context manager."""
+    """A connection to a libvirtd; a context manager, which turns what libvirt refuses into a MachineError."""
 
     def __init__(self, uri: str = "qemu:///system") -> None:
         try:
@@ -69,7 +70,10 @@ class Hypervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with contextlib.suppress(libvirt.libvirtError):
+            self.close()
+        if isinstance(error, libvirt.libvirtError):
+            raise MachineError(f"libvirt says: {error}", hint="`lab up` goes on, `lab down` removes the lab") from error
 
     def close(self) -> None:
         """Hang up."""
@@ -209,14 +213,12 @@ class Hypervisor:
             return False
         if domain.isActive():
             _unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.destroy)
-        flags = (
-            libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-            | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-            | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-            | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-        )
-        # A transient domain is gone with its destruction.
-        _unless(libvirt.VIR_ERR_NO_DOMAIN, domain.undefineFlags, flags)
+        try:
+            _undefine(domain, _EVERY_TRACE)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_INVALID_ARG:
+                raise
+            _undefine(domain, _EVERY_TRACE & ~_NOT_EVERYWHERE)
         return True
 
     def _remove_volumes(self, domain: str, pool: str) -> list[str]:
@@ -290,6 +292,18 @@ def _found(lookup: Any, name: str, missing: int) -> Any | None:
         if error.get_error_code() == missing:
             return None
         raise
+
+
+_NOT_EVERYWHERE = libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+"""flags that not every driver and version knows"""
+_EVERY_TRACE = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | _NOT_EVERYWHERE
+)
+
+
+def _undefine(domain: Any, flags: int) -> None:
+    # A transient domain is gone with its destruction.
+    _unless(libvirt.VIR_ERR_NO_DOMAIN, domain.undefineFlags, flags)
 
 
 def _unless(harmless: int, call: Any, *arguments: Any) -> None:

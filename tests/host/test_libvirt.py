@@ -1,0 +1,179 @@
+"""The lab's use of libvirt, on libvirt's own test driver: a hypervisor in memory.
+
+`test:///default` is one for the whole process; a file of one's own gives each connection a fresh one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+from sample_plans import sample_plan
+
+from lab.errors import HostError, MachineError
+from lab.runtime.libvirt import Hypervisor, Removed, network_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DOMAIN = """<domain type='test'><name>{name}</name><description>Source: {source}</description>
+<memory unit='MiB'>64</memory><os><type>hvm</type></os><devices>{devices}</devices></domain>"""
+VOLUME = "<volume><name>{}</name><capacity>1048576</capacity></volume>"
+POOL = "default-pool"
+NODE = f"""<node>
+<network><name>default</name><bridge name='virbr0'/><ip address='192.168.122.1' netmask='255.255.255.0'/></network>
+<pool type='dir'><name>{POOL}</name><target><path>/default-pool</path></target></pool>
+</node>"""
+PLAN = sample_plan()
+NETWORKS = [network.name for network in PLAN.networks]
+DOMAINS = [node.domain for node in PLAN.nodes]
+
+
+@pytest.fixture
+def hypervisor(tmp_path: Path) -> Iterator[Hypervisor]:
+    file = tmp_path / "node.xml"
+    file.write_text(NODE)
+    with Hypervisor(f"test://{file}") as connection:
+        yield connection
+
+
+def define(hypervisor: Hypervisor, name: str, *, source: str = "/labs/demo/Vagrantfile", network: str = "") -> None:
+    devices = f"<interface type='network'><source network='{network}'/></interface>" if network else ""
+    hypervisor._connection.defineXML(DOMAIN.format(name=name, source=source, devices=devices))
+
+
+def everything(hypervisor: Hypervisor) -> tuple[list[str], list[str], list[str]]:
+    connection = hypervisor._connection
+    return (
+        sorted(domain.name() for domain in connection.listAllDomains()),
+        sorted(network.name() for network in connection.listAllNetworks()),
+        hypervisor.volumes(POOL),
+    )
+
+
+def add_volumes(hypervisor: Hypervisor, *names: str) -> None:
+    pool = hypervisor._connection.storagePoolLookupByName(POOL)
+    for name in names:
+        pool.createXML(VOLUME.format(name))
+
+
+def test_states(hypervisor: Hypervisor) -> None:
+    define(hypervisor, "demo-controller")
+    domain = hypervisor.domain("demo-controller")
+    assert domain is not None
+    assert hypervisor.states(DOMAINS) == {"demo-controller": "shut off", "demo-compute1": "absent"}
+    domain.create()
+    assert hypervisor.state("demo-controller") == "running"
+    domain.suspend()
+    assert hypervisor.state("demo-controller") == "paused"
+    domain.resume()
+    domain.managedSave()
+    assert hypervisor.state("demo-controller") == "saved"
+
+
+def test_waiting_for_a_state_ends(hypervisor: Hypervisor) -> None:
+    define(hypervisor, "demo-controller")
+    hypervisor.wait_for_state("demo-controller", "shut off", 1)
+    with pytest.raises(MachineError, match="demo-controller is shut off, not running, after 0 s"):
+        hypervisor.wait_for_state("demo-controller", "running", 0.3)
+
+
+def test_foreign_domains_are_told_by_their_description(hypervisor: Hypervisor) -> None:
+    define(hypervisor, "demo-controller", source="/labs/demo/Vagrantfile")
+    define(hypervisor, "demo-compute1", source="/elsewhere/Vagrantfile")
+    assert hypervisor.foreign_domains([*DOMAINS, "demo-compute2"], "/labs/demo") == ["demo-compute1"]
+
+
+def test_networks_are_made_once_and_start_with_libvirtd(hypervisor: Hypervisor) -> None:
+    for _ in range(2):
+        for network in PLAN.networks:
+            hypervisor.ensure_network(network)
+    assert hypervisor.networks([*NETWORKS, "none"]) == dict.fromkeys(NETWORKS, True)
+    found = hypervisor._connection.networkLookupByName(NETWORKS[0])
+    assert found.autostart()
+    found.destroy()
+    hypervisor.ensure_network(PLAN.networks[0])
+    assert found.isActive()
+
+
+def test_subnets_of_all_networks(hypervisor: Hypervisor) -> None:
+    hypervisor.ensure_network(PLAN.networks[1])
+    subnets = hypervisor.subnets()
+    assert subnets[NETWORKS[1]] == ["10.0.0.1/255.255.255.0"]
+    assert subnets["default"] == ["192.168.122.1/255.255.255.0"]
+
+
+def test_the_pool_is_made_started_and_kept(hypervisor: Hypervisor) -> None:
+    assert not hypervisor.has_pool()
+    hypervisor.ensure_pool()
+    assert hypervisor.pool_dir() == "/var/lib/libvirt/images"
+    hypervisor.ensure_pool(directory="/elsewhere")
+    assert hypervisor.pool_dir() == "/var/lib/libvirt/images"
+    hypervisor.refresh_pool()
+    assert hypervisor.volumes() == []
+    assert hypervisor.volumes("no-such-pool") == []
+
+
+def test_removal_takes_exactly_the_labs_things(hypervisor: Hypervisor) -> None:
+    add_volumes(hypervisor, "demo-compute10.img", "box_vagrant_box_image_1_box.img", "demo-controllers.img")
+    define(hypervisor, "demo-compute10")
+    before = everything(hypervisor)
+    for network in PLAN.networks:
+        hypervisor.ensure_network(network)
+    for name in DOMAINS:
+        define(hypervisor, name, network=NETWORKS[0])
+    domain = hypervisor.domain(DOMAINS[0])
+    assert domain is not None
+    domain.create()
+    domain.snapshotCreateXML("<domainsnapshot><name>s</name></domainsnapshot>")
+    saved = hypervisor.domain(DOMAINS[1])
+    assert saved is not None
+    saved.create()
+    saved.managedSave()
+    add_volumes(hypervisor, "demo-controller.img", "demo-compute1.img", "demo-compute1-vdb.qcow2")
+
+    removed = hypervisor.remove(DOMAINS, NETWORKS, pool=POOL)
+
+    assert removed == Removed(
+        tuple(DOMAINS), ("demo-controller.img", "demo-compute1-vdb.qcow2", "demo-compute1.img"), tuple(NETWORKS)
+    )
+    assert everything(hypervisor) == before
+    assert not hypervisor.remove(DOMAINS, NETWORKS, pool=POOL)
+
+
+def test_a_volume_without_its_domain_goes_too(hypervisor: Hypervisor) -> None:
+    add_volumes(hypervisor, "demo-controller.img")
+    assert hypervisor.remove(DOMAINS, pool=POOL).volumes == ("demo-controller.img",)
+
+
+def test_a_network_that_another_domain_uses_stops_the_removal(hypervisor: Hypervisor) -> None:
+    hypervisor.ensure_network(PLAN.networks[0])
+    define(hypervisor, DOMAINS[0], network=NETWORKS[0])
+    define(hypervisor, "somebody", network=NETWORKS[0])
+    before = everything(hypervisor)
+    with pytest.raises(MachineError, match="is used by domain somebody"):
+        hypervisor.remove(DOMAINS, NETWORKS, pool=POOL)
+    assert everything(hypervisor) == before
+
+
+def test_the_access_network_serves_dhcp_and_the_others_do_not() -> None:
+    ranges = {}
+    for network in PLAN.networks:
+        xml = ET.fromstring(network_xml(network))
+        assert xml.find("forward") is None
+        found = xml.find("ip/dhcp/range")
+        ranges[network.kind] = None if found is None else (found.get("start"), found.get("end"))
+    assert ranges == {"access": ("192.168.121.2", "192.168.121.254"), "management": None, "provider": None}
+
+
+def test_what_libvirt_refuses_is_an_error_of_ours() -> None:
+    with pytest.raises(MachineError, match="libvirt says: .*no-such-pool"), Hypervisor("test:///default") as connection:
+        connection.refresh_pool("no-such-pool")
+
+
+def test_no_libvirt_is_the_hosts_fault_and_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(HostError, match="libvirt does not answer at qemu"):
+        Hypervisor("qemu+unix:///system?socket=/no/such/socket")
+    assert capfd.readouterr().err == ""

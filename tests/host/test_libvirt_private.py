@@ -1,0 +1,186 @@
+"""A private host for real: needs root and libvirt's programs. Its virtual machine is a firmware without a disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sample_plans import sample_plan
+
+from lab.errors import HostError
+from lab.runtime import private_view as view
+from lab.runtime.private import PrivateHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_PROGRAMS = ("ip", "libvirtd", "virsh", "qemu-system-x86_64", "dnsmasq")
+_MISSING = [p for p in _PROGRAMS if shutil.which(p, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}"),
+]
+
+DOMAIN = """<domain type='qemu'><name>demo-controller</name><memory unit='MiB'>32</memory>
+<os><type arch='x86_64'>hvm</type></os><cpu mode='maximum'/>
+<devices><interface type='network'><source network='demo-access'/></interface></devices></domain>"""
+ACCESS = sample_plan().networks[0]
+
+
+@pytest.fixture
+def make_host(tmp_path: Path) -> Iterator[Callable[[str], PrivateHost]]:
+    made: list[PrivateHost] = []
+
+    def make(build: str) -> PrivateHost:
+        made.append(PrivateHost("demo", tmp_path / build, reason="a test", state_root=tmp_path / "state"))
+        return made[-1]
+
+    yield make
+    for host in made:
+        host.stop()
+
+
+@pytest.fixture
+def host(make_host: Callable[[str], PrivateHost]) -> PrivateHost:
+    return make_host("build")
+
+
+def put_lab(host: PrivateHost) -> None:
+    """A network with DHCP, and a virtual machine on it."""
+    with host.hypervisor() as hypervisor:
+        hypervisor.ensure_network(ACCESS)
+        hypervisor._connection.defineXML(DOMAIN).create()
+
+
+def processes(host: PrivateHost) -> dict[int, str]:
+    pids = view.pids_in(view.netns_inode(host.netns))
+    return {pid: Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
+
+
+def outside() -> dict[str, str]:
+    """What must not change on the machine: interfaces, routes, firewall, mounts (namespaces' names aside)."""
+    commands = {"links": ["ip", "-o", "link"], "routes": ["ip", "route"], "rules": ["nft", "list", "ruleset"]}
+    seen = {
+        name: subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+        for name, argv in commands.items()
+        if shutil.which(argv[0])
+    }
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return seen | {"mounts": "\n".join(line for line in mounts if str(view.NETNS_DIR) not in line)}
+
+
+def test_the_life_of_a_private_host(host: PrivateHost) -> None:
+    before = outside()
+    host.start()
+    assert host.is_running()
+    put_lab(host)
+    running = processes(host)
+    assert sorted(set(running.values())) == ["dnsmasq", "libvirtd", "qemu-system-x86"]
+    assert ACCESS.bridge in host.run(["ls", "/sys/class/net"], timeout_s=30).stdout.split()
+    assert not Path("/sys/class/net", ACCESS.bridge).exists()
+    assert outside() == before
+
+    # libvirtd is killed: the virtual machine lives on, and is found again.
+    machine = next(pid for pid, name in running.items() if name == "qemu-system-x86")
+    os.kill(next(pid for pid, name in running.items() if name == "libvirtd"), signal.SIGKILL)
+    wait_until(lambda: not host.is_running())
+    host.start()
+    with host.hypervisor() as hypervisor:
+        assert hypervisor.state("demo-controller") == "running"
+        assert hypervisor.networks(["demo-access"]) == {"demo-access": True}
+        assert hypervisor.has_pool()
+    assert machine in processes(host)
+
+    host.start()  # of what runs: nothing
+    assert machine in processes(host)
+
+    host.stop()
+    assert not host.exists()
+    assert not host.is_running()
+    assert not host.state_dir.parent.exists()
+    assert not (view.NETNS_DIR / host.netns).exists()
+    assert not [pid for pid in running if alive(pid)]
+    assert outside() == before
+    host.stop()
+
+
+def test_two_labs_of_one_name_and_subnet_side_by_side(make_host: Callable[[str], PrivateHost]) -> None:
+    hosts = [make_host("one"), make_host("two")]
+    for host in hosts:
+        host.start()
+        put_lab(host)
+    hosts[0].stop()
+    with hosts[1].hypervisor() as hypervisor:
+        assert hypervisor.state("demo-controller") == "running"
+    assert ACCESS.bridge in hosts[1].run(["ls", "/sys/class/net"], timeout_s=30).stdout
+
+
+ENTER = """
+import os, pathlib, subprocess, sys
+from lab.runtime.private import PrivateHost
+host = PrivateHost("demo", pathlib.Path(sys.argv[1]), state_root=pathlib.Path(sys.argv[2]))
+cwd = os.getcwd()
+host.enter()
+host.enter()
+assert host.entered() and os.getcwd() == cwd
+print(subprocess.run(["virsh", "-c", host.uri, "pool-list", "--name"], capture_output=True, text=True).stdout.strip())
+print(sorted(os.listdir("/sys/class/net")), os.path.exists("/etc/passwd"), os.listdir("/run/libvirt") != [])
+child = subprocess.Popen(["sleep", "60"])
+host.stop()
+print("child", child.wait(), "exists", host.exists())
+"""
+
+
+def test_a_process_enters_works_and_takes_the_host_down(host: PrivateHost, tmp_path: Path) -> None:
+    host.start()
+    argv = [sys.executable, "-c", ENTER, str(tmp_path / "build"), str(tmp_path / "state")]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["default", "['lo'] True True", f"child {-signal.SIGTERM} exists False"]
+    assert not (view.NETNS_DIR / host.netns).exists()
+
+
+def test_after_a_reboot_networks_come_back_and_machines_are_off(host: PrivateHost) -> None:
+    host.start()
+    put_lab(host)
+    for pid in processes(host):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not processes(host))
+    subprocess.run(["ip", "netns", "delete", host.netns], check=True)
+    (view.NETNS_DIR / host.netns).touch()  # where /run is no tmpfs, the name stays
+    assert not host.is_running()
+    host.start()
+    with host.hypervisor() as hypervisor:
+        wait_until(lambda: hypervisor.networks(["demo-access"]) == {"demo-access": True})
+        assert hypervisor.state("demo-controller") == "shut off"
+
+
+def test_a_libvirtd_that_refuses_to_work_is_told_with_its_log(
+    host: PrivateHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.runtime.private._QEMU_CONF", 'user = "nobody-of-this-name"\n')
+    with pytest.raises(HostError, match="does not answer") as caught:
+        host.start()
+    assert "nobody-of-this-name" in str(caught.value)
+    assert str(host.log) in str(caught.value)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], limit_s: float = 20) -> None:
+    deadline = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)

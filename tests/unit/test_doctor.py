@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from sample_plans import sample_plan
+
+from lab.hostfit import HostNumbers
+from lab.plan import HostFacts
+from lab.runtime.doctor import Finding, judge, mending_commands
+from lab.runtime.doctor_look import PACKAGES, Seen
+from lab.runtime.kvm import HostProof
+
+PROOF = HostProof(HostFacts(accelerator="kvm", nested=True), "a guest booted in 0.8 s", "nested is on")
+EMULATED = HostProof(
+    HostFacts(accelerator="qemu", wait_factor=9.0), "no KVM (/dev/kvm is absent); a guest booted in 2.3 s", "svm"
+)
+NUMBERS = HostNumbers(cpus=4, memory_total_mib=32000, memory_available_mib=30000, disk_free_gib=200.0, disk_path="/var")
+
+
+def by_id(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.id: finding for finding in findings}
+
+
+def test_a_good_host_has_nothing_to_mend() -> None:
+    seen = Seen(proof=PROOF, numbers=NUMBERS)
+    findings = judge(seen, sample_plan(accelerator="kvm"))
+    assert all(finding.ok for finding in findings)
+    assert not any(finding.mend for finding in findings)
+    assert mending_commands(seen) == []
+
+
+def test_every_package_has_a_reason() -> None:
+    assert all(package.why for package in PACKAGES)
+    assert len({package.name for package in PACKAGES}) == len(PACKAGES)
+
+
+def test_missing_packages_are_installed_in_one_go() -> None:
+    seen = Seen(missing=("vagrant", "mmdebstrap"))
+    update, install = mending_commands(seen)
+    assert update == ["apt-get", "update"]
+    assert install[-3:] == ["--no-install-recommends", "vagrant", "mmdebstrap"]
+    found = by_id(judge(seen))
+    assert found["package-vagrant"].fatal
+    assert not found["package-vagrant"].ok
+    assert found["package-vagrant"].mend == "apt-get install vagrant"
+    assert found["package-qemu-utils"].ok
+
+
+def test_a_package_that_apt_does_not_know_is_not_asked_of_it() -> None:
+    seen = Seen(missing=("vagrant", "mmdebstrap"), unavailable=("vagrant",))
+    assert "vagrant" not in mending_commands(seen)[1]
+    assert "from its makers" in by_id(judge(seen))["package-vagrant"].mend
+
+
+def test_another_distribution() -> None:
+    seen = Seen(debian=False, missing=("vagrant",))
+    assert not by_id(judge(seen))["distribution"].ok
+    assert mending_commands(seen) == []
+
+
+def test_private_host_needs_root() -> None:
+    findings = by_id(judge(Seen(root=False, user="ada", mode="private", mode_reason="no systemd")))
+    assert not findings["root"].ok
+    assert "no systemd" in findings["root"].why
+    assert "sudo" in findings["root"].mend
+    assert by_id(judge(Seen(root=True)))["root"].ok
+
+
+def test_system_libvirtd_that_does_not_run_is_started() -> None:
+    seen = Seen(mode="system", libvirt_refusal="No such file or directory")
+    assert mending_commands(seen) == [["systemctl", "enable", "--now", "libvirtd.socket"]]
+    finding = by_id(judge(seen))["libvirtd"]
+    assert not finding.ok
+    assert finding.found == "No such file or directory"
+
+
+def test_a_user_outside_the_groups_is_added_to_them() -> None:
+    seen = Seen(mode="system", root=False, user="ada", groups=frozenset({"kvm"}), libvirt_refusal="Permission denied")
+    assert mending_commands(seen) == [["usermod", "-aG", "libvirt", "ada"]]
+    assert by_id(judge(seen))["libvirtd"].mend == "sudo usermod -aG libvirt ada; log in again"
+
+
+def test_a_user_whom_libvirt_answers_is_left_alone() -> None:
+    assert mending_commands(Seen(mode="system", root=False, user="ada")) == []
+
+
+def test_emulation_is_a_note_with_its_reason() -> None:
+    finding = by_id(judge(Seen(proof=EMULATED)))["accelerator"]
+    assert not finding.ok
+    assert not finding.fatal
+    assert "/dev/kvm is absent" in finding.why
+    assert "9 times" in finding.why
+
+
+def test_no_guest_at_all_is_fatal() -> None:
+    finding = by_id(judge(Seen(proof_failure="the mirror does not answer")))["accelerator"]
+    assert finding.fatal
+    assert finding.why == "the mirror does not answer"
+
+
+def test_nesting_switched_off_is_noted_with_the_command() -> None:
+    proof = HostProof(HostFacts(accelerator="kvm", nested=False), "booted", "/sys/module/kvm_intel/… is off")
+    finding = by_id(judge(Seen(proof=proof)))["nested"]
+    assert not finding.ok
+    assert not finding.fatal
+    assert "nested=1" in finding.mend
+
+
+def test_a_lab_that_does_not_fit_is_fatal() -> None:
+    small = HostNumbers(cpus=2, memory_total_mib=8000, memory_available_mib=4000, disk_free_gib=1.0, disk_path="/var")
+    findings = by_id(judge(Seen(numbers=small), sample_plan()))
+    assert not findings["memory"].ok
+    assert findings["memory"].fatal
+    assert not findings["disk"].ok
+    without_plan = by_id(judge(Seen(numbers=small)))
+    assert not without_plan["memory"].ok
+    assert not without_plan["memory"].fatal
+
+
+@pytest.mark.parametrize(
+    ("networks", "routes", "expected"),
+    [
+        ({}, (), "free"),
+        ({"default": ["192.168.122.1/24"]}, ("10.9.0.0/16",), "free"),
+        ({"vagrant-libvirt": ["10.0.0.1/255.255.255.0"]}, (), "libvirt network vagrant-libvirt"),
+        ({}, ("10.0.0.0/8",), "route to 10.0.0.0/8"),
+        ({}, ("10.0.0.7",), "route to 10.0.0.7"),
+    ],
+)
+def test_subnet_collisions(networks: dict[str, list[str]], routes: tuple[str, ...], expected: str) -> None:
+    seen = Seen(mode="system", networks=networks, routes=routes)
+    finding = by_id(judge(seen, sample_plan()))["subnet-management"]
+    assert finding.found == expected
+    assert finding.ok == (expected == "free")
+
+
+def test_a_private_host_cannot_collide() -> None:
+    seen = Seen(mode="private", networks={"x": ["10.0.0.1/24"]}, routes=("10.0.0.0/8",))
+    assert not [finding for finding in judge(seen, sample_plan()) if finding.id.startswith("subnet-")]
+
+
+def test_foreign_domains_are_named_and_never_removed() -> None:
+    seen = Seen(mode="system", foreign_domains=("demo-controller",))
+    finding = by_id(judge(seen, sample_plan()))["domain-demo-controller"]
+    assert not finding.ok
+    assert "virsh" not in finding.mend
+    assert mending_commands(seen) == []
+
+
+def test_findings_are_json() -> None:
+    rows = json.loads(json.dumps([finding.as_dict() for finding in judge(Seen(missing=("vagrant",)))]))
+    assert rows[0] == {
+        "id": "package-vagrant",
+        "what": "vagrant",
+        "ok": False,
+        "found": "missing",
+        "why": "makes the virtual machines",
+        "mend": "apt-get install vagrant",
+        "fatal": True,
+    }
