@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from lab import project, ui
+from lab.generator.files import remove_tree
 from lab.runtime.host import choose_host
 from lab.runtime.lock import lab_lock
 from lab.runtime.ssh import Ssh
@@ -14,7 +15,8 @@ from lab.spec.load import load_spec
 if TYPE_CHECKING:
     from pathlib import Path
 
-GENERATED = (".vagrant", "nodes", "logs")
+MADE = (".vagrant", "logs", "mux", "known_hosts", "ssh_config", "state.json")
+"""what `lab up` and Vagrant made beside the rendered files"""
 
 
 def down(spec_file: Path, build_dir: Path | None) -> None:
@@ -35,10 +37,13 @@ def down(spec_file: Path, build_dir: Path | None) -> None:
             with host.hypervisor() as hypervisor:
                 hypervisor.remove([node.domain for node in plan.nodes], [network.name for network in plan.networks])
         host.stop()
-        for entry in GENERATED:
-            shutil.rmtree(directory / entry, ignore_errors=True)
-        for entry in ("plan.json", "state.json", "ssh_config", "Vagrantfile"):
-            (directory / entry).unlink(missing_ok=True)
+        remove_tree(directory)
+        for entry in MADE:
+            path = directory / entry
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
     ui.console.print(
         f"lab {name} is gone; {directory / 'seed'} stays, so that `lab up` makes it with the same passwords"
     )

@@ -43,6 +43,13 @@ def write_tree(root: Path, files: Mapping[str, RenderedFile]) -> None:
         raise HostError(f"cannot write the build directory {root}: {error}") from error
 
 
+def remove_tree(root: Path) -> None:
+    """Remove the files that write_tree made, and the directories that they leave empty; others stay."""
+    for path in _written_before(root):
+        _remove(root, path)
+    (root / KEPT_LIST).unlink(missing_ok=True)
+
+
 def diff_tree(root: Path, files: Mapping[str, RenderedFile]) -> str:
     """Show as a unified diff what write_tree would change; empty where nothing. Values of secrets are masked."""
     parts: list[str] = []
