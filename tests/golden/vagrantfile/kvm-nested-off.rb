@@ -128,13 +128,13 @@ Vagrant.configure("2") do |config|
     machine.vm.provision "65-network-compute", type: "shell", inline: "/opt/lab/run-step 65-network-compute"
 
     # Only where this very command provisions, as Vagrant itself decides it: the first `up`, `--provision`, `provision`.
-    provisioned = File.exist?(File.join(__dir__, ".vagrant", "machines", "compute1", "libvirt", "action_provision"))
+    first = !File.exist?(File.join(__dir__, ".vagrant", "machines", "compute1", "libvirt", "action_provision"))
     asked = (ARGV & ["provision", "--provision"]).any?
     declined = (ARGV & ["--no-provision", "--provision-with"]).any?
-    machine.trigger.after :up, :provision do |trigger|
-      trigger.name = "controller: steps that need the computes"
-      trigger.ruby do |env, _machine|
-        if (asked || !provisioned) && !declined
+    if (first || asked) && !declined
+      machine.trigger.after :up, :provision do |trigger|
+        trigger.name = "the controller's steps that need the computes"
+        trigger.ruby do |env, _machine|
           env.machine(:controller, :libvirt).action(:provision, provision_types: [
             :"70-discover-hosts",
             :"90-first-instance",
