@@ -45,7 +45,7 @@ app.add_typer(box_app, name="box")
 SpecFile = Annotated[Path, typer.Option("--file", "-f", help="The spec.", metavar="SPEC")]
 BuildDir = Annotated[
     Path | None,
-    typer.Option("--dir", help="The build directory (default: .lab/NAME beside the spec).", metavar="BUILD"),
+    typer.Option("--dir", help="The build directory, by default .lab/NAME beside the spec.", metavar="BUILD"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_SPEC = Path("lab.yaml")
@@ -277,7 +277,10 @@ def verify(
     from lab.verify import verify as run_suite
 
     lab = _standing(file, build_dir)
-    result = run_suite(lab.plan, lab.build_dir, steps=tuple(steps or ()), junit=junit, html=html)
+    progress = ui.Progress()
+    with progress.live():
+        tell = progress.counter("checks")
+        result = run_suite(lab.plan, lab.build_dir, tuple(steps or ()), junit=junit, html=html, on_result=tell)
     if as_json:
         _print_json(result.as_dict())
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -18,6 +17,8 @@ from lab.spec.load import load_spec
 from lab.spec.release import load_release
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab.spec.model import Spec
 
 
@@ -86,7 +87,7 @@ def load_plan(build_dir: Path) -> Plan | None:
     except ValidationError as error:
         first = error.errors()[0]
         raise MachineError(
-            f"{path} is damaged, or another version of lab wrote it: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            f"{path} is damaged, or of another version: {'.'.join(map(str, first['loc']))}: {first['msg']}",
             hint="`lab render` writes it anew from the spec",
         ) from None
 

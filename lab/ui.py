@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lab.plan import Plan
 
@@ -68,6 +69,11 @@ class Progress:
         """What goes on now under a key (a node, a box); shown on a terminal only."""
         with self._lock:
             self._notes[key] = text
+
+    def counter(self, key: str) -> Callable[[object], None]:
+        """Give a function that counts its calls under a key."""
+        count = itertools.count(1)
+        return lambda _: self.note(key, f"{next(count)} done")
 
     def step_started(self, node: str, step: str, expected_s: float) -> None:
         """A step begins on a node."""

@@ -110,7 +110,7 @@ def _verified(lab: Lab, runner: StepRunner, progress: ui.Progress, to_step: str 
     """Run the suite; what it finds broken is provisioned once more, then asked again."""
     steps = tuple(dict.fromkeys(job.step for job in jobs_of(lab.plan, to_step=to_step)))
     with progress.phase("verify", "verification"):
-        result = verify(lab.plan, lab.build_dir, steps=steps)
+        result = verify(lab.plan, lab.build_dir, steps=steps, on_result=progress.counter("checks"))
     broken = _failing(result)
     if not broken:
         return result
@@ -118,7 +118,7 @@ def _verified(lab: Lab, runner: StepRunner, progress: ui.Progress, to_step: str 
         for job in sorted(broken):
             progress.say(f"{job.node:<11} {job.step:<24} [yellow]a check fails[/yellow]: runs again")
         runner.run([job for job in jobs_of(lab.plan) if job in broken], ())
-        return verify(lab.plan, lab.build_dir, steps=steps)
+        return verify(lab.plan, lab.build_dir, steps=steps, on_result=progress.counter("checks"))
 
 
 def _failing(result: Report) -> set[Job]:

@@ -1,7 +1,7 @@
 """What is known to be done on a lab: `state.json` in the build directory.
 
-A record says that a step's script ended well with certain inputs. It is a claim, not a proof: `lab up` asks the suite's quick
-checks before it believes it.
+A record says that a step's script ended well with certain inputs. It is a claim, not a proof: `lab up` asks the
+suite's quick checks before it believes it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class StateFile:
             version = data.get("version") if isinstance(data, dict) else None
             if isinstance(version, int) and version > STATE_VERSION:
                 raise MachineError(
-                    f"{self.path} was written by a newer version of lab (format {version}, this one knows {STATE_VERSION})",
+                    f"{self.path} is of a newer version of lab (format {version}, this one knows {STATE_VERSION})",
                     hint="use that version, or remove the lab with it and build it again",
                 )
             return State.model_validate(data)
