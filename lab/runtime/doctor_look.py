@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab.errors import LabError
 from lab.runtime import host as hosts
+from lab.runtime.host_facts import count, host_facts
 from lab.runtime.process import run
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def look(plan: Plan | None = None, build_dir: Path | None = None, *, prove: bool
         libvirt_refusal=refusal,
         proof=proof,
         proof_failure=failure,
-        numbers=hosts.host_numbers(build_dir),
+        numbers=_numbers(host, plan),
         networks=networks,
         routes=routes,
         foreign_domains=foreign,
@@ -154,9 +155,18 @@ def _routes(bridges: set[str]) -> tuple[str, ...]:
     return tuple(r["dst"] for r in routes if r["dst"] != "default" and r.get("dev") not in bridges)
 
 
+def _numbers(host: hosts.Host, plan: Plan | None) -> HostNumbers:
+    running = frozenset[str]()
+    if plan is not None and host.is_running():
+        with host.hypervisor() as hypervisor:
+            states = {node.name: hypervisor.state(node.domain) for node in plan.nodes}
+        running = frozenset(name for name, state in states.items() if state in ("running", "paused"))
+    return count(host.pool_dir, running=running)
+
+
 def _proof(plan: Plan | None) -> tuple[HostProof | None, str]:
     """Prove the plan's accelerator; without a plan, the best there is."""
     try:
-        return hosts.host_facts(plan.accelerator if plan else "auto", fresh=False), ""
+        return host_facts(plan.accelerator if plan else "auto"), ""
     except LabError as error:
         return None, str(error)

@@ -11,19 +11,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lab import project
-from lab.box.store import volume_name
 from lab.errors import HostError, UsageError
-from lab.runtime.host_facts import count
-from lab.runtime.host_facts import host_facts as host_facts
-from lab.runtime.libvirt import Hypervisor
+from lab.runtime.libvirt import POOL_DIR, Hypervisor
 from lab.runtime.private import STATE_ROOT, PrivateHost
 from lab.runtime.process import Completed, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lab.hostfit import HostNumbers
 
 SYSTEM_URI = "qemu:///system"
 
@@ -79,9 +74,11 @@ class SystemHost:
 
     @property
     def pool_dir(self) -> Path:
-        """Where the pool `default` keeps its volumes."""
+        """Where the pool `default` keeps its volumes, or will."""
+        if why_not(SYSTEM_URI) is not None:
+            return Path(POOL_DIR)
         with self.hypervisor() as hypervisor:
-            return Path(hypervisor.pool_dir())
+            return Path(hypervisor.pool_dir() if hypervisor.has_pool() else POOL_DIR)
 
     def exists(self) -> bool:
         """Tell whether there can be anything of the lab: wherever libvirt answers."""
@@ -167,22 +164,3 @@ def sudo(argv: Sequence[str]) -> list[str]:
     if shutil.which("sudo") is None:
         raise HostError("root is needed, and sudo is not installed", hint="become root and try again")
     return ["sudo", *argv]
-
-
-def host_numbers(build_dir: Path) -> HostNumbers:
-    """Count what the host has for the lab of this build directory, and what of it the lab has taken already."""
-    plan = project.load_plan(build_dir)
-    host = choose_host(plan.name if plan else build_dir.name, build_dir)
-    pool = STATE_ROOT
-    running, boxes = frozenset[str](), False
-    if host.is_running():
-        with host.hypervisor() as hypervisor:
-            if host.mode == "system" and hypervisor.has_pool():
-                pool = Path(hypervisor.pool_dir())
-            if plan is not None:
-                volumes = hypervisor.volumes()
-                bases = {volume_name(node.box, version="").removesuffix("_box.img") for node in plan.nodes}
-                boxes = all(any(volume.startswith(base) for volume in volumes) for base in bases)
-                states = {node.name: hypervisor.state(node.domain) for node in plan.nodes}
-                running = frozenset(name for name, state in states.items() if state in ("running", "paused"))
-    return count(pool, running=running, boxes_present=boxes)

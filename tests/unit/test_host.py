@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +10,6 @@ from lab.runtime import host as hosts
 from lab.runtime.host import SystemHost, choose_host, sudo, why_not
 from lab.runtime.host_facts import count, memory_mib
 from lab.runtime.private import PrivateHost
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ANSWERS = "test:///default"
 REFUSES = "test:///nowhere/at/all"
@@ -76,6 +73,7 @@ def test_system_host_that_does_not_answer_says_why(monkeypatch: pytest.MonkeyPat
     host = SystemHost("compute-101")
     assert not host.is_running()
     assert why_not(REFUSES)
+    assert host.pool_dir == Path("/var/lib/libvirt/images")
     with pytest.raises(HostError, match="does not answer"):
         host.start()
 
@@ -83,6 +81,7 @@ def test_system_host_that_does_not_answer_says_why(monkeypatch: pytest.MonkeyPat
 def test_system_host_gets_the_pool_and_nothing_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts, "SYSTEM_URI", ANSWERS)
     host = SystemHost("compute-101")
+    assert host.pool_dir == Path("/var/lib/libvirt/images")
     host.start()
     host.enter()
     host.stop()
