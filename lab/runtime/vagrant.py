@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from lab.errors import HostError, MachineError
@@ -27,7 +28,6 @@ import vagrant as python_vagrant  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
 OnLine = Callable[[str, str], None]
 """called with a machine's name ("" for Vagrant itself) and what was said of it"""
@@ -133,7 +133,9 @@ class _Run:
 
     def to_its_end(self, timeout_s: float) -> str:
         """Run, and give stdout; MachineError where it fails or takes longer."""
-        self._log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not Path(self._cwd).is_dir():
+            raise MachineError(f"no such directory: {self._cwd}")
+        self._log_path.parent.mkdir(mode=0o700, exist_ok=True)
         with os.fdopen(os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as log:
             log.write(f"\n$ {shlex.join(self._argv)}    # {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
             process = self._start()
@@ -174,24 +176,26 @@ class _Run:
                 process_group=0,
             )
         except FileNotFoundError as error:
-            if not os.path.isdir(self._cwd):
-                raise MachineError(f"no such directory: {self._cwd}") from error
             raise HostError("vagrant is not installed", hint="`lab doctor --fix` installs what is missing") from error
 
     def _read(self, stream: IO[str], log: IO[str], kept: list[str] | deque[str]) -> None:
-        for raw in stream:
-            line = raw.rstrip()
-            if _PROGRESS_BAR.search(line):
-                continue
-            match = _MACHINE_LINE.match(line)
-            with self._lock:
-                kept.append(line)
-                if line:
-                    self._said.append(line)
+        with stream:
+            for raw in stream:
+                line = raw.rstrip()
+                if not _PROGRESS_BAR.search(line):
+                    self._hear(line, log, kept)
+
+    def _hear(self, line: str, log: IO[str], kept: list[str] | deque[str]) -> None:
+        with self._lock:
+            kept.append(line)
+            if line:
+                self._said.append(line)
+            if not log.closed:  # a process that Vagrant left behind still talks
                 log.write(f"{line}\n")
                 log.flush()
-            if self._on_line is not None and line:
-                self._on_line(match["machine"] if match else "", match["text"].strip() if match else line)
+        if self._on_line is not None and line:
+            match = _MACHINE_LINE.match(line)
+            self._on_line(match["machine"] if match else "", match["text"].strip() if match else line)
 
     @staticmethod
     def _interrupt(process: subprocess.Popen[str]) -> None:
