@@ -2,7 +2,7 @@
 
 Each check says which section of the guide and which command should have made it true, with a password shown by its
 name as the guide does. Arguments hold `${NAME}` only for a secret's name: the suite puts its value there.
-docs/environment.md lists the kinds and their arguments.
+docs/checks.md lists the kinds and their arguments.
 """
 
 from __future__ import annotations

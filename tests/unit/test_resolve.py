@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from spec_samples import EMULATED, KVM, KVM_NOT_NESTED, plan, release, spec, steps
@@ -117,6 +118,15 @@ def test_capabilities_and_networks_in_the_environment() -> None:
     assert (env["LAB_HAS_CELLS_V2"], env["LAB_HAS_CONSOLEAUTH"]) == ("1", "0")
     assert (env["PROVIDER_POOL_START"], env["PROVIDER_POOL_END"]) == ("198.51.100.20", "198.51.100.40")
     assert env["PROVIDER_GATEWAY"] == "198.51.100.1"
+
+
+def test_every_variable_and_capability_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "environment.md").read_text(encoding="utf-8")
+    zed = load_release("zed")
+    decided = resolve(spec(release="zed"), zed, load_steps(zed, resources.PROVISION), EMULATED)
+    names = {name for node in decided.nodes for name in node.env if not name.startswith("LAB_HAS_")}
+    names |= {name for step in decided.steps for name in step.env} | set(zed.capabilities)
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
 
 
 def needing(*needs: str) -> dict[str, LoadedStep]:
