@@ -90,11 +90,29 @@ class Report:
 
 def print_report(console: Console, plan: Plan, report: Report) -> None:
     """Print the failures, each with what mends it, then the counts of each step."""
-    for check in report.checks:
-        if not check.good:
-            console.print(failure(check), soft_wrap=True)
+    for checks in grouped(report):
+        console.print(failure(checks[0]) if len(checks) == 1 else shared_failure(checks), soft_wrap=True)
     console.print(step_table(plan, report))
     console.print(verdict(report))
+
+
+def grouped(report: Report) -> list[list[CheckResult]]:
+    """Give what is not good, in order; checks of one node that could not be judged for one reason are together."""
+    groups: dict[tuple[str, ...], list[CheckResult]] = {}
+    for check in report.checks:
+        if not check.good:
+            key = (check.node, check.message) if check.outcome == "error" else (check.id,)
+            groups.setdefault(key, []).append(check)
+    return list(groups.values())
+
+
+def shared_failure(checks: list[CheckResult]) -> Text:
+    """Tell of one reason that keeps many checks of a node from being judged."""
+    text = Text()
+    text.append(f"{'ERROR':<7}", style=f"bold {STYLES['error']}")
+    text.append(f"{len(checks)} checks of {checks[0].node}\n", style="bold")
+    text.append(f"       {checks[0].message}\n")
+    return text
 
 
 def failure(check: CheckResult) -> Text:

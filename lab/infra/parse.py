@@ -57,8 +57,10 @@ def units(text: str, names: list[str]) -> dict[str, Unit]:
     found: dict[str, Unit] = {}
     for name, block in zip(names, text.strip().split("\n\n"), strict=False):
         facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "LoadState" not in facts:
+            continue  # systemctl did not answer: not the same as a unit that is not there
         found[name] = Unit(
-            facts.get("LoadState", ""),
+            facts["LoadState"],
             facts.get("ActiveState", ""),
             facts.get("SubState", ""),
             facts.get("UnitFileState", ""),

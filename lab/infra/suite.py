@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import traceback
@@ -41,7 +42,11 @@ class Suite:
 
     def prefetch(self, checks: Sequence[Check]) -> None:
         """Begin to ask the nodes for what these checks need."""
-        self.facts.prefetch([need for check in checks for need in self.needs(check)])
+        needs: list[Need] = []
+        for check in checks:
+            with contextlib.suppress(Exception):  # of bad arguments; `require` tells it as this check's own error
+                needs += self.needs(check)
+        self.facts.prefetch(needs)
 
     def require(self, check: Check) -> None:
         """See that a check can be judged.

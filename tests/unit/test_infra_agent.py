@@ -1,0 +1,194 @@
+"""The agent, run for real on this machine: what it does with files, commands, logs and sockets."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab.infra.logs import allowed_in
+from lab.infra.remote import AGENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def ask(operations: dict[str, Any], env: Path | None = None, secrets: tuple[str, ...] = ()) -> dict[str, Any]:
+    request = {"env": str(env or ""), "secrets": secrets, "jobs": 2, "operations": operations}
+    done = subprocess.run(
+        [sys.executable, "-I", str(AGENT), json.dumps(request)], capture_output=True, text=True, check=True
+    )
+    results: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])["results"]
+    return results
+
+
+def test_a_command_gets_the_secrets_that_it_names_and_no_other(tmp_path: Path) -> None:
+    env = tmp_path / "env"
+    env.write_text("NOVA_PASS='a b'\nGLANCE_PASS=other\nMY_IP=10.0.0.11\n")
+    script = 'echo "$NOVA_PASS|${GLANCE_PASS-unset}|$MY_IP"'
+    operation = {"op": "run", "script": script, "timeout": 10, "secrets": ["NOVA_PASS"]}
+    result = ask({"x": operation}, env, ("NOVA_PASS", "GLANCE_PASS"))["x"]
+    assert (result["rc"], result["stdout"]) == (0, "a b|unset|10.0.0.11\n")
+
+
+def test_a_command_that_hangs_is_ended_with_its_children() -> None:
+    result = ask({"x": {"op": "run", "script": "sleep 60 & sleep 60", "timeout": 0.3}})["x"]
+    assert result["rc"] == 124
+    assert "no answer in" in result["stderr"]
+    assert result["seconds"] < 10
+
+
+def test_one_bad_operation_leaves_the_others_alone(tmp_path: Path) -> None:
+    results = ask({"bad": {"op": "run"}, "good": {"op": "file", "path": str(tmp_path)}})
+    assert "KeyError" in results["bad"]["error"]
+    assert results["good"]["directory"] is True
+
+
+def test_file(tmp_path: Path) -> None:
+    path = tmp_path / "nova.conf"
+    path.write_text("[DEFAULT]\n")
+    path.chmod(0o640)
+    results = ask({"x": {"op": "file", "path": str(path), "text": True}, "y": {"op": "file", "path": "/no/such"}})
+    assert results["x"]["mode"] == "0640"
+    assert results["x"]["text"] == "[DEFAULT]\n"
+    assert results["y"]["exists"] is False
+    assert results["y"]["error"] == "No such file or directory"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(302 if self.path == "/moved" else 200)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        self.wfile.write(b"versions")
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(201 if body == {"password": "s3cret"} else 401)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_http(url: str, tmp_path: Path) -> None:
+    env = tmp_path / "env"
+    env.write_text("NOVA_PASS=s3cret\n")
+    results = ask(
+        {
+            "get": {"op": "http", "url": url, "timeout": 5},
+            "moved": {"op": "http", "url": f"{url}/moved", "timeout": 5},
+            "post": {"op": "http", "url": url, "timeout": 5, "json": {"password": "${NOVA_PASS}"}},
+            "wrong": {"op": "http", "url": url, "timeout": 5, "json": {"password": "${NO_PASS}"}},
+            "refused": {"op": "http", "url": "http://127.0.0.1:1/", "timeout": 5},
+        },
+        env,
+        ("NOVA_PASS",),
+    )
+    assert (results["get"]["status"], results["get"]["body"]) == (200, "versions")
+    assert results["moved"]["status"] == 302
+    assert results["post"]["status"] == 201
+    assert results["wrong"]["status"] == 401
+    assert "ConnectionRefusedError" in results["refused"]["error"]
+
+
+def serve_once(server: socket.socket, answer: bytes, seen: list[bytes]) -> None:
+    connection, _ = server.accept()
+    with connection:
+        seen.append(connection.recv(4096))
+        connection.sendall(answer)
+
+
+@pytest.mark.parametrize(("frame", "banner"), [(b"\x82\x0cRFB 003.008\n", "RFB 003.008"), (b"\x88\x02\x03\xe8", "")])
+def test_vnc_reads_the_banner_behind_the_websocket(frame: bytes, banner: str) -> None:
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n" + frame
+        thread = threading.Thread(target=serve_once, args=(server, answer, seen), daemon=True)
+        thread.start()
+        where = f"http://127.0.0.1:{server.getsockname()[1]}/vnc_auto.html?path=%3Ftoken%3Dabc"
+        result = ask({"x": {"op": "vnc", "url": where, "timeout": 5}})["x"]
+        thread.join()
+    assert seen[0].startswith(b"GET /?token=abc HTTP/1.1\r\n")
+    assert result["status"] == "HTTP/1.1 101 Switching Protocols"
+    assert result["banner"] == banner
+
+
+KEYSTONE_404 = """\
+2026-11-01 10:00:05.100 7 ERROR keystone.server.flask.application [req-1 a b - - -] Could not find user: nova.
+2026-11-01 10:00:05.100 7 ERROR keystone.server.flask.application Traceback (most recent call last):
+2026-11-01 10:00:05.100 7 ERROR keystone.server.flask.application   File "x.py", line 1, in y
+"""
+REAL = """\
+2026-11-01 10:00:06.100 7 ERROR keystone.server.flask.application [req-2 a b - - -] (pymysql.err.OperationalError)
+2026-11-01 10:00:06.100 7 ERROR keystone.server.flask.application Traceback (most recent call last):
+"""
+
+
+def scan(tmp_path: Path, content: str, path: str = "/var/log/keystone/keystone.log", since: str = "") -> dict[str, Any]:
+    log, marker = tmp_path / "x.log", tmp_path / "marker"
+    log.write_text(content)
+    if since:
+        subprocess.run(["touch", "-d", since, str(marker)], check=True)
+    operation = {"op": "log", "path": str(log), "marker": str(marker), "unit": "", "allow": allowed_in(path)}
+    result: dict[str, Any] = ask({"x": operation})["x"]
+    return result
+
+
+def test_log_allows_a_block_by_one_of_its_lines(tmp_path: Path) -> None:
+    assert scan(tmp_path, KEYSTONE_404)["blocks"] == 0
+    found = scan(tmp_path, KEYSTONE_404 + REAL)
+    assert found["blocks"] == 1
+    assert "pymysql" in found["lines"][0]
+    assert scan(tmp_path, KEYSTONE_404, path="/var/log/nova/nova-api.log")["blocks"] == 1
+
+
+def test_log_counts_only_what_came_after_the_step(tmp_path: Path) -> None:
+    assert scan(tmp_path, REAL, since="2026-11-01 10:00:07")["blocks"] == 0
+    assert scan(tmp_path, REAL, since="2026-11-01 10:00:06")["blocks"] == 1
+
+
+def test_log_sees_bare_tracebacks_and_other_programs_words(tmp_path: Path) -> None:
+    lines = (
+        "2026-11-01 10:00:06 start\nTraceback (most recent call last):\n2026-11-01 10:00:07 0 [ERROR] mariadbd: gone\n"
+    )
+    assert scan(tmp_path, lines, since="2026-11-01 10:00:00")["blocks"] == 2
+    assert scan(tmp_path, "2026-11-01 10:00:06.1 7 INFO nova [-] no ERRORs, ERROR-free\n")["blocks"] == 0
+
+
+def test_log_that_is_missing() -> None:
+    operation = {"op": "log", "path": "/no/such.log", "marker": "/no", "unit": "", "allow": []}
+    assert ask({"x": operation})["x"]["exists"] is False
+
+
+def test_the_agent_runs_without_the_project(tmp_path: Path) -> None:
+    """It travels as text to nodes that have Python alone."""
+    copy = tmp_path / "agent.py"
+    copy.write_text(AGENT.read_text())
+    request = {"operations": {"x": {"op": "file", "path": "/"}}}
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(copy), json.dumps(request)],
+        capture_output=True,
+        check=True,
+        cwd="/",
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert json.loads(done.stdout)["results"]["x"]["exists"] is True

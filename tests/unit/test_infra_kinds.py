@@ -1,0 +1,557 @@
+"""Every kind of check: a recorded system where it passes, and the same system broken, where it fails and says why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from infra_fakes import FakeHost, Recording, a_check, judge, load_suite, ran, text
+from sample_plans import SECRETS
+
+from lab import resources
+from lab.infra.registry import KINDS
+from lab.plan import HostFacts
+from lab.project import decide
+from lab.spec.load import default_spec_text, load_spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.plan import Check
+
+load_suite()
+
+NOVA_CONF = "/etc/nova/nova.conf"
+COMPUTE_CONF = "/etc/nova/nova-compute.conf"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A check, a recording in which it holds, and recordings in which it does not, each with what is said then."""
+
+    kind: str
+    args: dict[str, Any]
+    good: Recording
+    broken: list[tuple[Recording, str]]
+    node: str = "controller"
+    controller: Recording = field(default_factory=dict)
+
+
+def show(*blocks: dict[str, str]) -> dict[str, Any]:
+    base = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"}
+    base |= {"NRestarts": "0", "Result": "success"}
+    return ran("\n\n".join("\n".join(f"{k}={v}" for k, v in {**base, **block}.items()) for block in blocks) + "\n")
+
+
+SS = """\
+LISTEN 0      80         10.0.0.11:3306       0.0.0.0:*
+LISTEN 0      128          0.0.0.0:8774       0.0.0.0:*
+LISTEN 0      128                *:5672             *:*
+LISTEN 0      128             [::]:4369          [::]:*
+"""
+
+USAGE = "GRANT USAGE ON *.* TO `nova`@`%` IDENTIFIED BY PASSWORD '*B79B482785488AB91D97EAFCAD7BA8839EF65AD3'"
+
+
+def grant(database: str, what: str = "ALL PRIVILEGES", rest: str = "") -> str:
+    return f"GRANT {what} ON `{database}`.* TO `nova`@`%`{rest}"
+
+
+def sql(*rows: str, rc: int = 0, stderr: str = "") -> Recording:
+    return {"sql": ran("@@0\n" + "".join(f"{row}\n" for row in rows), rc, stderr)}
+
+
+def rows(listing: str, value: Any) -> Recording:
+    return {"rows": ran(json.dumps({listing: value}) + "\n")}
+
+
+def batch_error(listing: str, said: str) -> Recording:
+    return {"rows": ran(json.dumps({listing: {"error": said, "exit_code": 1}}) + "\n", rc=1)}
+
+
+def console(server: str, *lines: str) -> Recording:
+    return {"consoles": ran(f"$ openstack console log show {server}\n" + "".join(f"    {line}\n" for line in lines))}
+
+
+def domain(name: str, kind: str) -> Recording:
+    xml = f"<domain type='{kind}' id='1'>\n  <metadata><nova:name>{name}</nova:name></metadata>\n</domain>\n"
+    return {"domains": ran(f"@@\n{xml}")}
+
+
+def web(url: str, **answer: Any) -> Recording:
+    return {f"web:{url}": answer}
+
+
+def assignment(role: str, user: str = "nova@Default", project: str = "service@Default") -> dict[str, Any]:
+    return {"Role": role, "User": user, "Group": "", "Project": project, "Domain": "", "System": "", "Inherited": False}
+
+
+def endpoint(interface: str, url: str, enabled: bool = True) -> dict[str, Any]:
+    return {
+        "ID": "5d0c",
+        "Region": "RegionOne",
+        "Service Name": "nova",
+        "Service Type": "compute",
+        "Enabled": enabled,
+        "Interface": interface,
+        "URL": url,
+    }
+
+
+def service(binary: str, state: str = "up") -> dict[str, Any]:
+    return {"ID": "c1", "Binary": binary, "Host": "controller", "Zone": "internal", "Status": "enabled", "State": state}
+
+
+API = "http://controller:8774/v2.1"
+TOKEN = 'tokens:["nova", "NOVA_PASS"]'
+QUEUE = 'queue-logins:["openstack", "RABBIT_PASS"]'
+LOGIN = 'logins:["nova", "NOVA_DBPASS", "nova"]'
+LOG = 'logs:["50-compute-controller", "/var/log/nova/nova-api.log"]'
+VNC = "console url show --novnc vm1"
+VNC_URL = {"protocol": "novnc", "url": "http://controller:6080/vnc_auto.html?path=%3Ftoken%3Dabc"}
+TRANSPORT = "[DEFAULT]\ntransport_url = rabbit://openstack:{}@controller:5672/\n"
+NOVA_GRANTS = {"user": "nova", "host": "%", "grants": ["nova", "nova_api", "nova_cell0"]}
+FULL = (USAGE, grant("nova"), grant("nova_api"), grant("nova_cell0"))
+
+CASES = [
+    Case(
+        "package",
+        {"name": "nova-api"},
+        {"packages": ran("nova-api\tii \t2:26.2.2-1\n")},
+        [
+            ({"packages": ran("", 1, "dpkg-query: no packages found matching nova-api\n")}, "not installed"),
+            ({"packages": ran("nova-api\tiU \t2:26.2.2-1\n")}, "dpkg status iU"),
+            ({"packages": ran("nova-api\trc \t2:26.2.2-1\n")}, "dpkg status rc"),
+        ],
+    ),
+    Case(
+        "unit",
+        {"name": "nova-compute"},
+        {"units": show({})},
+        [
+            ({"units": show({"ActiveState": "inactive", "SubState": "dead"})}, "inactive (dead), enabled"),
+            ({"units": show({"UnitFileState": "disabled"})}, "active (running), disabled"),
+            ({"units": show({"LoadState": "not-found", "ActiveState": "inactive"})}, "no such unit"),
+            ({"units": show({"ActiveState": "activating", "NRestarts": "7"})}, "restarted 7 times by systemd"),
+            ({"units": ran("", 1, "Failed to connect to bus\n")}, "Failed to connect to bus"),
+        ],
+        node="compute1",
+    ),
+    Case(
+        "unit-off",
+        {"name": "nova-serialproxy"},
+        {"units": show({"ActiveState": "inactive", "SubState": "dead", "UnitFileState": "disabled"})},
+        [
+            ({"units": show({"UnitFileState": "disabled"})}, "active (running), disabled"),
+            ({"units": show({"ActiveState": "inactive", "SubState": "dead"})}, "inactive (dead), enabled"),
+            ({"units": ran("", 1, "Failed to connect to bus\n")}, "Failed to connect to bus"),
+        ],
+    ),
+    Case(
+        "socket",
+        {"address": "tcp://10.0.0.11:3306"},
+        {"sockets": ran(SS)},
+        [
+            ({"sockets": ran(SS.replace("10.0.0.11:3306", "0.0.0.0:3306"))}, "found 0.0.0.0:3306"),
+            ({"sockets": ran("")}, "nothing listens on port 3306"),
+            ({"sockets": ran("", 1, "ss: permission denied\n")}, "permission denied"),
+        ],
+    ),
+    *(
+        Case("socket", {"address": address}, {"sockets": ran(SS)}, [({"sockets": ran("")}, "nothing listens")])
+        for address in ("tcp://:::5672", "tcp://0.0.0.0:8774", "tcp://*:4369")
+    ),
+    Case(
+        "port-closed",
+        {"port": 35357},
+        {"sockets": ran(SS)},
+        [({"sockets": ran(SS + "LISTEN 0 9 [::]:35357 [::]:*\n")}, "found :::35357")],
+    ),
+    Case(
+        "database",
+        {"name": "nova_cell0"},
+        sql("information_schema", "nova", "nova_cell0"),
+        [
+            (sql("information_schema", "nova"), "databases information_schema, nova"),
+            ({"sql": ran("", 1, "ERROR 2002 (HY000): Can't connect to local server\n")}, "Can't connect"),
+        ],
+    ),
+    Case(
+        "grants",
+        NOVA_GRANTS,
+        sql(*FULL),
+        [
+            (sql(*FULL[:-1]), "none on nova_cell0"),
+            (sql(*FULL, grant("mysql")), "besides: mysql"),
+            (sql(*FULL[:-1], grant("nova_cell0", "SELECT, INSERT")), "besides: SELECT, INSERT ON `nova_cell0`.*"),
+            (sql(*FULL, grant("*").replace("`*`", "*")), "besides: ALL PRIVILEGES ON *.*"),
+            (sql(*FULL[:-1], grant("nova_cell0", rest=" WITH GRANT OPTION")), "WITH GRANT OPTION"),
+            (
+                sql(rc=1, stderr="ERROR 1141 (42000) at line 2: There is no such grant defined for user 'nova'\n"),
+                "no account 'nova'@'%'",
+            ),
+        ],
+    ),
+    Case(
+        "db-login",
+        {"user": "nova", "password": "${NOVA_DBPASS}", "database": "nova"},
+        {LOGIN: ran("")},
+        [
+            ({LOGIN: ran("", 1, "ERROR 1045 (28000): Access denied for user 'nova'@'controller'\n")}, "over TCP"),
+            ({LOGIN: ran("", 2, "ERROR 1045 (28000): Access denied for user 'nova'@'localhost'\n")}, "local socket"),
+        ],
+    ),
+    Case("cell", {"name": "cell1"}, sql("cell0", "cell1"), [(sql("cell0"), "found cells cell0"), (sql(), "(none)")]),
+    Case(
+        "schema-head",
+        {"command": "nova-manage db version", "head": "^ccb0fa1a2252$"},
+        {"commands:nova-manage db version": ran("ccb0fa1a2252\n")},
+        [
+            ({"commands:nova-manage db version": ran("16f1fbcab42b\n")}, "16f1fbcab42b"),
+            ({"commands:nova-manage db version": ran("ccb0fa1a2252\n", 1, "no\n")}, "exit code 1: no"),
+        ],
+    ),
+    Case(
+        "queue-user",
+        {"name": "openstack", "password": "${RABBIT_PASS}"},
+        {QUEUE: ran("Success\n")},
+        [({QUEUE: ran("", 65, "Error: failed to authenticate user openstack\n")}, "failed to authenticate")],
+    ),
+    Case(
+        "queue-permissions",
+        {"name": "openstack"},
+        {"queue-permissions": ran('[{"user":"openstack","configure":".*","write":".*","read":".*"}]\n')},
+        [
+            ({"queue-permissions": ran('[{"user":"guest","configure":".*","write":".*","read":".*"}]')}, "none"),
+            ({"queue-permissions": ran('[{"user":"openstack","configure":"","write":".*","read":".*"}]')}, " .* .*"),
+            ({"queue-permissions": ran("", 69, "Error: unable to perform an operation\n")}, "unable to perform"),
+        ],
+    ),
+    Case(
+        "identity-user",
+        {"name": "nova", "password": "${NOVA_PASS}"},
+        {TOKEN: {"status": 201, "body": "{}"}},
+        [
+            ({TOKEN: {"status": 401, "body": "{}"}}, "HTTP 401"),
+            ({TOKEN: {"error": "ConnectionRefusedError: refused"}}, "refused"),
+        ],
+    ),
+    Case(
+        "identity-role",
+        {"user": "nova", "role": "admin", "project": "service"},
+        rows("role assignment list --names", [assignment("admin"), assignment("service")]),
+        [
+            (rows("role assignment list --names", [assignment("service")]), "found roles service"),
+            (rows("role assignment list --names", [assignment("admin", project="admin@Default")]), "roles none"),
+            (rows("role assignment list --names", []), "roles none"),
+        ],
+    ),
+    Case(
+        "service",
+        {"name": "nova", "type": "compute"},
+        rows("service list", [{"ID": "1", "Name": "nova", "Type": "compute"}]),
+        [
+            (rows("service list", [{"ID": "1", "Name": "nova", "Type": "cmopute"}]), "nova (cmopute)"),
+            (rows("service list", [{"ID": n, "Name": "nova", "Type": "compute"} for n in "12"]), "found 2 of"),
+        ],
+    ),
+    Case(
+        "endpoint",
+        {"service": "nova", "interface": "internal", "url": API},
+        rows("endpoint list", [endpoint("public", API), endpoint("internal", API)]),
+        [
+            (rows("endpoint list", [endpoint("public", API)]), "found none"),
+            (rows("endpoint list", [endpoint("internal", "http://controller:8774")]), "found http://controller:8774"),
+            (rows("endpoint list", [endpoint("internal", API), endpoint("internal", API)]), f"{API}, {API}"),
+            (rows("endpoint list", [endpoint("internal", API, enabled=False)]), "(disabled)"),
+            (batch_error("endpoint list", "The request you have made requires authentication."), "authentication"),
+        ],
+    ),
+    Case(
+        "endpoint-answers",
+        {"url": "http://controller:8774/v2.1/%(tenant_id)s"},
+        web("http://controller:8774/v2.1/", status=401, body=""),
+        [
+            (web("http://controller:8774/v2.1/", error="ConnectionRefusedError: refused"), "refused"),
+            (web("http://controller:8774/v2.1/", status=503, body=""), "HTTP 503"),
+        ],
+    ),
+    Case(
+        "http",
+        {"url": API, "status": 200, "contains": '"id": "v2.1"'},
+        web(API, status=200, body='{"version": {"id": "v2.1"}}'),
+        [
+            (web(API, status=404, body=""), "HTTP 404"),
+            (web(API, status=200, body="It works!"), "It works!"),
+            (web(API, error="TimeoutError: timed out"), "timed out"),
+        ],
+    ),
+    Case(
+        "option",
+        {"path": NOVA_CONF, "section": "DEFAULT", "option": "my_ip", "value": "10.0.0.11"},
+        {f"texts:{NOVA_CONF}": text("[DEFAULT]\n# my_ip = 1.2.3.4\nmy_ip = 10.0.0.11\n[vnc]\nmy_ip = 9.9.9.9\n")},
+        [
+            ({f"texts:{NOVA_CONF}": text("[DEFAULT]\nmy_ip = 10.0.0.11\nmy_ip = 10.0.0.12\n")}, "found 10.0.0.12"),
+            ({f"texts:{NOVA_CONF}": text("[DEFAULT]\n#my_ip = 10.0.0.11\n")}, "no such option"),
+            ({f"texts:{NOVA_CONF}": text("[vnc]\nmy_ip = 10.0.0.11\n")}, "no such option"),
+            ({f"texts:{NOVA_CONF}": {"exists": False, "error": "No such file or directory"}}, "No such file"),
+        ],
+    ),
+    Case(
+        "option",
+        {
+            "path": NOVA_CONF,
+            "section": "DEFAULT",
+            "option": "transport_url",
+            "value": "rabbit://openstack:${RABBIT_PASS}@controller:5672/",
+        },
+        {f"texts:{NOVA_CONF}": text(TRANSPORT.format(SECRETS["RABBIT_PASS"]))},
+        [
+            ({f"texts:{NOVA_CONF}": text(TRANSPORT.format("hunter2"))}, "found rabbit://openstack:***@controller"),
+            ({f"texts:{NOVA_CONF}": text(TRANSPORT.format(SECRETS["NOVA_PASS"]))}, "openstack:${NOVA_PASS}@"),
+        ],
+    ),
+    Case(
+        "option-absent",
+        {"path": NOVA_CONF, "section": "database", "option": "connection"},
+        {f"texts:{NOVA_CONF}": text("[DEFAULT]\nmy_ip = 10.0.0.31\n[api_database]\nconnection = x\n")},
+        [
+            (
+                {f"texts:{NOVA_CONF}": text("[database]\nconnection = mysql+pymysql://nova:hunter2@controller/nova\n")},
+                "found mysql+pymysql://nova:***@controller/nova",
+            ),
+            ({f"texts:{NOVA_CONF}": text("[database]\nconnection =\n")}, "an empty value"),
+        ],
+        node="compute1",
+    ),
+    Case(
+        "file",
+        {"path": NOVA_CONF, "owner": "root", "group": "nova", "mode": "0640"},
+        {f"files:{NOVA_CONF}": {"exists": True, "owner": "root", "group": "nova", "mode": "0640"}},
+        [
+            ({f"files:{NOVA_CONF}": {"exists": True, "owner": "root", "group": "nova", "mode": "0644"}}, "0644"),
+            ({f"files:{NOVA_CONF}": {"exists": True, "owner": "root", "group": "root", "mode": "0640"}}, "root:root"),
+            ({f"files:{NOVA_CONF}": {"exists": False, "error": "No such file or directory"}}, "No such file"),
+        ],
+    ),
+    Case(
+        "host-entry",
+        {"name": "compute1", "address": "10.0.0.31"},
+        {"texts:/etc/hosts": text("127.0.0.1 localhost\n10.0.0.31\tcompute1 compute1.lab # ours\n")},
+        [
+            ({"texts:/etc/hosts": text("127.0.1.1 compute1\n10.0.0.31 compute1\n")}, "127.0.1.1, 10.0.0.31"),
+            ({"texts:/etc/hosts": text("#10.0.0.31 compute1\n")}, "no such name"),
+        ],
+    ),
+    Case(
+        "kernel-module",
+        {"name": "br-netfilter"},
+        {"modules": ran("br_netfilter\nopenvswitch\n")},
+        [({"modules": ran("openvswitch\n")}, "not loaded")],
+    ),
+    Case(
+        "command",
+        {"run": "hostname", "stdout_equals": "controller"},
+        {"commands:hostname": ran("controller\n")},
+        [
+            ({"commands:hostname": ran("debian\n")}, "found 'debian'"),
+            ({"commands:hostname": ran("controller\n", 1, "oops\n")}, "found 1: oops"),
+            ({"commands:hostname": ran("", 124, "no answer in 120 s")}, "no answer in 120 s"),
+        ],
+    ),
+    Case(
+        "command",
+        {"run": "ip netns list", "stdout_contains": "qdhcp-"},
+        {"commands:ip netns list": ran("qdhcp-1f0c (id: 0)\n")},
+        [({"commands:ip netns list": ran("")}, "among others, found ''")],
+    ),
+    Case(
+        "command",
+        {"run": "grep -c X /etc/f", "stdout_equals": "0", "exit_code": 1},
+        {"commands:grep -c X /etc/f": ran("0\n", 1)},
+        [
+            ({"commands:grep -c X /etc/f": ran("3\n", 0)}, "exit code 1 of `grep -c X /etc/f`, found 0"),
+            ({"commands:grep -c X /etc/f": ran("", 2, "grep: /etc/f: No such file\n")}, "No such file"),
+        ],
+    ),
+    Case(
+        "ovs",
+        {"bridge": "br-provider", "port": "eth2"},
+        {"bridges:br-provider": ran("eth2\nphy-br-provider\n")},
+        [
+            ({"bridges:br-provider": ran("phy-br-provider\n")}, "ports phy-br-provider"),
+            ({"bridges:br-provider": ran("", 1, "ovs-vsctl: no bridge named br-provider\n")}, "no bridge named"),
+        ],
+    ),
+    Case(
+        "virt-type",
+        {},
+        {f"texts:{COMPUTE_CONF}": text("[libvirt]\nvirt_type = kvm\n"), "cpu": ran("2\nkvm\n")},
+        [
+            ({f"texts:{COMPUTE_CONF}": text("[libvirt]\nvirt_type = qemu\n"), "cpu": ran("2\nkvm\n")}, "found qemu"),
+            ({f"texts:{COMPUTE_CONF}": text("[libvirt]\n"), "cpu": ran("2\nkvm\n")}, "no such option"),
+            ({f"texts:{COMPUTE_CONF}": text("[libvirt]\nvirt_type = kvm\n"), "cpu": ran("0\nkvm\n")}, "is missing"),
+            ({f"texts:{COMPUTE_CONF}": text("[libvirt]\nvirt_type = kvm\n"), "cpu": ran("2\nnone\n")}, "is missing"),
+        ],
+        node="compute1",
+    ),
+    Case(
+        "upgrade-check",
+        {"run": "nova-status upgrade check"},
+        {"commands:nova-status upgrade check": ran("| Check: Cells v2 |\n| Result: Success |\n")},
+        [({"commands:nova-status upgrade check": ran("| Result: Failure |\n", 2)}, "exit code 2: Result: Failure")],
+    ),
+    Case(
+        "openstack",
+        {
+            "list": "compute service list",
+            "row": {"Binary": "nova-conductor", "Host": "controller", "Status": "enabled", "State": "up"},
+        },
+        {},
+        [],
+        node="compute1",
+        controller=rows("compute service list", [service("nova-scheduler"), service("nova-conductor")]),
+    ),
+    Case(
+        "openstack",
+        {"list": "compute service list", "row": {"Binary": "nova-conductor", "State": "up"}},
+        rows("compute service list", [service("nova-conductor")]),
+        [
+            (rows("compute service list", [service("nova-conductor", "down")]), "State down"),
+            (rows("compute service list", []), "an empty list"),
+            (rows("compute service list", [{"Name": "x"}]), "found columns Name"),
+            (batch_error("compute service list", "Unable to establish connection"), "Unable to establish"),
+            ({"rows": ran("", 1, "openstack-batch: no /root/admin-openrc\n")}, "no /root/admin-openrc"),
+        ],
+    ),
+    Case(
+        "openstack-count",
+        {"list": "endpoint list", "count": "2"},
+        rows("endpoint list", [{}, {}]),
+        [(rows("endpoint list", [{}]), "2 rows in `openstack endpoint list`, found 1")],
+    ),
+    Case(
+        "instance-active",
+        {"server": "vm1"},
+        rows("server list", [{"Name": "vm1", "Status": "ACTIVE"}]),
+        [
+            (rows("server list", [{"Name": "vm1", "Status": "ERROR"}]), "found ERROR"),
+            (rows("server list", [{"Name": "vm2", "Status": "ACTIVE"}]), "no such instance"),
+        ],
+    ),
+    Case(
+        "instance-console",
+        {"server": "vm1", "contains": "TINY: BOOT OK"},
+        console("vm1", "Linux version 6.1", "TINY: BOOT OK 2.7"),
+        [
+            (console("vm1", "Kernel panic - not syncing"), "Kernel panic"),
+            (console("vm1"), "console log show vm1"),
+            ({"consoles": ran("$ openstack console log show vm1\n", 1, "No server with a name or ID\n")}, "No server"),
+        ],
+    ),
+    Case(
+        "instance-metadata",
+        {"server": "vm1"},
+        console("vm1", "TINY: ip=203.0.113.104/24 instance-id=i-00000001 hostname=vm1"),
+        [
+            (console("vm1", "TINY: ip=203.0.113.104/24 instance-id=none hostname=tiny"), "instance-id=none"),
+            (console("vm1", "TINY: ip= instance-id=i-00000001 hostname=tiny"), "hostname=tiny"),
+            (console("vm1", "Linux version 6.1"), "no such line"),
+        ],
+    ),
+    Case(
+        "instance-domain-type",
+        {"server": "vm1"},
+        domain("vm1", "kvm"),
+        [
+            (domain("vm1", "qemu"), "found qemu"),
+            (domain("vm2", "kvm"), "no domain of that instance"),
+            ({"domains": ran("", 1, "error: failed to connect to the hypervisor\n")}, "failed to connect"),
+        ],
+        node="compute1",
+    ),
+    Case(
+        "instance-vnc",
+        {"server": "vm1"},
+        {**rows(VNC, VNC_URL), "vnc": {"status": "HTTP/1.1 101 Switching Protocols", "banner": "RFB 003.008"}},
+        [
+            ({**rows(VNC, VNC_URL), "vnc": {"status": "HTTP/1.1 101 Switching", "banner": ""}}, "101 Switching, then"),
+            ({**rows(VNC, VNC_URL), "vnc": {"error": "ConnectionRefusedError: x", "banner": ""}}, "Refused"),
+            (batch_error(VNC, "Instance vm1 could not be found."), "could not be found"),
+        ],
+    ),
+    Case(
+        "log",
+        {"path": "/var/log/nova/nova-api.log"},
+        {LOG: {"exists": True, "since": 0.0, "blocks": 0, "lines": []}},
+        [
+            ({LOG: {"exists": True, "blocks": 2, "lines": ["12:00 7 ERROR nova.api boom"]}}, "ERROR nova.api boom"),
+            ({LOG: {"exists": False, "error": "No such file or directory"}}, "No such file"),
+        ],
+    ),
+]
+
+
+def hosts(case: Case, recording: Recording) -> dict[str, FakeHost]:
+    if case.node == "controller":
+        return {"controller": FakeHost(recording), "compute1": FakeHost({})}
+    return {"controller": FakeHost(case.controller), case.node: FakeHost(recording)}
+
+
+def check_of(case: Case) -> Check:
+    return a_check(case.kind, case.args, case.node)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{number}-{case.kind}" for number, case in enumerate(CASES)])
+def test_passes_on_a_good_system(case: Case, tmp_path: Path) -> None:
+    assert judge(tmp_path, check_of(case), hosts(case, case.good)) == ""
+
+
+@pytest.mark.parametrize(
+    ("case", "broken", "said"),
+    [
+        pytest.param(case, broken, said, id=f"{number}-{case.kind}-{said}")
+        for number, case in enumerate(CASES)
+        for broken, said in case.broken
+    ],
+)
+def test_fails_on_a_broken_system(case: Case, broken: Recording, said: str, tmp_path: Path) -> None:
+    message = judge(tmp_path, check_of(case), hosts(case, broken))
+    assert message.startswith("expected ")
+    assert said in message
+    assert "hunter2" not in message
+    for secret in SECRETS.values():
+        assert secret not in message
+
+
+def test_clock_in_step_with_the_controller(tmp_path: Path) -> None:
+    check = a_check("clock", {"max_seconds": 2}, "compute1")
+    ahead = {"controller": FakeHost({}, clock_ahead_s=3600), "compute1": FakeHost({}, clock_ahead_s=3601)}
+    assert judge(tmp_path, check, ahead) == ""
+    apart = {"controller": FakeHost({}), "compute1": FakeHost({}, clock_ahead_s=-5)}
+    assert "clock within 2 s of controller's, found -5.0" in judge(tmp_path, check, apart)
+    alone = a_check("clock", {"max_seconds": 2}, "controller")
+    wrong = {"controller": FakeHost({}, clock_ahead_s=9), "compute1": FakeHost({})}
+    assert "of this machine's, found +9.0" in judge(tmp_path, alone, wrong)
+
+
+def test_every_kind_has_a_case_that_passes_and_one_that_fails() -> None:
+    assert {case.kind for case in CASES} | {"clock"} == set(KINDS)
+    assert {case.kind for case in CASES if case.broken} | {"clock"} == set(KINDS)
+
+
+def test_every_check_of_the_real_steps_has_a_function(tmp_path: Path) -> None:
+    spec = tmp_path / "lab.yaml"
+    spec.write_text(default_spec_text("demo"))
+    plan = decide(load_spec(spec), HostFacts())
+    assert {check.kind for check in plan.checks} <= set(KINDS)
+    problems = [f"{check.id}: {problem}" for check in plan.checks if (problem := KINDS[check.kind].problem(check))]
+    assert problems == []
+
+
+def test_documented_kinds_are_those_of_the_suite() -> None:
+    document = resources.INFRA_SUITE.parent.parent / "docs" / "checks.md"
+    documented = {line.split("`")[1] for line in document.read_text().splitlines() if line.startswith("| `")}
+    assert documented == set(KINDS)
