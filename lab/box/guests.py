@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lab.box.pool import Pool
 
+GUEST_SCRIPTS = ("tiny-init.sh", "tiny-udhcpc.sh", "proof-init.sh")
 PROOF_MARKER = "LAB-PROOF-OK"
 """on the proof guest's serial console when it has booted"""
 
@@ -42,6 +43,7 @@ _KERNEL_PACKAGE = re.compile(r"linux-image-\d[^_]*-cloud-[a-z0-9]+$")
 _FILE = 0o100755
 _DIRECTORY = 0o040755
 _ROOT_MIB = 1
+_TEMPORARY = ".guests-"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Guests:
 def make_guests(pool: Pool, kernel: str, target: Path) -> Guests:
     """Make both guests under `target`, of the newest kernel that the metapackage `kernel` names; reuse what is there.
 
-    HostError where the mirror has no such kernel.
+    The caller holds the pool's lock. HostError where the mirror has no such kernel.
     """
     named = [d.package for d in pool.resolve([kernel, "busybox-static"])]
     packages = [p for p in named if _KERNEL_PACKAGE.fullmatch(p)]
@@ -77,7 +79,9 @@ def make_guests(pool: Pool, kernel: str, target: Path) -> Guests:
     done = target / "stamp"
     if done.is_file() and done.read_text() == stamp:
         return Guests(target)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".guests-") as scratch:
+    for leftover in target.parent.glob(f"{_TEMPORARY}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=_TEMPORARY) as scratch:
         work = Path(scratch)
         run(["dpkg-deb", "-x", kernel_deb, work / "kernel"], timeout_s=120)
         run(["dpkg-deb", "-x", busybox_deb, work / "busybox"], timeout_s=120)
@@ -88,9 +92,6 @@ def make_guests(pool: Pool, kernel: str, target: Path) -> Guests:
         shutil.rmtree(target, ignore_errors=True)
         (work / "new").rename(target)
     return Guests(target)
-
-
-GUEST_SCRIPTS = ("tiny-init.sh", "tiny-udhcpc.sh", "proof-init.sh")
 
 
 def _newest(archives: Path, package: str) -> Path:

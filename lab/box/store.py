@@ -20,6 +20,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,15 +143,18 @@ def register(box: Box, vagrant_home: Path) -> Path:
     """Show a box to Vagrant: the layout of `vagrant box add`, with hard links instead of copies.
 
     Gives the directory. Where hard links are not possible (another file system) the image is a symbolic link; what
-    Vagrant removes is never the cache's own file.
+    Vagrant removes is never the cache's own file. Older versions are dropped there too: they would keep gigabytes that
+    the cache has let go.
     """
     target = vagrant_home / "boxes" / slug(box.name) / box.version / "libvirt"
     target.mkdir(parents=True, exist_ok=True)
     for source in sorted((box.directory / "libvirt").iterdir()):
         link = target / source.name
-        if link.exists() and (link.samefile(source) or link.read_bytes() == source.read_bytes()):
-            continue
-        _replace(link, lambda p, source=source: _link(source, p))  # type: ignore[misc]
+        if not (link.exists() and link.samefile(source)):
+            _replace(link, partial(_link, source))
+    for old in target.parent.parent.iterdir():
+        if old.is_dir() and old.name != box.version:
+            shutil.rmtree(old)
     return target
 
 
@@ -237,13 +241,13 @@ def _clone(source: Path, target: Path) -> None:
 
 def _replace(target: Path, make: Callable[[Path], object]) -> Path:
     """Make a file under a temporary name and move it into place, so that nobody sees half of it."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    partial.unlink(missing_ok=True)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
     try:
-        make(partial)
-        partial.replace(target)
+        make(unfinished)
+        unfinished.replace(target)
     finally:
-        partial.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
     return target
 
 

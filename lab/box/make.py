@@ -1,0 +1,215 @@
+"""One box: packages into a tree, the tree into a machine, the machine into an image, the image into the cache."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab import resources
+from lab.box import store
+from lab.box.definition import BoxDefinition, BoxSpec, all_packages, base_packages
+from lab.box.manifest import Inputs, Manifest
+from lab.errors import HostError, LabError
+from lab.runtime.process import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.box.guests import Guests
+    from lab.box.pool import Pool
+    from lab.box.sources import Source
+    from lab.box.store import Box
+    from lab.box.tools import Tools
+
+_GEMS = ("/usr/share/rubygems-integration/all/gems", "/opt/vagrant/embedded/gems/gems")
+_BUILD_TIMEOUT_S = 3600.0
+
+VAGRANTFILE = """\
+Vagrant.configure("2") do |config|
+  config.vm.synced_folder ".", "/vagrant", disabled: true
+  config.vm.provider :libvirt do |libvirt|
+    libvirt.disk_bus = "virtio"
+    libvirt.nic_model_type = "virtio"
+  end
+end
+"""
+
+
+@dataclass(frozen=True)
+class BoxEvent:
+    """Something that a person who waits wants to know."""
+
+    box: str
+    """its name; empty for what concerns all of them"""
+    text: str
+    seconds: float | None = None
+    """how long it took, where something ended"""
+
+
+@dataclass
+class Build:
+    """What one build needs to know."""
+
+    spec: BoxSpec
+    definition: BoxDefinition
+    inputs: Inputs
+    sources: list[Source]
+    pool: Pool
+    guests: Guests
+    cache: Path
+    log: Path
+    tools: Tools
+    on_event: Callable[[BoxEvent], None]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str, text: str) -> Iterator[None]:
+        """Tell what begins, and take its time."""
+        started = time.monotonic()
+        self.on_event(BoxEvent(self.spec.name, text))
+        yield
+        self.seconds[name] = round(time.monotonic() - started, 1)
+
+
+def make_box(build: Build) -> Box:
+    """Make one box, from packages to its place in the cache."""
+    started = time.monotonic()
+    spec, definition = build.spec, build.definition
+    try:
+        with store.scratch(build.cache, spec.name) as scratch:
+            tree, repository, result = scratch / "tree", scratch / "repository", scratch / "result"
+            with build.phase("repository", "choosing packages"):
+                debs = build.pool.resolve(all_packages(definition, spec))
+                build.pool.repository(debs, repository)
+            with build.phase("packages", f"installing packages ({spec.flavour})"):
+                _install(build, tree, repository, scratch)
+            with build.phase("machine", "turning the tree into a machine"):
+                _finish(build, tree, repository, scratch)
+                packages = _installed(tree)
+            with build.phase("image", "writing the image"):
+                (result / "libvirt").mkdir(parents=True)
+                _assemble(build, tree, result / "libvirt" / store.IMAGE)
+            _write_metadata(build, result / "libvirt")
+            build.seconds["total"] = round(time.monotonic() - started, 1)
+            now = time.gmtime()
+            manifest = Manifest(
+                name=spec.name,
+                version=store.new_version(now),
+                release=spec.release,
+                role=spec.role,
+                flavour=spec.flavour,
+                built=time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
+                inputs=build.inputs,
+                sources=tuple(s.line() for s in build.sources),
+                packages=packages,
+                seconds=build.seconds,
+            )
+            box = store.publish(build.cache, manifest, result)
+    except OSError as error:
+        free = shutil.disk_usage(build.cache).free // 2**20
+        raise HostError(
+            f"building {spec.name}: {error}", detail=f"free in {build.cache}: {free} MiB\nfull log: {build.log}"
+        ) from error
+    except LabError as error:
+        error.message = f"building {spec.name}: {error.message}"
+        raise
+    build.on_event(BoxEvent(spec.name, f"ready, version {box.version}", build.seconds["total"]))
+    return box
+
+
+def _install(build: Build, tree: Path, repository: Path, scratch: Path) -> None:
+    """Bootstrap the tree. In a mount namespace of its own, so that no mount outlives an interrupted build."""
+    definition, spec = build.definition, build.spec
+    answers = scratch / "debconf"
+    answers.write_text("".join(f"{line}\n" for line in definition.debconf))
+    names = all_packages(definition, spec) if spec.flavour == "installed" else base_packages(definition, spec.role)
+    build.tools.run(
+        [
+            "unshare",
+            "--mount",
+            "--propagation=private",
+            "--",
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=apt",
+            "--format=directory",
+            f"--architectures={definition.architecture}",
+            "--aptopt=APT::Install-Recommends false",
+            "--aptopt=Acquire::Languages none",
+            "--dpkgopt=force-unsafe-io",
+            "--hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount",
+            f'--essential-hook={resources.BOXES}/prepare.sh "$1"',
+            f"--include={','.join(names)}",
+            definition.suite,
+            tree,
+            f"deb [trusted=yes] file://{repository} ./",
+        ],
+        log=build.log,
+        timeout_s=_BUILD_TIMEOUT_S,
+        env={
+            "BOX_ROLE": spec.role,
+            "BOX_DEBCONF": str(answers),
+            "BOX_INITRAMFS_MODULES": " ".join(definition.initramfs_modules),
+        },
+    )
+
+
+def _finish(build: Build, tree: Path, repository: Path, scratch: Path) -> None:
+    definition, spec = build.definition, build.spec
+    share = scratch / "share"
+    shutil.copytree(build.guests.proof, share / "proof")
+    if spec.role == "controller":
+        shutil.copytree(build.guests.tiny, share / "tiny")
+    sources = scratch / "sources.list"
+    sources.write_text("".join(f"{s.line()}\n" for s in build.sources))
+    build.tools.run(
+        [resources.BOXES / "finish.sh", tree],
+        log=build.log,
+        timeout_s=300,
+        env={
+            "BOX_ROLE": spec.role,
+            "BOX_FLAVOUR": spec.flavour,
+            "BOX_ENABLED": " ".join(definition.enabled),
+            "BOX_MASKED": " ".join(definition.masked),
+            "BOX_PUBLIC_KEY": str(_public_key()),
+            "BOX_REPO": str(repository),
+            "BOX_SHARE": str(share),
+            "BOX_SOURCES": str(sources),
+        },
+    )
+
+
+def _assemble(build: Build, tree: Path, image: Path) -> None:
+    build.tools.run(
+        [resources.BOXES / "assemble.sh", tree, image],
+        log=build.log,
+        timeout_s=_BUILD_TIMEOUT_S,
+        env={"BOX_DISK_GIB": str(build.definition.disk_gib), "BOX_CMDLINE": build.definition.cmdline},
+    )
+
+
+def _write_metadata(build: Build, target: Path) -> None:
+    metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": build.definition.disk_gib}
+    (target / "metadata.json").write_text(json.dumps(metadata) + "\n")
+    (target / "Vagrantfile").write_text(VAGRANTFILE)
+
+
+def _installed(tree: Path) -> dict[str, str]:
+    """Every package of a tree with its version."""
+    show = "-f=${db:Status-Abbrev} ${Package} ${Version}\n"
+    out = run(["dpkg-query", f"--admindir={tree}/var/lib/dpkg", "-W", show], timeout_s=60).stdout
+    rows = [line.split() for line in out.splitlines()]
+    return {name: version for status, name, version in rows if status.startswith("ii")}
+
+
+def _public_key() -> Path:
+    """Vagrant's well-known public key, as the installed Vagrant has it."""
+    found = [p for gems in _GEMS for p in sorted(Path(gems).glob("vagrant-*/keys/vagrant.pub"))]
+    if not found:
+        raise HostError("Vagrant's public key was not found", hint="apt-get install vagrant")
+    return found[-1]

@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+
+from lab.box.definition import BoxSpec, all_packages, base_packages, load_definition
+from lab.errors import SpecError, UsageError
+
+GOOD = """
+suite: bookworm
+archives: [bookworm]
+keyring: k.gpg
+kernel: linux-image-cloud-amd64
+cmdline: quiet
+packages: [sudo, ssh-server]
+role_packages: {compute: [qemu-utils]}
+enabled: [ssh]
+"""
+
+
+def spec(**change: object) -> BoxSpec:
+    data: dict[str, object] = {"suite": "bookworm", "release": "zed", "role": "compute", "packages": ("nova-compute",)}
+    return BoxSpec.model_validate(data | change)
+
+
+def test_the_projects_own_definition_is_valid_and_quiet() -> None:
+    definition = load_definition("bookworm")
+    assert definition.archives[0] == definition.suite
+    assert "net.ifnames=0" in definition.cmdline
+    assert {"openssh-server", "sudo", "systemd-sysv", "python3"} <= set(definition.packages)
+    assert not {u for u in definition.enabled if u.startswith(("nova", "neutron", "mariadb", "rabbitmq", "libvirt"))}
+
+
+@pytest.mark.parametrize(
+    ("release", "role", "flavour", "name"),
+    [
+        ("zed", "controller", "installed", "compute-lab/zed-controller"),
+        ("zed", "compute", "installed", "compute-lab/zed-compute"),
+        ("epoxy", "controller", "preloaded", "compute-lab/epoxy-controller-preloaded"),
+    ],
+)
+def test_names(release: str, role: str, flavour: str, name: str) -> None:
+    assert spec(release=release, role=role, flavour=flavour).name == name
+
+
+def test_packages_are_the_base_the_roles_own_and_the_steps(tmp_path: Path) -> None:
+    (tmp_path / "bookworm.yaml").write_text(GOOD)
+    definition = load_definition("bookworm", tmp_path)
+    assert base_packages(definition, "controller") == ("linux-image-cloud-amd64", "ssh-server", "sudo")
+    assert all_packages(definition, spec(packages=("sudo", "nova-compute"))) == (
+        "linux-image-cloud-amd64",
+        "nova-compute",
+        "qemu-utils",
+        "ssh-server",
+        "sudo",
+    )
+
+
+def test_an_unknown_suite_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "bookworm.yaml").write_text(GOOD)
+    with pytest.raises(UsageError, match="no box definition for sid") as caught:
+        load_definition("sid", tmp_path)
+    assert caught.value.hint == "known: bookworm"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD + "kernell: x\n", "kernell"),
+        (GOOD.replace("suite: bookworm", "suite: Book/worm"), "suite"),
+        (GOOD + "disk_gib: 1\n", "disk_gib"),
+        (GOOD.replace("sudo,", '"sudo; reboot",'), "sudo; reboot"),
+        (GOOD.replace("compute:", "storage:"), "role_packages.storage"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "bookworm.yaml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_definition("bookworm", tmp_path)
+    assert said in str(caught.value)
+    assert "bookworm.yaml" in str(caught.value)
+
+
+def test_broken_yaml_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "bookworm.yaml").write_text("suite: [bookworm\n")
+    with pytest.raises(UsageError, match="not YAML"):
+        load_definition("bookworm", tmp_path)

@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import pytest
+
+from lab.box.definition import BoxDefinition
+from lab.box.sources import Source, choose, host_sources, keyring_of, parse_deb822, parse_one_line
+from lab.errors import HostError
+
+
+@pytest.fixture
+def bookworm() -> BoxDefinition:
+    return BoxDefinition(
+        suite="bookworm",
+        archives=("bookworm", "bookworm-updates", "bookworm-security"),
+        keyring="test.gpg",
+        kernel="linux-image-cloud-amd64",
+        cmdline="quiet",
+        packages=("sudo",),
+        enabled=("ssh",),
+    )
+
+
+def test_one_line_format() -> None:
+    text = """
+# deb http://commented.example/debian bookworm main
+deb http://mirror.example/debian bookworm main contrib  # with a remark
+deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg] https://mirror.example/security bookworm-security main
+deb-src http://mirror.example/debian bookworm main
+"""
+    assert parse_one_line(text) == [
+        Source("http://mirror.example/debian", "bookworm", ("main", "contrib")),
+        Source("https://mirror.example/security", "bookworm-security", ("main",)),
+    ]
+
+
+def test_deb822_format() -> None:
+    text = """# a comment
+Types: deb deb-src
+URIs: http://one.example/debian
+ http://two.example/debian
+Suites: bookworm bookworm-updates
+# a comment between fields
+Components: main
+ non-free
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: http://off.example/debian
+Suites: bookworm
+Components: main
+Enabled: no
+
+Types: deb-src
+URIs: http://src.example/debian
+Suites: bookworm
+Components: main
+"""
+    assert parse_deb822(text) == [
+        Source("http://one.example/debian", "bookworm", ("main", "non-free")),
+        Source("http://one.example/debian", "bookworm-updates", ("main", "non-free")),
+        Source("http://two.example/debian", "bookworm", ("main", "non-free")),
+        Source("http://two.example/debian", "bookworm-updates", ("main", "non-free")),
+    ]
+
+
+def test_both_formats_of_a_host_are_read_and_other_files_are_not(tmp_path: Path) -> None:
+    parts = tmp_path / "sources.list.d"
+    parts.mkdir()
+    (tmp_path / "sources.list").write_text("deb http://a.example/debian bookworm main\n")
+    (parts / "b.list").write_text("deb http://b.example/debian bookworm main\n")
+    (parts / "c.sources").write_text("Types: deb\nURIs: http://c.example/debian\nSuites: bookworm\nComponents: main\n")
+    (parts / "d.list.disabled").write_text("deb http://d.example/debian bookworm main\n")
+    assert [s.uri for s in host_sources(tmp_path)] == [f"http://{n}.example/debian" for n in "abc"]
+
+
+def test_the_hosts_mirrors_are_chosen_for_the_suites_of_the_box_only(bookworm: BoxDefinition) -> None:
+    host = [
+        Source("http://m.example/debian", "bookworm", ("main", "contrib")),
+        Source("http://m.example/debian", "bookworm-updates", ("main",)),
+        Source("http://m.example/debian-security", "bookworm-security", ("main",)),
+        Source("http://other.example/node", "nodistro", ("main",)),
+        Source("http://m.example/debian", "bookworm", ("main",)),
+        Source("http://m.example/debian", "bookworm-updates", ("contrib",)),
+    ]
+    assert choose(bookworm, host) == [
+        Source("http://m.example/debian", "bookworm", ("main",)),
+        Source("http://m.example/debian", "bookworm-updates", ("main",)),
+        Source("http://m.example/debian-security", "bookworm-security", ("main",)),
+    ]
+
+
+def test_a_named_mirror_wins_and_is_not_asked_for_the_security_archive(bookworm: BoxDefinition) -> None:
+    host = [Source("http://m.example/debian", "bookworm", ("main",))]
+    assert [(s.uri, s.suite) for s in choose(bookworm, host, "http://near.example/debian")] == [
+        ("http://near.example/debian", "bookworm"),
+        ("http://near.example/debian", "bookworm-updates"),
+    ]
+
+
+def test_a_host_of_another_distribution_has_no_mirror(bookworm: BoxDefinition) -> None:
+    host = [
+        Source("http://ubuntu.example/ubuntu", "jammy", ("main",)),
+        Source("http://m.example/debian-security", "bookworm-security", ("main",)),
+    ]
+    with pytest.raises(HostError, match="no mirror for bookworm") as caught:
+        choose(bookworm, host)
+    assert "--mirror" in caught.value.hint
+
+
+def test_a_source_line_names_its_keyring() -> None:
+    line = Source("http://m.example/debian", "bookworm", ("main",)).line(Path("/k.gpg"), "amd64")
+    assert line == "deb [arch=amd64 signed-by=/k.gpg] http://m.example/debian bookworm main"
+
+
+def test_a_missing_keyring_is_told(bookworm: BoxDefinition, tmp_path: Path) -> None:
+    with pytest.raises(HostError, match=r"test\.gpg is missing"):
+        keyring_of(bookworm, tmp_path)
+    (tmp_path / "test.gpg").touch()
+    assert keyring_of(bookworm, tmp_path) == tmp_path / "test.gpg"
