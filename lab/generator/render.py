@@ -4,7 +4,7 @@
     nodes/NODE/          what the node gets as /opt/lab:
         run-step  lib/*  steps/NN-slug.sh        the project's own bytes, never templates
         steps/NN-slug.env  env  hosts            the values
-    pytest.ini  conftest.py  tests/              the suite, so that `pytest` here checks this lab
+    pytest.ini  tests/    the suite, so that `pytest` here checks this lab
 
 Secrets are in nodes/NODE/env and nowhere else.
 """
@@ -58,7 +58,6 @@ def render(plan: Plan, secrets: Mapping[str, str]) -> dict[str, RenderedFile]:
         "README.txt": RenderedFile(_readme(plan)),
         ".gitignore": RenderedFile("# Holds passwords and keys: never commit a build directory.\n*\n"),
         "pytest.ini": RenderedFile(_PYTEST_INI),
-        "conftest.py": RenderedFile(_CONFTEST),
     }
     files |= {f"tests/{name}": RenderedFile(text) for name, text in _tree(resources.INFRA_SUITE, ("*.py",))}
     for node in plan.nodes:
@@ -162,15 +161,6 @@ testpaths = tests
 addopts = -p no:cacheprovider
 """
 
-_CONFTEST = '''\
-"""`pytest` in this directory, or on it, checks this lab."""
-
-import os
-from pathlib import Path
-
-os.environ.setdefault("LAB_PLAN", str(Path(__file__).with_name("plan.json")))
-'''
-
 
 def _readme(plan: Plan) -> str:
     title = f"Lab {plan.name}: OpenStack {plan.release} on {' '.join(node.name for node in plan.nodes)}"
@@ -191,7 +181,7 @@ A plain Vagrant project, written by `lab render` and `lab up`. It holds password
   pytest                        check the lab
 
 Where the machine has no libvirtd of its own, the lab has one in a private network namespace, and these commands work
-only from inside it: put `lab host --` before them. The lab's own verbs (lab up, ssh, verify, down) enter by themselves.
+only from inside it: put `lab exec --` before them. The lab's own verbs (up, ssh, verify, down) enter by themselves.
 
   Vagrantfile    the machines
   plan.json      everything that was decided; the tests read it
@@ -202,5 +192,5 @@ only from inside it: put `lab host --` before them. The lab's own verbs (lab up,
   seed           the random number that the passwords derive from
 
 One step again:    vagrant ssh NODE -c 'sudo /opt/lab/run-step NN-slug'
-Steps of the controller that wait for the computes: {late}
+The controller's steps that wait for the computes: {late}
 """

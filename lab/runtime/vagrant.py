@@ -8,6 +8,8 @@ that it makes. The state of machines is libvirt's to tell (lab.runtime.libvirt).
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import json
 import logging
 import os
 import re
@@ -63,7 +65,7 @@ class Vagrant:
     """
 
     def __init__(self, build_dir: Path, *, env: Mapping[str, str] | None = None) -> None:
-        self._build_dir = build_dir
+        self._build_dir = build_dir.absolute()
         self._data = build_dir / ".vagrant" / "machines"
         own = os.environ if env is None else env
         self._env = {**{k: v for k, v in own.items() if k not in _NOT_INHERITED}, **_SETTINGS}
@@ -93,6 +95,21 @@ class Vagrant:
             with contextlib.suppress(FileNotFoundError):  # no machine, nothing to mark
                 # Vagrant's own sentinel: lib/vagrant/action/builtin/provision.rb
                 (data / "action_provision").write_text(f"1.5:{(data / 'id').read_text().strip()}")
+
+    def forget(self) -> None:
+        """Take this directory's machines out of Vagrant's list of all machines, for when others removed them."""
+        home = Path(self._env.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+        index = home / "data" / "machine-index" / "index"
+        with contextlib.suppress(FileNotFoundError), index.with_name("index.lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # Vagrant's own: lib/vagrant/machine_index.rb
+            listed = json.loads(index.read_text(encoding="utf-8"))
+            machines = {
+                key: machine
+                for key, machine in listed["machines"].items()
+                if machine.get("vagrantfile_path") != str(self._build_dir)
+            }
+            if machines != listed["machines"]:
+                index.write_text(json.dumps({**listed, "machines": machines}), encoding="utf-8")
 
     def _client(self, timeout_s: float, on_line: OnLine | None = None) -> _Client:
         return _Client(self._build_dir, self._env, self.log, timeout_s, on_line)

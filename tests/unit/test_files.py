@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import HostError
-from lab.generator.files import KEPT_LIST, diff_tree, write_tree
+from lab.generator.files import KEPT_LIST, diff_tree, remove_tree, write_tree
 from lab.generator.render import RenderedFile
 
 if TYPE_CHECKING:
@@ -138,3 +138,11 @@ def test_diff_of_another_line_shows_the_secret_as_unchanged(tmp_path: Path) -> N
 
 def test_diff_of_a_new_env_file_has_no_secret(tmp_path: Path) -> None:
     assert "fresh" not in diff_tree(tmp_path, {ENV: _env("fresh")})
+
+
+def test_remove_tree_leaves_what_others_made(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"nodes/controller/env": RenderedFile("x"), "plan.json": RenderedFile("{}")})
+    (tmp_path / "seed").write_text("mine")
+    remove_tree(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["seed"]
+    remove_tree(tmp_path)

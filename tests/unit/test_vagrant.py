@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -174,3 +175,18 @@ def test_a_program_that_ends_at_once_is_heard_in_full(fake: Callable[[str], Vagr
     started = time.monotonic()
     assert fake("seq 2000").ssh_config().splitlines()[-1] == "2000"
     assert time.monotonic() - started < 5
+
+
+def test_forget_takes_only_this_directorys_machines_off_the_list(
+    fake: Callable[[str], Vagrant], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "home"))
+    vagrant = fake("")
+    vagrant.forget()  # no list yet
+    index = tmp_path / "home/data/machine-index/index"
+    index.parent.mkdir(parents=True)
+    index.with_name("index.lock").touch()
+    ours, theirs = {"vagrantfile_path": str(tmp_path / "build")}, {"vagrantfile_path": "/other"}
+    index.write_text(json.dumps({"version": 1, "machines": {"a1": ours, "b2": theirs}}))
+    vagrant.forget()
+    assert json.loads(index.read_text()) == {"version": 1, "machines": {"b2": theirs}}
