@@ -7,6 +7,7 @@ import shutil
 import time
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.box import store
@@ -21,12 +22,12 @@ from lab.errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from lab.box.store import Box
 
 __all__ = ["BoxEvent", "ensure_boxes"]
 
+_GRUB = Path("/usr/lib/grub/i386-pc")
 _SCRATCH_GIB = 8
 """room for one build: packages, tree, raw image and qcow2 (controller: 0.4 + 2.0 + 2.0 + 2.0)"""
 
@@ -101,6 +102,8 @@ def _build_all(
         raise HostError(
             "building boxes needs root: their files belong to many users", hint="sudo lab box build, or make lab-up"
         )
+    if not _GRUB.is_dir():
+        raise HostError(f"{_GRUB} is missing: a box could not be made bootable", hint="apt-get install grub-pc-bin")
     free = shutil.disk_usage(_existing(cache)).free // 2**30
     needed = _SCRATCH_GIB * len(missing)
     if free < needed:

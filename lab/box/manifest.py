@@ -23,10 +23,10 @@ RECIPE = 1
 
 SCRIPTS = ("prepare.sh", "finish.sh", "assemble.sh", *GUEST_SCRIPTS)
 _TOOLS = {
-    "mmdebstrap": (["mmdebstrap", "--version"], r"mmdebstrap (\S+)"),
-    "qemu-img": (["qemu-img", "--version"], r"version (\S+)"),
-    "e2fsprogs": (["mke2fs", "-V"], r"mke2fs (\S+)"),
-    "grub": (["grub-mkimage", "--version"], r"GRUB\) (\S+)"),
+    "mmdebstrap": (["mmdebstrap", "--version"], r"mmdebstrap (\S+)", "mmdebstrap"),
+    "qemu-img": (["qemu-img", "--version"], r"version (\S+)", "qemu-utils"),
+    "e2fsprogs": (["mke2fs", "-V"], r"mke2fs (\S+)", "e2fsprogs"),
+    "grub": (["grub-mkimage", "--version"], r"GRUB\) (\S+)", "grub-pc-bin"),
 }
 
 
@@ -68,8 +68,11 @@ class Manifest(Frozen):
 def tool_versions() -> dict[str, str]:
     """Ask the builder's programs for their versions; HostError where one is missing."""
     versions = {}
-    for name, (argv, pattern) in _TOOLS.items():
-        done = run(argv, timeout_s=30, check=False)
+    for name, (argv, pattern, package) in _TOOLS.items():
+        try:
+            done = run(argv, timeout_s=30, check=False)
+        except HostError as error:
+            raise HostError(f"boxes cannot be built: {error.message}", hint=f"apt-get install {package}") from error
         match = re.search(pattern, done.stdout + done.stderr)
         if match is None:
             raise HostError(f"{argv[0]} does not tell its version", detail=str(done))

@@ -73,10 +73,20 @@ def test_a_box_that_is_out_of_date_is_built_and_the_reason_told(
 @pytest.mark.usefixtures("tools")
 def test_a_full_disk_is_told_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(build, "_GRUB", tmp_path)
     monkeypatch.setattr(build, "_SCRATCH_GIB", 10**6)
     with pytest.raises(HostError, match="GiB free; building 1 boxes takes 1000000 GiB"):
         ensure_boxes([WANTED], tmp_path)
     assert not (tmp_path / "apt").exists()
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_host_that_cannot_make_a_disk_bootable_is_told_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(build, "_GRUB", tmp_path / "no-grub")
+    with pytest.raises(HostError, match="no-grub is missing") as caught:
+        ensure_boxes([WANTED], tmp_path)
+    assert caught.value.hint == "apt-get install grub-pc-bin"
 
 
 def test_a_failing_program_is_shown_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -158,6 +168,22 @@ echo "'http://m.example/pool/s/sudo_1%2b1_amd64.deb' sudo_1+1_amd64.deb 12 MD5Su
 echo "'http://m.example/pool/n/nova-api_26_all.deb' nova-api_2%3a26_all.deb 34 " """,
     )
     assert pool.resolve(["sudo"]) == [Deb("nova-api_2%3a26_all.deb", 34), Deb("sudo_1+1_amd64.deb", 12)]
+
+
+def test_what_is_there_is_not_downloaded_again_and_half_a_file_is(pool: Pool, tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    fake(
+        tmp_path / "bin",
+        "apt-get",
+        f"""echo "'http://m.example/sudo_1_amd64.deb' sudo_1_amd64.deb 4 "
+case "$*" in *--download-only*) echo downloaded >>{calls} ;; esac""",
+    )
+    (pool.archives / "sudo_1_amd64.deb").write_bytes(b"debs")
+    pool.fetch(["sudo"])
+    assert not calls.exists()
+    (pool.archives / "sudo_1_amd64.deb").write_bytes(b"de")
+    pool.fetch(["sudo"])
+    assert calls.read_text() == "downloaded\n"
 
 
 def test_a_package_that_the_archive_lacks_is_named(pool: Pool, tmp_path: Path) -> None:

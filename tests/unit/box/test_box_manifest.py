@@ -4,7 +4,8 @@ import pytest
 
 from lab import resources
 from lab.box.definition import BoxSpec, load_definition
-from lab.box.manifest import SCRIPTS, Inputs, inputs_of, needs_rebuild
+from lab.box.manifest import SCRIPTS, Inputs, inputs_of, needs_rebuild, tool_versions
+from lab.errors import HostError
 
 TOOLS = {"mmdebstrap": "1.3.5"}
 
@@ -88,3 +89,24 @@ def test_a_package_in_the_definition_is_named(boxes: Path) -> None:
     file = boxes / "bookworm.yaml"
     file.write_text(file.read_text().replace("  - lsof\n", "  - htop\n"))
     assert needs_rebuild(before, gathered(boxes)) == "package list changed: + htop, - lsof"
+
+
+def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError, match="mmdebstrap is not installed") as caught:
+        tool_versions()
+    assert caught.value.hint == "apt-get install mmdebstrap"
+
+
+def test_versions_are_read_from_what_tools_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = {
+        "mmdebstrap": "echo mmdebstrap 1.3.5",
+        "qemu-img": "echo 'qemu-img version 7.2.22 (Debian 1:7.2+dfsg-7)'",
+        "mke2fs": "echo 'mke2fs 1.47.0 (5-Feb-2023)' >&2",
+        "grub-mkimage": "echo 'grub-mkimage (GRUB) 2.06-13'",
+    }
+    for name, script in said.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tool_versions() == {"mmdebstrap": "1.3.5", "qemu-img": "7.2.22", "e2fsprogs": "1.47.0", "grub": "2.06-13"}
