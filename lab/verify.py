@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 TESTS_FAILED, INTERRUPTED = 1, 2
 """pytest's exit codes that still leave results; 0 too"""
 TAIL_LINES = 15
+STYLE = Path(__file__).with_name("infra") / "report.css"
 
 
 def verify(
@@ -65,7 +66,7 @@ def verify(
         if junit is not None:
             arguments += ["--junitxml", str(junit.absolute()), "-o", f"junit_suite_name=lab {plan.name}"]
         if html is not None:
-            arguments += ["--html", str(html.absolute()), "--self-contained-html"]
+            arguments += ["--html", str(html.absolute()), "--self-contained-html", "--css", str(STYLE)]
         reader = _Reader({check.id: check for check in checks}, on_result)
         code, output = _run(arguments, scratch, reader)
     if code not in (0, TESTS_FAILED) or (not reader.results and checks):

@@ -18,6 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from lab.errors import LabError
+from lab.infra.html import HtmlReport
 from lab.infra.registry import KINDS
 from lab.infra.remote import Connections
 from lab.infra.suite import Suite, describe, load, progress_line, summary
@@ -57,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{error.filename} is missing: name the lab's plan with --lab-plan FILE") from None
     except (LabError, ValidationError) as error:
         raise pytest.UsageError(str(error)) from None
+    config.pluginmanager.register(HtmlReport(suite.plan), "lab-html")
     config.stash[SUITE] = suite
     config.stash[CONNECTIONS] = connections
 
@@ -134,8 +136,9 @@ def pytest_runtest_makereport(
         message = summary(expected, found)
         report.longrepr = describe(check, expected, found)
     if report.when == "setup":
-        for name in ("step", "node", "guide", "command"):
-            item.user_properties.append((name, getattr(check, name)))
+        facts = {"check": check.id, "node": check.node, "step": check.step, "guide": check.guide}
+        item.user_properties += [*facts.items(), ("command", check.command)]
+        report.user_properties = list(item.user_properties)
     path = item.config.getoption("--lab-progress")
     if path and (report.when == "call" or report.failed or report.skipped):
         outcome = "error" if report.failed and report.when != "call" else str(report.outcome)

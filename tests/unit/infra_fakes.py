@@ -94,6 +94,7 @@ def a_plan(*checks: Check) -> Plan:
 
 def a_suite(build_dir: Path, hosts: Mapping[str, FakeHost], *checks: Check) -> Suite:
     """A suite whose nodes have the sample's secrets in their env files, as in a build directory."""
+    load_suite()
     for node in hosts:
         env = build_dir / "nodes" / node / "env"
         env.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,6 @@ def a_suite(build_dir: Path, hosts: Mapping[str, FakeHost], *checks: Check) -> S
 
 def judge(build_dir: Path, check: Check, hosts: Mapping[str, FakeHost]) -> str:
     """Run the function of the check's kind; empty when it passes, else its one line."""
-    load_suite()
     suite = a_suite(build_dir, hosts, check)
     try:
         suite.require(check)

@@ -109,7 +109,7 @@ def test_values(tmp_path: Path) -> None:
     assert values.fill("${A}|${MISSING}|$MY_IP") == "x y|${MISSING}|$MY_IP"
     assert values.mask("password is longsecret.") == "password is ${NOVA_PASS}."
     assert values.mask("mysql://nova:other@c/n password = abc") == "mysql://nova:***@c/n password = ***"
-    assert values.shown("password", "${NOVA_PASS}", "other") == "***"
+    assert values.shown("password", "${NOVA_PASS}", "other") == "another value"
     assert values.shown("admin_password", "x", "other") == "another value"
     assert read_env(tmp_path / "none") == {}
     assert secret_name("${NOVA_PASS}") == secret_name("NOVA_PASS") == "NOVA_PASS"
@@ -184,7 +184,7 @@ def test_verify_runs_the_suite_and_reports(build_dir: Path, tmp_path: Path) -> N
     assert seen == list(outcomes)
     assert (report.passed, report.failed, report.errors, report.skipped, report.good) == (2, 2, 2, 0, False)
     messages = {check.id: check.message for check in report.checks}
-    assert messages["controller-bad-secret"].endswith("[nova] password = ${NOVA_PASS}, found ***")
+    assert messages["controller-bad-secret"].endswith("[nova] password = ${NOVA_PASS}, found another value")
     assert messages["compute1-away"].endswith("ssh: connect to host 10.0.0.31 port 22: No route to host")
     shape = report.as_dict()
     assert list(shape) == ["passed", "failed", "errors", "skipped", "checks"]
