@@ -11,9 +11,10 @@ from ipaddress import IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from lab.box.store import cache_directory
+from lab.errors import HostError
 from lab.hostfit import HostNumbers, fit
 from lab.runtime import host as hosts
-from lab.runtime.doctor_look import PACKAGES, Seen, look
+from lab.runtime.doctor_look import PACKAGES, Seen, look, neighbours
 from lab.runtime.process import run, shown
 
 if TYPE_CHECKING:
@@ -45,6 +46,19 @@ class Finding:
 def diagnose(plan: Plan | None = None, build_dir: Path | None = None) -> list[Finding]:
     """Look at the host and judge it; with a plan, also whether that lab fits and collides with nothing."""
     return judge(look(plan, build_dir), plan)
+
+
+def require_no_collision(plan: Plan, host: hosts.Host, build_dir: Path) -> None:
+    """Refuse a lab whose subnets or domain names somebody else on this libvirt has.
+
+    vagrant-libvirt looks for networks by subnet and would silently join the other's. HostError with all collisions.
+    """
+    networks, routes, foreign = neighbours(host, plan, build_dir)
+    seen = Seen(mode=host.mode, networks=networks, routes=routes, foreign_domains=foreign)
+    problems = [f for f in _collisions(seen, plan) if not f.ok]
+    if problems:
+        detail = "\n".join(f"{f.what}: {f.found} — {f.mend}" for f in problems)
+        raise HostError("the lab collides with something on this host", detail=detail)
 
 
 def fix(say: Callable[[str], None] = print) -> None:

@@ -83,15 +83,7 @@ def look(plan: Plan | None = None, build_dir: Path | None = None, *, prove: bool
     missing = tuple(package.name for package in PACKAGES if not _present(package))
     refusal = (hosts.why_not(hosts.SYSTEM_URI) or "") if host.mode == "system" else ""
     proof, failure = _proof(plan) if prove and "qemu-system-x86" not in missing else (None, "")
-    networks: dict[str, list[str]] = {}
-    routes: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
-    if plan is not None and host.mode == "system" and not refusal:
-        own = {network.name for network in plan.networks}
-        with host.hypervisor() as hypervisor:
-            networks = {name: cidrs for name, cidrs in hypervisor.subnets().items() if name not in own}
-            foreign = tuple(hypervisor.foreign_domains([node.domain for node in plan.nodes], str(build_dir)))
-        routes = _routes({network.bridge for network in plan.networks})
+    networks, routes, foreign = ({}, (), ()) if plan is None or refusal else neighbours(host, plan, build_dir)
     return Seen(
         debian=shutil.which("dpkg-query") is not None,
         missing=missing,
@@ -109,6 +101,22 @@ def look(plan: Plan | None = None, build_dir: Path | None = None, *, prove: bool
         routes=routes,
         foreign_domains=foreign,
     )
+
+
+def neighbours(
+    host: hosts.Host, plan: Plan, build_dir: Path
+) -> tuple[dict[str, list[str]], tuple[str, ...], tuple[str, ...]]:
+    """Name what a lab could collide with: others' libvirt networks, the host's routes, others' domains of its names.
+
+    On a private host there is nobody else.
+    """
+    if host.mode != "system":
+        return {}, (), ()
+    own = {network.name for network in plan.networks}
+    with host.hypervisor() as hypervisor:
+        networks = {name: cidrs for name, cidrs in hypervisor.subnets().items() if name not in own}
+        foreign = tuple(hypervisor.foreign_domains([node.domain for node in plan.nodes], str(build_dir)))
+    return networks, _routes({network.bridge for network in plan.networks}), foreign
 
 
 def _present(package: Package) -> bool:

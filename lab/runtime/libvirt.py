@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
-    from lab.plan import Network, Plan
+    from lab.plan import Network
 
 POOL = "default"
 POOL_DIR = "/var/lib/libvirt/images"
@@ -172,12 +172,6 @@ class Hypervisor:
         """Name the IPv4 subnets (as 192.168.121.1/24, the host's own address) of all networks, foreign ones too."""
         return {network.name(): _subnets(network.XMLDesc()) for network in self._connection.listAllNetworks()}
 
-    def lease(self, network: str, mac: str) -> str | None:
-        """Find the address that libvirt's DHCP server gave to a MAC."""
-        found = self._network(network)
-        leases = found.DHCPLeases(mac) if found is not None and found.isActive() else []
-        return max(leases, key=lambda lease: lease["expirytime"])["ipaddr"] if leases else None
-
     def _network(self, name: str) -> Any | None:
         return _found(self._connection.networkLookupByName, name, libvirt.VIR_ERR_NO_NETWORK)
 
@@ -236,24 +230,6 @@ class Hypervisor:
         if network.isPersistent():
             network.undefine()
         return True
-
-
-def domain_states(plan: Plan) -> dict[str, State]:
-    """Tell the state of each node's domain, by node name. For a process that has entered the lab's host."""
-    with Hypervisor() as hypervisor:
-        return {node.name: hypervisor.state(node.domain) for node in plan.nodes}
-
-
-def all_running(plan: Plan) -> bool:
-    """Tell whether every node's domain runs."""
-    return all(state == "running" for state in domain_states(plan).values())
-
-
-def autostart(plan: Plan) -> None:
-    """Let the lab's networks start with libvirtd, as after a reboot of the host, and those that stopped start now."""
-    with Hypervisor() as hypervisor:
-        for network in plan.networks:
-            hypervisor.ensure_network(network)
 
 
 def network_xml(network: Network) -> str:

@@ -135,7 +135,15 @@ class PrivateHost:
 
     def hypervisor(self) -> Hypervisor:
         """Connect to its libvirtd, from inside or outside."""
-        return Hypervisor(f"qemu+unix:///system?socket={self.state_dir}/host/run/libvirt-sock")
+        try:
+            fd = os.open(self.state_dir / "host" / "run", os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            raise HostError(f"lab {self.name} has no libvirtd of its own", hint="`lab up` starts it") from error
+        try:
+            # By way of /proc, because the path of a socket has at most 107 characters (unix(7)).
+            return Hypervisor(f"qemu+unix:///system?socket=/proc/self/fd/{fd}/libvirt-sock")
+        finally:
+            os.close(fd)
 
     def run(self, argv: Sequence[str | os.PathLike[str]], *, timeout_s: float, check: bool = True) -> Completed:
         """Run one program on it, without entering."""
@@ -209,7 +217,7 @@ class PrivateHost:
                 return self.hypervisor()
             except HostError as error:
                 if not self.is_running() or time.monotonic() > deadline:
-                    detail = f"{tail_of(self.log, 5)}\nfull log: {self.log}"
+                    detail = f"{error.detail}\n{tail_of(self.log, 5)}\nfull log: {self.log}"
                     raise HostError("the lab's own libvirtd does not answer", detail=detail) from error
             time.sleep(0.2)
 

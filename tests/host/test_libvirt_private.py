@@ -34,12 +34,17 @@ DOMAIN = """<domain type='qemu'><name>demo-controller</name><memory unit='MiB'>3
 ACCESS = sample_plan().networks[0]
 
 
+def state_root(tmp_path: Path) -> Path:
+    """A place so deep that the sockets' paths are longer than the 107 characters of unix(7)."""
+    return tmp_path / "a-place-so-deep-that-no-socket-could-be-reached-by-its-whole-path" / "state"
+
+
 @pytest.fixture
 def make_host(tmp_path: Path) -> Iterator[Callable[[str], PrivateHost]]:
     made: list[PrivateHost] = []
 
     def make(build: str) -> PrivateHost:
-        made.append(PrivateHost("demo", tmp_path / build, reason="a test", state_root=tmp_path / "state"))
+        made.append(PrivateHost("demo", tmp_path / build, reason="a test", state_root=state_root(tmp_path)))
         return made[-1]
 
     yield make
@@ -140,7 +145,7 @@ print("child", child.wait(), "exists", host.exists())
 
 def test_a_process_enters_works_and_takes_the_host_down(host: PrivateHost, tmp_path: Path) -> None:
     host.start()
-    argv = [sys.executable, "-c", ENTER, str(tmp_path / "build"), str(tmp_path / "state")]
+    argv = [sys.executable, "-c", ENTER, str(tmp_path / "build"), str(state_root(tmp_path))]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
     assert done.stderr == ""
     assert done.stdout.splitlines() == ["default", "['lo'] True True", f"child {-signal.SIGTERM} exists False"]

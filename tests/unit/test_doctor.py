@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from sample_plans import sample_plan
 
+from lab.errors import HostError
 from lab.hostfit import HostNumbers
 from lab.plan import HostFacts
-from lab.runtime.doctor import Finding, judge, mending_commands
+from lab.runtime import host as hosts
+from lab.runtime.doctor import Finding, judge, mending_commands, require_no_collision
 from lab.runtime.doctor_look import PACKAGES, Seen
+from lab.runtime.host import SystemHost
 from lab.runtime.kvm import HostProof
+from lab.runtime.private import PrivateHost
 
 PROOF = HostProof(HostFacts(accelerator="kvm", nested=True), "a guest booted in 0.8 s", "nested is on")
 EMULATED = HostProof(
@@ -146,6 +151,36 @@ def test_foreign_domains_are_named_and_never_removed() -> None:
     assert not finding.ok
     assert "virsh" not in finding.mend
     assert mending_commands(seen) == []
+
+
+@pytest.fixture
+def system_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SystemHost:
+    """A system libvirt on which somebody has a network, and a domain of the lab's name."""
+    file = tmp_path / "node.xml"
+    file.write_text("""<node>
+<network><name>theirs</name><bridge name='b0'/><ip address='10.0.0.1' netmask='255.255.0.0'/></network>
+<domain type='test'><name>demo-compute1</name><description>Source: /labs/demo/Vagrantfile</description>
+<memory>65536</memory><os><type>hvm</type></os></domain>
+</node>""")
+    monkeypatch.setattr(hosts, "SYSTEM_URI", f"test://{file}")
+    return SystemHost("demo")
+
+
+def test_a_lab_that_collides_is_refused(system_host: SystemHost) -> None:
+    with pytest.raises(HostError) as caught:
+        require_no_collision(sample_plan(), system_host, Path("/labs/another"))
+    assert "subnet 10.0.0.0/24: libvirt network theirs — another networks.management in the spec" in str(caught.value)
+    assert "domain demo-compute1: not of this lab" in str(caught.value)
+
+
+def test_the_labs_own_domain_is_no_collision(system_host: SystemHost) -> None:
+    with pytest.raises(HostError) as caught:
+        require_no_collision(sample_plan(), system_host, Path("/labs/demo"))
+    assert "domain" not in str(caught.value)
+
+
+def test_on_a_private_host_nobody_else_lives(tmp_path: Path) -> None:
+    require_no_collision(sample_plan(), PrivateHost("demo", tmp_path), tmp_path)
 
 
 def test_findings_are_json() -> None:
