@@ -67,8 +67,8 @@ local stratum 10
 allow $MANAGEMENT_CIDR
 EOF
 else
-  # Deviation: a short polling interval, and steps at any time, because a virtual machine's clock jumps when the machine
-  # was paused or restored from a checkpoint.
+  # Deviation: a short polling interval, and steps at any time, because a virtual machine's clock jumps when the
+  # machine was paused or restored from a checkpoint.
   put_file /etc/chrony/conf.d/lab.conf <<EOF
 server controller iburst minpoll 2 maxpoll 6
 makestep 1 -1

@@ -11,13 +11,14 @@ heading 'Install the packages'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
 
-# Deviation: Erlang's schedulers sleep when there is nothing to do. By default they spin for a while, which on a small or
-# emulated machine takes the processor from the services.
+# Deviation: Erlang's schedulers sleep when there is nothing to do. By default they spin for a while, which on a small
+# or emulated machine takes the processor from the services.
 set_line /etc/rabbitmq/rabbitmq-env.conf '^#?SERVER_ADDITIONAL_ERL_ARGS=' \
   "SERVER_ADDITIONAL_ERL_ARGS='+sbwt none +sbwtdcpu none +sbwtdio none'"
 
 heading 'Start the message queue'
-# The broker's name is rabbit@HOSTNAME, and its data belong to that name: the host's name is set before the first start.
+# The broker's name is rabbit@HOSTNAME, and its data belong to that name: the host's name is set before the first
+# start.
 enable_units rabbitmq-server
 restart_if_changed rabbitmq-server /etc/rabbitmq/rabbitmq-env.conf /etc/hostname
 wait_for 'the message queue' 30 rabbitmqctl --quiet await_startup --timeout 60

@@ -2,8 +2,8 @@
 #
 # Identity service: keystone, which tells every other service who is asking, and every client where the services are.
 #
-# Guide: Identity service Installation Tutorial, "Install and configure" and "Create a domain, projects, users, and roles".
-# On Debian keystone runs under uwsgi as a unit of its own: the guide's section on Apache does not apply.
+# Guide: Identity service Installation Tutorial, "Install and configure" and "Create a domain, projects, users, and
+# roles". On Debian keystone runs under uwsgi as a unit of its own: the guide's section on Apache does not apply.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
@@ -19,8 +19,8 @@ heading 'Install and configure components'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
 
-# Deviation: [identity] password_hash_rounds is 4 instead of 12. Each further round doubles the work of every login, and
-# at 12 a login takes seconds on an emulated processor; the passwords of a lab need no such protection.
+# Deviation: [identity] password_hash_rounds is 4 instead of 12. Each further round doubles the work of every login,
+# and at 12 a login takes seconds on an emulated processor; the passwords of a lab need no such protection.
 crudini --merge /etc/keystone/keystone.conf <<EOF
 [database]
 connection = mysql+pymysql://keystone:$KEYSTONE_DBPASS@controller/keystone
@@ -33,14 +33,14 @@ password_hash_rounds = 4
 EOF
 repair_mode /etc/keystone/keystone.conf 0640 root:keystone
 
-# Deviation: one process with four threads instead of eight with 32: each process loads the whole application, and a lab
-# has one user at a time.
+# Deviation: one process with four threads instead of eight with 32: each process loads the whole application, and a
+# lab has one user at a time.
 set_line /etc/keystone/keystone-uwsgi.ini '^processes = ' 'processes = 1'
 set_line /etc/keystone/keystone-uwsgi.ini '^threads = ' 'threads = 4'
 
 heading 'Populate the Identity service database; initialize the Fernet key repositories'
-# These three do not need one another, so they run side by side. The log file is made first, because the one that comes
-# first would make it, and only db_sync runs as keystone.
+# These three do not need one another, so they run side by side. The log file is made first, because the one that
+# comes first would make it, and only db_sync runs as keystone.
 if [[ ! -e /var/log/keystone/keystone.log ]]; then
   install -o keystone -g adm -m 0640 /dev/null /var/log/keystone/keystone.log
 fi
@@ -54,7 +54,7 @@ credential_setup() {
 }
 in_background fernet_setup fernet_setup
 in_background credential_setup credential_setup
-sync_schema keystone keystone su -s /bin/sh -c "keystone-manage db_sync" keystone
+LAB_SYNC_NICE=0 sync_schema keystone keystone su -s /bin/sh -c "keystone-manage db_sync" keystone
 await_background fernet_setup credential_setup
 
 heading 'Bootstrap the Identity service'
@@ -67,8 +67,9 @@ admin_logs_in() {
 "domain": {"id": "default"}}}}}
 EOF
 }
-# Deviation: the password comes from the environment variable that keystone-manage offers for it (OS_BOOTSTRAP_PASSWORD)
-# instead of --bootstrap-password, because a command line can be read by everybody on the machine.
+# Deviation: the password comes from the environment variable that keystone-manage offers for it
+# (OS_BOOTSTRAP_PASSWORD) instead of --bootstrap-password, because a command line can be read by everybody on the
+# machine.
 bootstrap() {
   OS_BOOTSTRAP_PASSWORD=$ADMIN_PASS keystone-manage bootstrap \
     --bootstrap-admin-url http://controller:5000/v3/ \
@@ -100,7 +101,8 @@ export OS_IMAGE_API_VERSION=2
 EOF
 
 heading 'Create the service project and the service role'
-# The three endpoints are those of the bootstrap; here they are only repaired, should one have been changed or removed.
+# The three endpoints are those of the bootstrap; here they are only repaired, should one have been changed or
+# removed.
 "$LAB_DIR/lib/openstack-batch" <<EOF
 ensure project create --domain default --description "Service Project" service
 ensure role create service

@@ -3,8 +3,8 @@
 # Placement service: what each compute node has, and how much of it is taken.
 #
 # Guide: Placement service Installation Tutorial, "Install and configure Placement".
-# Deviation: the database comes before the registration with the Identity service, so that several services' schemas are
-# made at the same time; the step waits for the Identity service where it needs it.
+# Deviation: the database comes before the registration with the Identity service, so that several services' schemas
+# are made at the same time; the step waits for the Identity service where it needs it.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"

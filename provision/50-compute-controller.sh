@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 #
-# Compute service on the controller node: nova-api, nova-conductor, nova-scheduler, nova-novncproxy, nova-api-metadata.
+# Compute service on the controller node: nova-api, nova-conductor, nova-scheduler, nova-novncproxy,
+# nova-api-metadata.
 #
 # Guide: Compute service, "Install and configure controller node".
 # Deviation: databases and nova.conf come before the registration with the Identity service, so that several services'
@@ -29,9 +30,9 @@ heading 'Install and configure components'
 install_packages $LAB_PACKAGES
 
 # Against the guide's first edition:
-# Deviation: transport_url instead of rpc_backend and [oslo_messaging_rabbit], www_authenticate_uri instead of auth_uri,
-# port 5000 instead of 35357, server_listen instead of vncserver_listen, because the old names are ignored now;
-# no use_neutron, firewall_driver and enabled_apis, because what they chose is the only way left.
+# Deviation: transport_url instead of rpc_backend and [oslo_messaging_rabbit], www_authenticate_uri instead of
+# auth_uri, port 5000 instead of 35357, server_listen instead of vncserver_listen, because the old names are ignored
+# now; no use_neutron, firewall_driver and enabled_apis, because what they chose is the only way left.
 # Deviation: [placement], [service_user] and [neutron], which later editions add. [spice] off, [keystone_authtoken]
 # region_name and [neutron] service_metadata_proxy correct the file of Debian's package.
 # Deviation: one worker each, and patience (service_down_time, rpc_response_timeout), for a small or emulated machine.
@@ -157,7 +158,8 @@ mariadb --table nova_api <<<'SELECT name, uuid, disabled FROM cell_mappings;'
 wait_for_step 30-identity 60
 
 heading 'Finalize installation: restart the Compute services'
-# nova-consoleauth is gone: the consoles' tokens are in the cell's database. The SPICE and serial proxies are not used.
+# nova-consoleauth is gone: the consoles' tokens are in the cell's database. The SPICE and serial proxies are not
+# used.
 # shellcheck disable=SC2086
 disable_units $LAB_UNITS_OFF
 # Deviation: ten minutes to start instead of 90 seconds, because these units say themselves when they are ready.

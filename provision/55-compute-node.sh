@@ -3,8 +3,8 @@
 # Compute service on a compute node: nova-compute, which makes instances through libvirt.
 #
 # Guide: Compute service, "Install and configure a compute node".
-# The step's last part asks the guide's question — does the processor offer hardware acceleration? — and does not believe
-# the answer before a guest has booted with it.
+# The step's last part asks the guide's question — does the processor offer hardware acceleration? — and does not
+# believe the answer before a guest has booted with it.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
@@ -95,8 +95,8 @@ heading 'Finalize installation: does this node support hardware acceleration?'
 count=$(grep -Ec '(vmx|svm)' /proc/cpuinfo || true)
 say "egrep -c '(vmx|svm)' /proc/cpuinfo: $count"
 
-# kvm_works: there is a /dev/kvm, and a guest boots with it. Flags and device may be there and yet no guest gets past its
-# firmware. The proof is remembered until the next boot of the node.
+# kvm_works: there is a /dev/kvm, and a guest boots with it. Flags and device may be there and yet no guest gets past
+# its firmware. The proof is remembered until the next boot of the node.
 kvm_works() {
   local proof=/usr/share/compute-lab/proof remembered=$LAB_STATE/kvm-proof
   local boot output
@@ -106,8 +106,9 @@ kvm_works() {
   boot=$(cat /proc/sys/kernel/random/boot_id)
   [[ $(cat "$remembered" 2>/dev/null) == "$boot" ]] && return 0
   output=$(timeout "$(scaled 10)" qemu-system-x86_64 -accel kvm -cpu host -m 96 -display none -no-reboot -nodefaults \
-    -serial stdio -kernel "$proof/vmlinuz" -initrd "$proof/initrd.gz" -append 'console=ttyS0 panic=-1' </dev/null) || true
-  [[ $output == *'PROOF: BOOT OK'* ]] || return 1
+    -serial stdio -kernel "$proof/vmlinuz" -initrd "$proof/initrd.gz" -append 'console=ttyS0 quiet panic=-1' \
+    </dev/null) || true
+  [[ $output == *LAB-PROOF-OK* ]] || return 1
   printf '%s\n' "$boot" >"$remembered"
 }
 virt_type=qemu

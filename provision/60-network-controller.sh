@@ -2,10 +2,10 @@
 #
 # Networking service on the controller node: neutron's API, its Open vSwitch agent, DHCP and metadata.
 #
-# Guide: Networking service Installation Tutorial, "Install and configure controller node", networking option 1 (provider
-# networks). On Debian neutron-server is two units, neutron-api (uwsgi) and neutron-rpc-server.
-# Deviation: the database comes before the registration with the Identity service, so that several services' schemas are
-# made at the same time; the step waits for the Identity service where it needs it.
+# Guide: Networking service Installation Tutorial, "Install and configure controller node", networking option 1
+# (provider networks). On Debian neutron-server is two units, neutron-api (uwsgi) and neutron-rpc-server.
+# Deviation: the database comes before the registration with the Identity service, so that several services' schemas
+# are made at the same time; the step waits for the Identity service where it needs it.
 # Deviation: the Open vSwitch mechanism, because the guide's Linux bridge is experimental and later removed.
 
 set -euo pipefail

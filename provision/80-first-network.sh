@@ -13,9 +13,9 @@ tiny=/usr/share/compute-lab/tiny
 heading 'Network, subnet, flavor, image, security group rules'
 # Deviation: no --dns-nameserver, because nothing leaves the lab.
 # Deviation: m1.nano has 128 MB, because Debian's kernel does not start in the guide's 64.
-# Deviation: instead of CirrOS, which no distribution packages, an image of Debian's kernel and busybox, as kernel, ramdisk
-# and an empty root disk. It prints its address and its instance-id on the console, and serves a page on port 80: for that
-# page there is a third rule.
+# Deviation: instead of CirrOS, which no distribution packages, an image of Debian's kernel and busybox, as kernel,
+# ramdisk and an empty root disk. It prints its address and its instance-id on the console, and serves a page on port
+# 80: for that page there is a third rule.
 "$LAB_DIR/lib/openstack-batch" <<EOF
 ensure network create --share --external --provider-physical-network provider --provider-network-type flat provider
 ensure subnet create --network provider --allocation-pool start=$PROVIDER_POOL_START,end=$PROVIDER_POOL_END --gateway $PROVIDER_GATEWAY --subnet-range $PROVIDER_CIDR provider

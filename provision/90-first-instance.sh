@@ -3,7 +3,8 @@
 # The first instances: one on each compute node, to prove that the lab works.
 #
 # Guide: Installation Guide, "Launch an instance on the provider network".
-# An instance that is there is left alone; one that was stopped is started; one in ERROR is deleted and launched again.
+# An instance that is there is left alone; one that was stopped is started; one in ERROR is deleted and launched
+# again.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"

@@ -2,11 +2,15 @@
 #
 # Schemas.
 
-# sync_schema "DATABASE…" PACKAGE COMMAND [ARG…]: bring the schema of each DATABASE to PACKAGE's version with one COMMAND.
+# sync_schema "DATABASE…" PACKAGE COMMAND [ARG…]: bring the schema of each DATABASE to PACKAGE's version with one
+# COMMAND.
 #
-# Skipped when the same version of PACKAGE did it before and the tables are those that it left. A first migration that was
-# cut short (a power cut, a kill) leaves half the tables, over which a migration cannot go on: nothing has used such a
-# database yet, so it is emptied and made anew.
+# The migrations of several services run at the same time, and give way to everything else (nice): the other services
+# wait for the Identity service, which therefore sets LAB_SYNC_NICE=0 for its own.
+#
+# Skipped when the same version of PACKAGE did it before and the tables are those that it left. A first migration that
+# was cut short (a power cut, a kill) leaves half the tables, over which a migration cannot go on: nothing has used
+# such a database yet, so it is emptied and made anew.
 sync_schema() {
   local databases=$1 package=$2
   local stamp=$LAB_STATE/schema/${1// /+} begun=$LAB_STATE/schema/${1// /+}.begun
@@ -26,7 +30,7 @@ sync_schema() {
   fi
   touch "$begun"
   sync -f "$begun"
-  "$@"
+  nice -n "${LAB_SYNC_NICE:-10}" "$@" || return
   printf '%s %s\n' "$version" "$(schema_shape "$databases")" >"$stamp"
   rm -f "$begun"
   say "schema of $databases: at the head of $package $version"

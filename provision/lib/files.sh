@@ -2,8 +2,8 @@
 #
 # Whole files, single lines, and work in the background.
 
-# put_file PATH [MODE [OWNER:GROUP]] <<EOF: PATH holds exactly the text on stdin. Written only when it differs, through a
-# temporary file beside it, so that no reader sees half of it.
+# put_file PATH [MODE [OWNER:GROUP]] <<EOF: PATH holds exactly the text on stdin. Written only when it differs,
+# through a temporary file beside it, so that no reader sees half of it.
 put_file() {
   local path=$1 mode=${2:-0644} owner=${3:-root:root}
   local temporary
@@ -21,8 +21,8 @@ put_file() {
   say "wrote $path"
 }
 
-# set_line FILE PATTERN LINE: every line of FILE that matches the extended regular expression PATTERN becomes LINE; when
-# none does, LINE is appended. LINE is taken as it is, whatever characters it holds. Mode and owner of FILE stay.
+# set_line FILE PATTERN LINE: every line of FILE that matches the extended regular expression PATTERN becomes LINE;
+# when none does, LINE is appended. LINE is taken as it is, whatever characters it holds. Mode and owner of FILE stay.
 set_line() {
   local file=$1 temporary
   temporary=$(mktemp)
@@ -48,7 +48,7 @@ repair_mode() {
   fi
 }
 
-declare -A _background=()
+declare -gA _background=()
 
 # in_background NAME COMMAND [ARG…]: start COMMAND; await_background NAME tells how it ended.
 in_background() {

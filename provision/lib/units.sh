@@ -47,12 +47,13 @@ start_if_stopped() {
   fi
 }
 
-# restart_if_changed UNIT… FILE…: the guide's `service UNIT restart`, for the units that have not read the FILEs as they
-# are now, or do not run; all in one transaction. An argument with a slash is a file.
+# restart_if_changed UNIT… FILE…: the guide's `service UNIT restart`, for the units that have not read the FILEs as
+# they are now, or do not run; all in one transaction. An argument with a slash is a file.
 #
 # A unit has read them when it was last (re)started here with the same content (a stamp, written after the restart, so
-# that a run cut short between writing a file and restarting is repaired by the next one), and no file was written since
-# the unit's start (a file that somebody spoilt, restarted upon, and that a step repaired: the stamp alone would say good).
+# that a run cut short between writing a file and restarting is repaired by the next one), and no file was written
+# since the unit's start (a file that somebody spoilt, restarted upon, and that a step repaired: the stamp alone would
+# say good).
 restart_if_changed() {
   local unit sum started written argument
   local units=() files=() stale=()
@@ -97,8 +98,8 @@ is_later() {
   awk -v a="$1" -v b="$2" 'BEGIN { exit !(a + 0 >= b + 0) }'
 }
 
-# start_limit PREFIX: units whose names begin with PREFIX (nova-, neutron-) have ten minutes to start, instead of 90 s.
-# systemd reads PREFIX.service.d for every unit PREFIX*.service.
+# start_limit PREFIX: units whose names begin with PREFIX (nova-, neutron-) have ten minutes to start, instead of 90
+# s. systemd reads PREFIX.service.d for every unit PREFIX*.service.
 start_limit() {
   local directory=${LAB_SYSTEMD:-/etc/systemd/system}/$1.service.d
   [[ -f $directory/lab.conf ]] && return 0

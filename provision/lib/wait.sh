@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 #
-# Bounded waits. Limits are written for a host with KVM; LAB_WAIT_FACTOR (measured by the host's proof) stretches them.
+# Bounded waits. Limits are written for a host with KVM; LAB_WAIT_FACTOR (measured by the host's proof) stretches
+# them.
 
 # scaled SECONDS: SECONDS x LAB_WAIT_FACTOR, rounded up, at least SECONDS.
 scaled() {
@@ -9,9 +10,9 @@ scaled() {
     'BEGIN { f += 0; if (f < 1) f = 1; r = s * f; print (r > int(r)) ? int(r) + 1 : int(r) }'
 }
 
-# wait_for NAME SECONDS COMMAND [ARG…]: run COMMAND every second until it succeeds, for at most SECONDS x LAB_WAIT_FACTOR.
-# Prints what it waited for and how long. At the limit it prints what COMMAND last said and the state of the step's units,
-# and returns 1.
+# wait_for NAME SECONDS COMMAND [ARG…]: run COMMAND every second until it succeeds, for at most SECONDS x
+# LAB_WAIT_FACTOR. Prints what it waited for and how long. At the limit it prints what COMMAND last said and the state
+# of the step's units, and returns 1.
 wait_for() {
   local name=$1
   local limit started output
@@ -23,7 +24,7 @@ wait_for() {
     if ((SECONDS - started >= limit)); then
       printf 'error: waited %d s for %s, in vain\n' "$((SECONDS - started))" "$name" >&2
       if [[ -n $output ]]; then
-        printf '%s\n' "${output: -2000}" | sed 's/^/    /' >&2
+        printf '%s\n' "$output" | tail -n 20 | sed 's/^/    /' >&2
       fi
       show_units >&2
       return 1

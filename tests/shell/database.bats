@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# sync_schema
+
+load helpers
+
+setup() {
+  setup_lab
+  export TABLES=$BATS_TEST_TMPDIR/tables CALLS=$BATS_TEST_TMPDIR/calls
+  : >"$TABLES"
+  : >"$CALLS"
+  # A database server of one file: a query prints it, a DROP empties it.
+  stand_in mariadb <<'EOF'
+sql=$(cat)
+case $sql in
+*DROP*) printf '%s\n' "$sql" >>"$CALLS"; : >"$TABLES" ;;
+*) cat "$TABLES" ;;
+esac
+EOF
+  stand_in dpkg-query <<'EOF'
+printf '26.2.2-1'
+EOF
+  source "$PROVISION/lib/common.sh"
+  stand_in migrate <<<'echo migrate >>"$CALLS"; echo instances >>"$TABLES"'
+  stand_in cut_short <<<'echo half >>"$TABLES"; exit 1'
+}
+
+@test "a schema is migrated once" {
+  sync_schema nova nova-common migrate
+  sync_schema nova nova-common migrate
+  [ "$(cat "$CALLS")" = migrate ]
+}
+
+@test "a table that went is noticed" {
+  sync_schema nova nova-common migrate
+  : >"$TABLES"
+  sync_schema nova nova-common migrate
+  [ "$(cat "$CALLS")" = 'migrate
+migrate' ]
+}
+
+@test "a new version of the package migrates again" {
+  sync_schema nova nova-common migrate
+  stand_in dpkg-query <<<"printf '27.0.0-1'"
+  sync_schema nova nova-common migrate
+  [ "$(grep -c migrate "$CALLS")" = 2 ]
+}
+
+@test "a first migration that was cut short begins again with empty databases" {
+  ! sync_schema 'nova nova_cell0' nova-common cut_short
+  sync_schema 'nova nova_cell0' nova-common migrate
+  [ "$(cat "$CALLS")" = 'DROP DATABASE IF EXISTS nova; CREATE DATABASE nova;
+DROP DATABASE IF EXISTS nova_cell0; CREATE DATABASE nova_cell0;
+migrate' ]
+}
+
+@test "a later migration that fails never empties a database" {
+  sync_schema nova nova-common migrate
+  stand_in dpkg-query <<<"printf '27.0.0-1'"
+  ! sync_schema nova nova-common cut_short
+  sync_schema nova nova-common migrate
+  ! grep -q DROP "$CALLS"
+}
