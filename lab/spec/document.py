@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from lab.errors import Problem, SpecError
@@ -83,7 +84,11 @@ def read_document(path: Path, *, missing: str, top: str) -> Document:
     except OSError as error:
         raise _only(document, 0, (error.strerror or "an unreadable file").lower(), "a readable file") from None
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            node = YAML(typ="safe", pure=True).compose(text)
+    except RecursionError:
+        raise _only(document, 0, "brackets inside brackets without end", top) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if "end of stream" in str(error.problem) and error.context_mark:
@@ -96,6 +101,8 @@ def read_document(path: Path, *, missing: str, top: str) -> Document:
     if not isinstance(node, MappingNode):
         raise _only(document, node.start_mark.line + 1, kind_of_node(node), top, missing)
     document.data = _plain(document, node, (), ())
+    if not isinstance(document.data, dict):  # a tag on the whole
+        document.raise_problems()
     return document
 
 
@@ -162,7 +169,14 @@ def _scalar(node: Node) -> Any:
         return node.value
     try:
         return YAML(typ="safe", pure=True).constructor.construct_object(node)
-    except ValueError:  # looks like a date and is none
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        YAMLError,
+    ):  # a date or `!!int` that is none
         return node.value
 
 

@@ -56,6 +56,7 @@ def test_no_message_without_its_case() -> None:
         ("absent.yaml", None, "found no such file"),
         ("binary.yaml", b"\x7fELF\x02\x01\x01\x00\xff\xfe", "found bytes that are not text"),
         ("latin1.yaml", "name: caf\xe9".encode("latin-1"), "found bytes that are not text"),
+        ("deep.yaml", b"name: " + b"[" * 5000, "found brackets inside brackets"),
         ("control.yaml", b"name: de\x00mo\n", "found characters that YAML does not allow"),
     ],
 )

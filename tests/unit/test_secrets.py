@@ -8,7 +8,7 @@ from spec_samples import plan
 
 from lab.errors import MachineError
 from lab.secrets import Secrets, derive, load_or_create_seed, load_seed
-from lab.spec.model import PASSWORD_PATTERN
+from lab.spec.values import PASSWORD_PATTERN
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from lab.errors import SpecError
 from lab.spec.document import did_you_mean, read_document
 from lab.spec.load import default_spec_text, load_spec
-from lab.spec.model import Spec, json_schema, parse_size_mib, size_text
+from lab.spec.model import Spec, json_schema
+from lab.spec.values import parse_size_mib, size_text
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -45,6 +46,23 @@ def test_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
 def test_anchors(tmp_path: Path) -> None:
     text = "name: a\nrelease: zed\nnodes:\n  controller: {disk: &d 30 GiB}\n  compute: {disk: *d}\n"
     assert load(text, tmp_path).nodes.compute.disk == 30
+
+
+def test_an_anchor_may_be_used_again(tmp_path: Path) -> None:
+    text = "name: a\nrelease: zed\nnodes:\n  controller: {disk: &d 30 GiB}\n  compute: {disk: &d 40 GiB}\n"
+    assert load(text, tmp_path).nodes.compute.disk == 40
+
+
+@pytest.mark.parametrize("text", ["!!int ''", "!!timestamp x", "!!float ''", "!!bool maybe"])
+def test_a_value_that_is_not_what_its_tag_says(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError):
+        load(f"name: a\nrelease: zed\nnodes: {{compute: {{count: {text}}}}}\n", tmp_path)
+
+
+def test_a_tag_on_the_whole(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="1 problem") as caught:
+        load("!lab\nname: a\nrelease: zed\n", tmp_path)
+    assert "found the tag !lab" in str(caught.value)
 
 
 def test_pool(tmp_path: Path) -> None:
