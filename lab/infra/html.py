@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pytest_metadata.plugin import metadata_key
+from pytest_metadata.plugin import metadata_key  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from lab.plan import Plan
@@ -22,7 +22,7 @@ class HtmlReport:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Describe the lab where pytest-html would describe the machine that ran pytest."""
-        metadata = session.config.stash.get(metadata_key, {})
+        metadata: dict[str, str] = session.config.stash.get(metadata_key, {})
         plan = self._plan
         metadata.clear()
         metadata["Lab"] = plan.name
@@ -36,10 +36,8 @@ class HtmlReport:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
         """Count what ran; pytest-html leaves out what could not be judged."""
-        count = session.testscollected
-        verdict = (
-            f"{session.testsfailed} of {count} checks failed" if session.testsfailed else f"all {count} checks passed"
-        )
+        count, failed = session.testscollected, session.testsfailed
+        verdict = f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
         prefix.append(f'<p class="verdict">{verdict}.</p>')
 
     @pytest.hookimpl(optionalhook=True)

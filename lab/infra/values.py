@@ -65,7 +65,9 @@ class Values:
             pattern = "".join("(.*)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
             match = re.fullmatch(pattern, found, re.DOTALL)
             if match:
-                return "".join(self._piece(part, match[i // 2 + 1]) if i % 2 else part for i, part in enumerate(parts))
+                pieces = [self._piece(part, match[i // 2 + 1]) if i % 2 else part for i, part in enumerate(parts)]
+                text = "".join(pieces)
+                return "another value" if text == "***" else text
         masked = self.mask(found)
         if masked == found and _SECRET_OPTION.search(option) and "://" not in found:
             return "another value"
