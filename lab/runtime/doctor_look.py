@@ -44,6 +44,7 @@ PACKAGES = (
     Package("openssh-client", "the way into the nodes", command="ssh"),
     Package("mmdebstrap", "installs the boxes' systems", command="mmdebstrap"),
     Package("debian-archive-keyring", "proves the boxes' packages"),
+    Package("grub-pc-bin", "makes the boxes bootable"),
     Package("fdisk", "sfdisk: the boxes' partition table", command="sfdisk"),
     Package("e2fsprogs", "mke2fs: the boxes' file system", command="mke2fs"),
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sample_plans import sample_plan
 
+from lab.box.manifest import _TOOLS
 from lab.errors import HostError
 from lab.hostfit import HostNumbers
 from lab.plan import HostFacts
@@ -38,6 +39,10 @@ def test_a_good_host_has_nothing_to_mend() -> None:
 def test_every_package_has_a_reason() -> None:
     assert all(package.why for package in PACKAGES)
     assert len({package.name for package in PACKAGES}) == len(PACKAGES)
+
+
+def test_what_builds_the_boxes_is_asked_for() -> None:
+    assert {package for _, _, package in _TOOLS.values()} <= {package.name for package in PACKAGES}
 
 
 def test_missing_packages_are_installed_in_one_go() -> None:
