@@ -1,4 +1,6 @@
 import json
+import shutil
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -43,6 +45,23 @@ def test_the_volume_has_the_name_that_vagrant_libvirt_looks_for() -> None:
         volume_name("compute-lab/zed-controller", "2026.1122.63012")
         == "compute-lab-VAGRANTSLASH-zed-controller_vagrant_box_image_2026.1122.63012_box.img"
     )
+
+
+GEM = Path("/usr/share/rubygems-integration/all/gems/vagrant-libvirt-0.11.2/lib")
+ASK = """
+$:.unshift ARGV[0]
+require 'vagrant-libvirt/action/handle_box_image'
+box = Struct.new(:name, :version).new(ARGV[1], ARGV[2])
+print VagrantPlugins::ProviderLibvirt::Action::HandleBoxImage.get_volume_name(box, 'box', '', nil)
+"""
+
+
+@pytest.mark.skipif(not (GEM.is_dir() and shutil.which("ruby")), reason="vagrant-libvirt 0.11.2 is not installed")
+def test_vagrant_libvirt_itself_gives_the_volume_that_name() -> None:
+    asked = subprocess.run(
+        ["ruby", "-e", ASK, GEM, NAME, "2026.102.5"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert asked.stdout == volume_name(NAME, "2026.102.5")
 
 
 def test_versions_rise_and_have_no_leading_zeros() -> None:
