@@ -16,7 +16,7 @@ from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxSpec
 from lab.box.store import list_boxes, place_base_volume, register, remove_box
 from lab.errors import UsageError
-from lab.hostfacts import known_or_assumed
+from lab.runtime.host_facts import host_facts
 from lab.spec.catalog import load_steps
 from lab.spec.load import load_spec
 from lab.spec.release import load_release
@@ -72,7 +72,7 @@ def build_for_spec(spec_file: Path, mirror: str | None) -> None:
     """`lab box build`."""
     spec = load_spec(spec_file)
     started = time.monotonic()
-    plan = project.decide(spec, known_or_assumed(spec.accelerator).facts)
+    plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
     for box in ensure_for_plan(plan, mirror or spec.box.mirror, say):
         ui.console.print(f"{box.name} {box.version}: {box.directory}", soft_wrap=True)
     ui.console.print(f"ready after {ui.clock(time.monotonic() - started)}")

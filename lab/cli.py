@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _LabGroup(TyperGroup):
-    """Turns our errors and Ctrl-C into a message and an exit code; anything else is a defect and shows its traceback."""
+    """Turns our errors and Ctrl-C into a message and an exit code; anything else is a defect: a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -72,7 +72,9 @@ def _standing(file: Path, build_dir: Path | None) -> Lab:
     from lab.runtime.host import choose_host
 
     lab = project.existing(file, build_dir)
-    choose_host(lab.plan.name, lab.build_dir).enter()
+    host = choose_host(lab.plan.name, lab.build_dir)
+    host.start()
+    host.enter()
     return lab
 
 
@@ -106,19 +108,19 @@ def schema() -> None:
 def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
     """Validate the spec and print the plan against this host; touches nothing."""
     from lab import overview, project
-    from lab.hostfacts import host_numbers, known_or_assumed
     from lab.runtime.host import choose_host
+    from lab.runtime.host_facts import count_for, host_facts
     from lab.spec.load import load_spec
 
     spec = load_spec(file)
-    known = known_or_assumed(spec.accelerator)
+    known = host_facts(spec.accelerator, prove=False)
     plan = project.decide(spec, known.facts)
     if as_json:
         typer.echo(plan.model_dump_json(indent=2))
     else:
         overview.print_plan(plan, known.reason)
     host = choose_host(spec.name, project.build_dir_of(file, build_dir, spec.name))
-    overview.require_fit(plan, host_numbers(host.pool_dir, plan, host))
+    overview.require_fit(plan, count_for(plan, host))
 
 
 @app.command()
@@ -131,10 +133,10 @@ def render(
     from lab import project
     from lab.generator.files import diff_tree, write_tree
     from lab.generator.render import render as render_files
-    from lab.hostfacts import known_or_assumed
+    from lab.runtime.host_facts import host_facts
     from lab.spec.load import load_spec
 
-    lab = project.from_spec(file, build_dir, known_or_assumed(load_spec(file).accelerator).facts, write=not diff)
+    lab = project.from_spec(file, build_dir, host_facts(load_spec(file).accelerator, prove=False).facts, write=not diff)
     files = render_files(lab.plan, lab.secrets)
     if diff:
         typer.echo(diff_tree(lab.build_dir, files), nl=False)
@@ -146,16 +148,24 @@ def render(
 @app.command()
 def doctor(
     file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
     fix: Annotated[bool, typer.Option("--fix", help="Run the commands that mend what is missing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Look at the host: what is missing, why it is needed, what mends it; and the KVM proof."""
-    from lab import overview
+    from lab import overview, project
     from lab.runtime import doctor as host_doctor
+    from lab.runtime.host_facts import host_facts
+    from lab.spec.load import load_spec
 
     if fix:
         host_doctor.fix(lambda line: ui.console.print(line, markup=False, soft_wrap=True))
-    findings = host_doctor.diagnose()
+    plan = directory = None
+    if file.exists():
+        spec = load_spec(file)
+        directory = project.build_dir_of(file, build_dir, spec.name)
+        plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
+    findings = host_doctor.diagnose(plan, directory)
     if as_json:
         _print_json([finding.as_dict() for finding in findings])
     else:

@@ -10,8 +10,9 @@ from lab import report as reports
 from lab.boxes import ensure_for_plan, show_to_vagrant
 from lab.generator.files import write_tree
 from lab.generator.render import render
-from lab.hostfacts import host_numbers, prove
+from lab.runtime.doctor import require_no_collision
 from lab.runtime.host import choose_host
+from lab.runtime.host_facts import count_for, host_facts
 from lab.runtime.lock import lab_lock
 from lab.runtime.schedule import Job, jobs_of
 from lab.runtime.ssh import Ssh
@@ -45,13 +46,14 @@ def up(spec_file: Path, build_dir: Path | None, *, to_step: str | None = None) -
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
     with progress.live():
         with progress.phase("host", "looking at the host"):
-            known = prove(spec.accelerator, spec.box.mirror)
+            known = host_facts(spec.accelerator)
             plan = project.decide(spec, known.facts)
             host = choose_host(spec.name, directory)
             if to_step is not None:
                 overview.require_step(plan, to_step)
             project.refuse_rebuild(project.load_plan(directory), plan)
-            overview.require_fit(plan, host_numbers(host.pool_dir, plan, host))
+            overview.require_fit(plan, count_for(plan, host))
+            require_no_collision(plan, host, directory)
             progress.say(f"accelerator {plan.accelerator}: {known.reason}")
             progress.say(f"host {host}")
         with lab_lock(directory, "lab up"):

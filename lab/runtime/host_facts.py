@@ -6,12 +6,16 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lab.box.proof import proof_images
 from lab.box.store import cache_directory
 from lab.hostfit import HostNumbers
 from lab.runtime.kvm import HostProof, expected_host, prove_host
+
+if TYPE_CHECKING:
+    from lab.plan import Plan
+    from lab.runtime.host import Host
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -43,6 +47,16 @@ def count(pool: Path, *, running: frozenset[str] = frozenset(), boxes_present: b
         running=running,
         boxes_present=boxes_present,
     )
+
+
+def count_for(plan: Plan, host: Host) -> HostNumbers:
+    """Count as `count` does, for a lab some of whose nodes may run already."""
+    running: frozenset[str] = frozenset()
+    if host.is_running():
+        with host.hypervisor() as hypervisor:
+            states = hypervisor.states(node.domain for node in plan.nodes)
+        running = frozenset(node.name for node in plan.nodes if states[node.domain] == "running")
+    return count(host.pool_dir, running=running)
 
 
 def memory_mib(meminfo: Path = Path("/proc/meminfo"), limits: tuple[Path, ...] = _CGROUP_LIMITS) -> tuple[int, int]:
