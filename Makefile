@@ -5,7 +5,7 @@ LAB ?= lab.yaml
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=LAB_CACHE,LAB_HOST,VAGRANT_HOME)
 
 # What pip needs to build libvirt-python, and what the tests without a VM call. `lab doctor --fix` installs the rest.
 SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
@@ -76,7 +76,7 @@ format: setup  ## let the formatters write
 	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step .ci/run)
 
 bench: setup  ## the figures of the README, measured here, as JSON
-	@$(SUDO) $(BIN)/python tests/bench.py
+	@$(SUDO) $(BIN)/python tests/bench.py $(ARGS)
 
 wheel: setup  ## dist/*.whl
 	$(BIN)/python -m build --wheel

@@ -62,6 +62,13 @@ def show_to_vagrant(boxes: list[Box], host: Host) -> None:
         hypervisor.refresh_pool()
 
 
+def show_built(plan: Plan, host: Host) -> None:
+    """Show those boxes of the plan that are built; for who runs Vagrant by hand."""
+    names = {wanted.name for wanted in wanted_boxes(plan)}
+    newest = {box.name: box for box in reversed(list_boxes()) if box.name in names}
+    show_to_vagrant(list(newest.values()), host)
+
+
 def say(event: BoxEvent) -> None:
     """Print what the builder tells."""
     took = f" ({ui.clock(event.seconds)})" if event.seconds is not None else ""

@@ -218,9 +218,13 @@ def ssh(
 @app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
     """Run a command in the build directory, on the lab's host: lab exec -- vagrant status."""
+    from lab.boxes import show_built
+    from lab.runtime.host import choose_host
+
     if not ctx.args:
         raise errors.UsageError("no command to run", hint="lab exec -- vagrant status")
     lab = _standing(file, build_dir)
+    show_built(lab.plan, choose_host(lab.plan.name, lab.build_dir))
     os.chdir(lab.build_dir)
     try:
         os.execvp(ctx.args[0], ctx.args)

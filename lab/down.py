@@ -10,6 +10,7 @@ from lab.generator.files import remove_tree
 from lab.runtime.host import choose_host
 from lab.runtime.lock import lab_lock
 from lab.runtime.ssh import Ssh
+from lab.runtime.vagrant import Vagrant
 from lab.spec.load import load_spec
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def down(spec_file: Path, build_dir: Path | None) -> None:
             with host.hypervisor() as hypervisor:
                 hypervisor.remove([node.domain for node in plan.nodes], [network.name for network in plan.networks])
         host.stop()
+        Vagrant(directory).forget()
         remove_tree(directory)
         for entry in MADE:
             path = directory / entry

@@ -106,6 +106,7 @@ def _steps(lab: Lab, runner: StepRunner, progress: ui.Progress, to_step: str | N
             runner.forget(drift)
             known -= drift
         runner.run(jobs_of(lab.plan, to_step=to_step), known)
+        Vagrant(lab.build_dir).mark_provisioned([node.name for node in lab.plan.nodes])
 
 
 def _verified(lab: Lab, runner: StepRunner, progress: ui.Progress, to_step: str | None) -> Report:

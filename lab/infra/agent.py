@@ -5,7 +5,7 @@ The request holds names of secrets only. Their values come from /opt/lab/env on 
 environment those that it names, no other.
 
 Request:  {"env": file to source, "secrets": names, "jobs": n,
-           "operations": {key: {"op": "run" | "file" | "http" | "log" | "vnc", ...}}}
+           "operations": {key: {"op": "run" | "file" | "http" | "log" | "vnc" | "amqp", ...}}}
 Response: {"now": seconds since the epoch, "results": {key: {...}}}, printed as one line.
 """
 
@@ -14,11 +14,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
+import struct
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 LIMIT = 400_000
@@ -28,15 +30,12 @@ OSLO_LINE = re.compile(r"^\S+ \S+ (\d+) (?:ERROR|CRITICAL|TRACE) (\S+) (\[)?")
 
 
 def environment(path: str) -> dict[str, str]:
-    """Give the process environment with the variables of a shell file added."""
+    """Give the process environment with the NAME=VALUE lines of a file added; a shell would take 100 ms to say so."""
     env = dict(os.environ, LC_ALL="C.UTF-8", PATH="/usr/sbin:/usr/bin:/sbin:/bin")
     if path and os.path.exists(path):
-        script = 'set -a; . "$0"; env -0'
-        out = subprocess.run(["bash", "-c", script, path], env=env, stdout=subprocess.PIPE, check=False).stdout
-        for item in out.decode("utf-8", "replace").split("\0"):
-            name, _, value = item.partition("=")
-            if name:
-                env[name] = value
+        with open(path, encoding="utf-8") as stream:
+            words = shlex.split(stream.read(), comments=True)
+        env.update(word.split("=", 1) for word in words if "=" in word)  # type: ignore[arg-type]
     return env
 
 
@@ -166,6 +165,60 @@ def vnc(operation: dict[str, Any]) -> dict[str, Any]:
     return {"status": status, "banner": rest[at : at + 11].decode("latin-1") if at >= 0 else ""}
 
 
+def amqp(operation: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
+    """Log in at RabbitMQ as the services do and open the virtual host; rabbitmqctl would start an Erlang machine.
+
+    AMQP 0-9-1: protocol header, Start / Start-Ok (SASL PLAIN), Tune / Tune-Ok, Open / Open-Ok.
+    """
+    import socket
+
+    def text(value: bytes, size: str) -> bytes:
+        return struct.pack(">" + size, len(value)) + value
+
+    def method(class_and_method: tuple[int, int], arguments: bytes) -> bytes:
+        payload = struct.pack(">HH", *class_and_method) + arguments
+        return struct.pack(">BHI", 1, 0, len(payload)) + payload + b"\xce"
+
+    def read(stream: Any, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = stream.recv(size - len(data))
+            if not more:
+                raise ConnectionError("the broker closed the connection")
+            data += more
+        return data
+
+    def frame(stream: Any, want: tuple[int, int]) -> bytes:
+        _, _, size = struct.unpack(">BHI", read(stream, 7))
+        payload = read(stream, size + 1)[:-1]
+        got = struct.unpack(">HH", payload[:4])
+        if got == (10, 50):  # Close: code, text
+            raise ConnectionError(payload[7 : 7 + payload[6]].decode("utf-8", "replace"))
+        if got != want:
+            raise ConnectionError(f"unexpected answer {got}")
+        return payload[4:]
+
+    password = env.get(operation["secret"], "")
+    plain = b"\0" + operation["user"].encode() + b"\0" + password.encode()
+    # one client property: the broker tells of a refused login instead of closing the connection only
+    feature = text(b"authentication_failure_close", "B") + b"t\x01"
+    properties = text(text(b"capabilities", "B") + b"F" + text(feature, "I"), "I")
+    address = (operation["host"], operation["port"])
+    try:
+        with socket.create_connection(address, timeout=operation["timeout"]) as stream:
+            stream.sendall(b"AMQP\0\0\x09\x01")
+            frame(stream, (10, 10))
+            stream.sendall(method((10, 11), properties + text(b"PLAIN", "B") + text(plain, "I") + text(b"en_US", "B")))
+            frame(stream, (10, 30))
+            stream.sendall(method((10, 31), struct.pack(">HIH", 0, 131072, 0)))
+            stream.sendall(method((10, 40), text(b"/", "B") + b"\0\0"))
+            frame(stream, (10, 41))
+            stream.sendall(method((10, 50), struct.pack(">H", 200) + text(b"bye", "B") + struct.pack(">HH", 0, 0)))
+    except OSError as error:
+        return {"error": str(error)}
+    return {"open": True}
+
+
 def unit_starts(names: list[str], env: dict[str, str]) -> dict[str, float]:
     """When each unit was last started by hand or at boot; units that systemd had to restart by itself are left out."""
     if not names:
@@ -242,6 +295,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
                 result = file(item)
             elif item["op"] == "http":
                 result = http(item, env)
+            elif item["op"] == "amqp":
+                result = amqp(item, env)
             elif item["op"] == "vnc":
                 result = vnc(item)
             else:
@@ -251,8 +306,22 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         result["seconds"] = round(time.monotonic() - began, 2)
         return result
 
-    with ThreadPoolExecutor(max_workers=request.get("jobs", 2)) as pool:
-        results = dict(zip(operations, pool.map(one, operations.values())))  # noqa: B905
+    results: dict[str, Any] = dict.fromkeys(operations)
+    waiting = list(operations.items())
+
+    def work() -> None:
+        while waiting:
+            try:
+                key, item = waiting.pop(0)
+            except IndexError:  # the other thread was faster
+                return
+            results[key] = one(item)
+
+    threads = [threading.Thread(target=work) for _ in range(request.get("jobs", 2))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return {"now": time.time(), "results": results}
 
 

@@ -121,11 +121,17 @@ def _web(items: Sequence[str], scale: float) -> Operations:
 
 
 def _queue_logins(items: Sequence[str], scale: float) -> Operations:
-    operations = {}
+    operations: Operations = {}
     for item in items:
         user, secret = json.loads(item)
-        script = f'printf "%s\\n" "${secret}" | rabbitmqctl -q authenticate_user {quote(user)}'
-        operations[f"queue-logins:{item}"] = shell(script, 60 * scale, [secret])
+        where = {"host": "controller", "port": 5672}
+        operations[f"queue-logins:{item}"] = {
+            "op": "amqp",
+            **where,
+            "user": user,
+            "secret": secret,
+            "timeout": 20 * scale,
+        }
     return operations
 
 

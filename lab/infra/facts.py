@@ -177,9 +177,9 @@ class NodeFacts:
         """What the Identity service answered to a user's login: status 201 is good."""
         return self._result("tokens", json.dumps([user, secret]))
 
-    def queue_login(self, user: str, secret: str) -> Ran:
-        """Whether RabbitMQ takes a user's password."""
-        return self._ran("queue-logins", json.dumps([user, secret]))
+    def queue_login(self, user: str, secret: str) -> dict[str, Any]:
+        """Log in at RabbitMQ and open the virtual host /: {"open": True}, or {"error": why not}."""
+        return self._result("queue-logins", json.dumps([user, secret]))
 
     def queue_permissions(self) -> list[dict[str, str]]:
         """Permissions on the virtual host /."""

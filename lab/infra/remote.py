@@ -92,7 +92,7 @@ class Remote:
         if sum(len(word) for word in words) > ARGUMENT_LIMIT:
             raise CannotTell(f"the request for {self._node} is too long for one command: {len(operations)} operations")
         try:
-            result = self._host.run("python3 -I -c %s %s %s", _LOADER, *words)
+            result = self._host.run("python3 -I -S -c %s %s %s", _LOADER, *words)
         except RuntimeError as error:  # testinfra's way to say that ssh itself ended with 255
             raise Unreachable(_ssh_message(error)) from None
         received = time.time()

@@ -38,6 +38,7 @@ def run_all(
     *,
     done: Iterable[Job] = (),
     per_node: int = 4,
+    on_interrupt: Callable[[], None] = lambda: None,
 ) -> None:
     """Run jobs, each when the steps that it needs are done on all of their nodes.
 
@@ -50,6 +51,7 @@ def run_all(
         run: does one job; it raises to say that the job failed.
         done: jobs known to be done.
         per_node: at most this many jobs at once on a node.
+        on_interrupt: makes the jobs that run end soon; called at Ctrl-C, before they are waited for.
 
     Raises:
         Exception: the first one that a job raised.
@@ -74,7 +76,11 @@ def run_all(
                         running[pool.submit(run, job)] = job
             if not running:
                 break
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            try:
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            except KeyboardInterrupt:
+                on_interrupt()
+                raise
             for future in finished:
                 job = running.pop(future)
                 error = future.exception()

@@ -73,7 +73,8 @@ class StepRunner:
         Raises:
             StepError: a step failed; those that ended well are remembered.
         """
-        run_all(self._lab.plan, jobs, self._run_job, done=done)
+        # Interrupted, the scripts go on in the nodes; the next run of a step waits for its first to end.
+        run_all(self._lab.plan, jobs, self._run_job, done=done, on_interrupt=self._ssh.abort)
 
     def forget(self, jobs: Iterable[Job]) -> None:
         """Take jobs for not done: their checks failed."""
