@@ -35,7 +35,7 @@ def environment(path: str) -> dict[str, str]:
     if path and os.path.exists(path):
         with open(path, encoding="utf-8") as stream:
             words = shlex.split(stream.read(), comments=True)
-        env.update(word.split("=", 1) for word in words if "=" in word)  # type: ignore[arg-type]
+        env.update((word.partition("=")[0], word.partition("=")[2]) for word in words if "=" in word)
     return env
 
 
@@ -209,8 +209,8 @@ def amqp(operation: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
             stream.sendall(b"AMQP\0\0\x09\x01")
             frame(stream, (10, 10))
             stream.sendall(method((10, 11), properties + text(b"PLAIN", "B") + text(plain, "I") + text(b"en_US", "B")))
-            frame(stream, (10, 30))
-            stream.sendall(method((10, 31), struct.pack(">HIH", 0, 131072, 0)))
+            limits = frame(stream, (10, 30))[:6]  # channels and frame size as the broker proposes; then no heartbeat
+            stream.sendall(method((10, 31), limits + b"\0\0"))
             stream.sendall(method((10, 40), text(b"/", "B") + b"\0\0"))
             frame(stream, (10, 41))
             stream.sendall(method((10, 50), struct.pack(">H", 200) + text(b"bye", "B") + struct.pack(">HH", 0, 0)))

@@ -19,9 +19,10 @@ def _login(check: Check) -> list[str]:
 
 @asserts("queue-user", args="name password", needs=lambda check: [Need("queue-logins", json.dumps(_login(check)))])
 def test_queue_user(check: Check, node: NodeFacts) -> None:
+    """The password opens the virtual host /, over TCP as the services do."""
     name, secret = _login(check)
-    ran = node.queue_login(name, secret)
-    expect(ran.rc == 0, f"RabbitMQ user {name} with password {secret}", ran.said)
+    answer = node.queue_login(name, secret)
+    expect(answer.get("open") is True, f"RabbitMQ takes user {name} with {secret}", str(answer.get("error")))
 
 
 @asserts("queue-permissions", args="name", needs=lambda _: [Need("queue-permissions")])

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -130,6 +131,53 @@ def test_vnc_reads_the_banner_behind_the_websocket(frame: bytes, banner: str) ->
     assert seen[0].startswith(b"GET /?token=abc HTTP/1.1\r\n")
     assert result["status"] == "HTTP/1.1 101 Switching Protocols"
     assert result["banner"] == banner
+
+
+def amqp_frame(method: tuple[int, int], arguments: bytes = b"") -> bytes:
+    payload = struct.pack(">HH", *method) + arguments
+    return struct.pack(">BHI", 1, 0, len(payload)) + payload + b"\xce"
+
+
+def broker(server: socket.socket, password: bytes, allowed: bool) -> None:
+    """RabbitMQ's side of a login, as captured from 3.10."""
+    connection, _ = server.accept()
+    with connection:
+        assert connection.recv(8) == b"AMQP\0\0\x09\x01"
+        connection.sendall(amqp_frame((10, 10), b"\0\x09" + b"\0\0\0\0" + b"\0\0\0\5PLAIN" + b"\0\0\0\5en_US"))
+        if b"\0openstack\0" + password not in connection.recv(4096):
+            words = b"ACCESS_REFUSED - Login was refused"
+            connection.sendall(amqp_frame((10, 50), struct.pack(">HB", 403, len(words)) + words + b"\0\0\0\0"))
+            return
+        connection.sendall(amqp_frame((10, 30), struct.pack(">HIH", 2047, 131072, 60)))
+        received = connection.recv(4096)
+        assert struct.pack(">HIH", 2047, 131072, 0) in received
+        words = b"NOT_ALLOWED - access to vhost '/' refused"
+        refusal = amqp_frame((10, 50), struct.pack(">HB", 530, len(words)) + words + b"\0\0\0\0")
+        connection.sendall(amqp_frame((10, 41), b"\0") if allowed else refusal)
+        connection.recv(4096)
+
+
+@pytest.mark.parametrize(
+    ("password", "allowed", "expected"),
+    [
+        (b"s3cret", True, {"open": True}),
+        (b"other", True, {"error": "ACCESS_REFUSED - Login was refused"}),
+        (b"s3cret", False, {"error": "NOT_ALLOWED - access to vhost '/' refused"}),
+    ],
+)
+def test_amqp_logs_in_and_opens_the_virtual_host(
+    password: bytes, allowed: bool, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    env = tmp_path / "env"
+    env.write_text("RABBIT_PASS=s3cret\n")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=broker, args=(server, password, allowed), daemon=True)
+        thread.start()
+        where = {"host": "127.0.0.1", "port": server.getsockname()[1], "timeout": 5}
+        result = ask({"x": {"op": "amqp", **where, "user": "openstack", "secret": "RABBIT_PASS"}}, env)["x"]
+        thread.join()
+    del result["seconds"]
+    assert result == expected
 
 
 KEYSTONE_404 = """\
