@@ -17,10 +17,10 @@ for compute in $LAB_COMPUTES; do
 done | "$LAB_DIR/lib/openstack-batch"
 
 heading 'Check the status of the instances, and that they booted'
-# The console shows the address of the lease and the instance-id from the metadata service before it says BOOT OK.
+# The console shows the address of the lease and the instance-id from the metadata service, then BOOT OK.
 for compute in $LAB_COMPUTES; do
   printf 'await 60 ACTIVE server show --format value --column status instance-%s\n' "$compute"
-  printf 'await 60 "TINY: BOOT OK" console log show instance-%s\n' "$compute"
+  printf 'await 60 "^TINY: ip=[0-9.]+/.* instance-id=i-" console log show instance-%s\n' "$compute"
 done | {
   cat
   printf 'server list --long --fit-width\n'

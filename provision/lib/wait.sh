@@ -10,13 +10,20 @@ scaled() {
     'BEGIN { f += 0; if (f < 1) f = 1; r = s * f; print (r > int(r)) ? int(r) + 1 : int(r) }'
 }
 
-# wait_for NAME SECONDS COMMAND [ARG…]: run COMMAND every second until it succeeds, for at most SECONDS x
+# poll_interval: a second, three where everything is slow: on an emulated processor each probe is work that it waits for.
+poll_interval() {
+  local factor=${LAB_WAIT_FACTOR:-1}
+  if ((${factor%%.*} >= 5)); then printf 3; else printf 1; fi
+}
+
+# wait_for NAME SECONDS COMMAND [ARG…]: run COMMAND every one to three seconds until it succeeds, for at most SECONDS x
 # LAB_WAIT_FACTOR. Prints what it waited for and how long. At the limit it prints what COMMAND last said and the state
 # of the step's units, and returns 1.
 wait_for() {
   local name=$1
-  local limit started output
+  local limit interval started output
   limit=$(scaled "$2")
+  interval=$(poll_interval)
   shift 2
   started=$SECONDS
   output=
@@ -29,7 +36,7 @@ wait_for() {
       show_units >&2
       return 1
     fi
-    sleep 1
+    sleep "$interval"
   done
   say "waited $((SECONDS - started)) s for $name"
 }

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+#
+# schema-head.sh DATABASE PACKAGE/PATH: is DATABASE's schema the newest that the installed service knows?
+#
+# The newest are the revisions in the service's migration scripts (under PATH of the Python package PACKAGE) that no
+# other revision follows or depends on; a service may have several lines of them. Prints "DATABASE: REVISION… (head)" when they are
+# those that DATABASE records, else both, and exits with 1. The services' own commands say the same, but take 20 s.
+
+set -euo pipefail
+
+# heads DIRECTORY: the revisions that are nobody's down_revision or depends_on, sorted, in one line.
+heads() {
+  find "$1" -path '*/versions/*' -name '*.py' -exec cat {} + | tr -d '\r' | awk '
+    # down_revision and depends_on may be tuples over several lines
+    /^(down_revision|depends_on|revision)(: .*)? *=/ || more {
+      if (!more) name = $1
+      text = $0
+      if (!more) sub(/^[^=]*=/, "", text)
+      while (match(text, /["\047][^"\047]+["\047]/)) {
+        value = substr(text, RSTART + 1, RLENGTH - 2)
+        if (name ~ /^(down|depends)/) followed[value] = 1; else known[value] = 1
+        text = substr(text, RSTART + RLENGTH)
+      }
+      more = (text ~ /\([^)]*$/ || (more && text !~ /\)/))
+    }
+    END { for (r in known) if (!(r in followed)) print r }
+  ' | sort | xargs
+}
+
+database=$1
+# On Debian and Ubuntu the distribution's Python packages are in one place.
+directory=${PYTHON_PACKAGES:-/usr/lib/python3/dist-packages}/$2
+wanted=$(heads "$directory")
+found=$(mariadb --batch --skip-column-names "$database" --execute 'SELECT version_num FROM alembic_version' | sort | xargs)
+if [[ -n $wanted && $found == "$wanted" ]]; then
+  printf '%s: %s (head)\n' "$database" "$found"
+else
+  printf '%s: at %s; the newest is %s\n' "$database" "${found:-(nothing)}" "${wanted:-(unknown)}"
+  exit 1
+fi
