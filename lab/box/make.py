@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 _GEMS = ("/usr/share/rubygems-integration/all/gems", "/opt/vagrant/embedded/gems/gems")
 _BUILD_TIMEOUT_S = 3600.0
+_CONTAINED = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
+)
+"""Runs a command with namespaces of its own for mounts and processes: however this program ends, neither outlives it."""
 
 VAGRANTFILE = """\
 Vagrant.configure("2") do |config|
@@ -123,17 +128,14 @@ def make_box(build: Build) -> Box:
 
 
 def _install(build: Build, tree: Path, repository: Path, scratch: Path) -> None:
-    """Bootstrap the tree. In a mount namespace of its own, so that no mount outlives an interrupted build."""
+    """Bootstrap the tree."""
     definition, spec = build.definition, build.spec
     answers = scratch / "debconf"
     answers.write_text("".join(f"{line}\n" for line in definition.debconf))
     names = all_packages(definition, spec) if spec.flavour == "installed" else base_packages(definition, spec.role)
     build.tools.run(
         [
-            "unshare",
-            "--mount",
-            "--propagation=private",
-            "--",
+            *_CONTAINED,
             "mmdebstrap",
             "--mode=root",
             "--variant=apt",
