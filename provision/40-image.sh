@@ -60,10 +60,6 @@ sync_schema glance glance-common su -s /bin/sh -c "glance-manage db_sync" glance
 
 wait_for_step 30-identity 60
 
-heading 'Finalize installation: restart the Image service'
-enable_units glance-api
-restart_if_changed glance-api /etc/glance/glance-api.conf
-
 heading 'Prerequisites: service credentials and API endpoints'
 "$LAB_DIR/lib/openstack-batch" <<EOF
 ensure user create --domain default --password $GLANCE_PASS glance
@@ -74,4 +70,8 @@ ensure endpoint create --region RegionOne image public http://controller:9292
 ensure endpoint create --region RegionOne image internal http://controller:9292
 ensure endpoint create --region RegionOne image admin http://controller:9292
 EOF
+
+heading 'Finalize installation: restart the Image service'
+enable_units glance-api
+restart_if_changed glance-api /etc/glance/glance-api.conf
 wait_for 'the Image API' 20 http_answers http://controller:9292/versions 200

@@ -51,10 +51,6 @@ sync_schema placement placement-common su -s /bin/sh -c "placement-manage db syn
 
 wait_for_step 30-identity 60
 
-heading 'Finalize installation: restart the Placement service'
-enable_units placement-api
-restart_if_changed placement-api /etc/placement/placement.conf /etc/placement/placement-api-uwsgi.ini
-
 heading 'Prerequisites: service user and API endpoints'
 "$LAB_DIR/lib/openstack-batch" <<EOF
 ensure user create --domain default --password $PLACEMENT_PASS placement
@@ -65,4 +61,8 @@ ensure endpoint create --region RegionOne placement public http://controller:877
 ensure endpoint create --region RegionOne placement internal http://controller:8778
 ensure endpoint create --region RegionOne placement admin http://controller:8778
 EOF
+
+heading 'Finalize installation: restart the Placement service'
+enable_units placement-api
+restart_if_changed placement-api /etc/placement/placement.conf /etc/placement/placement-api-uwsgi.ini
 wait_for 'the Placement API' 20 http_answers http://controller:8778/ 200

@@ -157,18 +157,6 @@ mariadb --table nova_api <<<'SELECT name, uuid, disabled FROM cell_mappings;'
 
 wait_for_step 30-identity 60
 
-heading 'Finalize installation: restart the Compute services'
-# nova-consoleauth is gone: the consoles' tokens are in the cell's database. The SPICE and serial proxies are not
-# used.
-# shellcheck disable=SC2086
-disable_units $LAB_UNITS_OFF
-# Deviation: ten minutes to start instead of 90 seconds, because these units say themselves when they are ready.
-start_limit nova-
-# shellcheck disable=SC2086
-enable_units $LAB_UNITS
-in_background restart restart_if_changed nova-api nova-api-metadata nova-conductor nova-scheduler nova-novncproxy \
-  /etc/nova/nova.conf /etc/default/nova-consoleproxy /etc/nova/nova-api-uwsgi.ini /etc/nova/nova-api-metadata-uwsgi.ini
-
 heading 'Prerequisites: service credentials and API endpoints'
 # Deviation: the URL is without %(tenant_id)s, which the guide dropped when the API stopped needing it.
 "$LAB_DIR/lib/openstack-batch" <<EOF
@@ -180,7 +168,18 @@ ensure endpoint create --region RegionOne compute public http://controller:8774/
 ensure endpoint create --region RegionOne compute internal http://controller:8774/v2.1
 ensure endpoint create --region RegionOne compute admin http://controller:8774/v2.1
 EOF
-await_background restart
+
+heading 'Finalize installation: restart the Compute services'
+# nova-consoleauth is gone: the consoles' tokens are in the cell's database. The SPICE and serial proxies are not
+# used.
+# shellcheck disable=SC2086
+disable_units $LAB_UNITS_OFF
+# Deviation: ten minutes to start instead of 90 seconds, because these units say themselves when they are ready.
+start_limit nova-
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
+restart_if_changed nova-api nova-api-metadata nova-conductor nova-scheduler nova-novncproxy \
+  /etc/nova/nova.conf /etc/default/nova-consoleproxy /etc/nova/nova-api-uwsgi.ini /etc/nova/nova-api-metadata-uwsgi.ini
 wait_for 'the Compute API' 20 http_answers http://controller:8774/ 200
 wait_for 'the metadata API' 20 http_answers http://controller:8775/ 200
 wait_for 'the console proxy' 20 http_answers http://controller:6080/vnc_auto.html 200

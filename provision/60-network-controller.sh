@@ -131,19 +131,6 @@ sync_schema neutron neutron-common su -s /bin/sh -c "neutron-db-manage --config-
 
 wait_for_step 30-identity 60
 
-heading 'Finalize installation: start the Networking services'
-# shellcheck disable=SC2086
-enable_units $LAB_UNITS
-start_services() {
-  local common=(/etc/neutron/neutron.conf)
-  restart_if_changed neutron-api neutron-rpc-server "${common[@]}" /etc/neutron/plugins/ml2/ml2_conf.ini \
-    /etc/neutron/neutron-api-uwsgi.ini
-  restart_if_changed neutron-openvswitch-agent "${common[@]}" /etc/neutron/plugins/ml2/openvswitch_agent.ini
-  restart_if_changed neutron-dhcp-agent "${common[@]}" /etc/neutron/dhcp_agent.ini
-  restart_if_changed neutron-metadata-agent "${common[@]}" /etc/neutron/metadata_agent.ini
-}
-in_background start_services start_services
-
 heading 'Prerequisites: service credentials and API endpoints'
 "$LAB_DIR/lib/openstack-batch" <<EOF
 ensure user create --domain default --password $NEUTRON_PASS neutron
@@ -154,5 +141,14 @@ ensure endpoint create --region RegionOne network public http://controller:9696
 ensure endpoint create --region RegionOne network internal http://controller:9696
 ensure endpoint create --region RegionOne network admin http://controller:9696
 EOF
-await_background start_services
+
+heading 'Finalize installation: start the Networking services'
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
+neutron=/etc/neutron/neutron.conf
+restart_if_changed neutron-api neutron-rpc-server "$neutron" /etc/neutron/plugins/ml2/ml2_conf.ini \
+  /etc/neutron/neutron-api-uwsgi.ini
+restart_if_changed neutron-openvswitch-agent "$neutron" /etc/neutron/plugins/ml2/openvswitch_agent.ini
+restart_if_changed neutron-dhcp-agent "$neutron" /etc/neutron/dhcp_agent.ini
+restart_if_changed neutron-metadata-agent "$neutron" /etc/neutron/metadata_agent.ini
 wait_for 'the Networking API' 20 http_answers http://controller:9696/ 200

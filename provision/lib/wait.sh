@@ -46,7 +46,7 @@ show_units() {
   local unit
   for unit in ${LAB_UNITS:-}; do
     if ! systemctl --quiet is-active "$unit"; then
-      systemctl --no-pager --full --lines=15 status "$unit" 2>&1 | sed 's/^/    /'
+      { systemctl --no-pager --full --lines=15 status "$unit" 2>&1 || true; } | sed 's/^/    /'
     fi
   done
   return 0

@@ -7,10 +7,12 @@ import io
 import json
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 PROGRAM = Path(__file__).resolve().parents[2] / "provision/lib/openstack-batch"
 
@@ -171,99 +173,122 @@ def test_text_it_does_not_read_runs_nothing(
     assert "line 2" in capsys.readouterr().err
 
 
-class FakeCollection:
-    """A keystoneclient manager over a list of things."""
+class FakeIdentity:
+    """The Identity API as lists of things; remembers every request that changes something."""
 
-    def __init__(self, *things: Any) -> None:
-        self.things = list(things)
-        self.updated: list[dict[str, Any]] = []
+    def __init__(self, **lists: list[dict[str, Any]]) -> None:
+        self.lists = lists
+        self.changes: list[tuple[str, str, Any]] = []
+        self.password = "right"
 
-    def list(self, **_filters: Any) -> list[Any]:
-        return list(self.things)
+    def find(self, kind: str, **_filters: str) -> list[dict[str, Any]]:
+        return list(self.lists.get(kind, []))
 
-    def update(self, thing: Any, **changes: Any) -> Any:
-        self.updated.append(changes)
-        return thing
+    def named(self, kind: str, name: str, **filters: str) -> dict[str, Any]:
+        found = self.find(kind, name=name, **filters)
+        if not found:
+            raise LookupError(f"no {kind} named {name}")
+        return found[0]
 
-    def delete(self, thing: Any) -> None:
-        self.things.remove(thing)
-
-
-class FakeCloud(FakeClient):
-    """A client whose Identity service holds one user, one service and the given endpoints."""
-
-    def __init__(self, *endpoints: Any, password: str = "right", enabled: bool = True) -> None:
-        super().__init__()
-        self._password = password
-        self.identity = SimpleNamespace(
-            users=FakeCollection(SimpleNamespace(id="u1", enabled=enabled)),
-            services=FakeCollection(SimpleNamespace(id="s1")),
-            endpoints=FakeCollection(*endpoints),
-        )
-
-    def parse(self, words: list[str]) -> Any:
-        if words[0] == "user":
-            return SimpleNamespace(name=words[-1], password=words[-2])
-        return SimpleNamespace(service="compute", interface="public", region="RegionOne", url=words[-1])
+    def ask(self, method: str, path: str, body: Any = None) -> None:
+        self.changes.append((method, path, body))
 
     def logs_in(self, user_id: str, password: str) -> bool:
-        return user_id == "u1" and password == self._password
+        return user_id == "u1" and password == self.password
 
 
-@pytest.fixture
-def ensure(batch: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run an `ensure` line; the client's exceptions are not installed here."""
-    import sys
-
-    for name in ("keystoneauth1", "openstack"):
-        module = ModuleType(name)
-        module.exceptions = SimpleNamespace(ClientException=KeyError, SDKException=KeyError)  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, name, module)
-    return lambda client, text: batch.Ensure(client).run(text.split())
+def ensure(batch: ModuleType, identity: FakeIdentity, text: str) -> tuple[int, str, str]:
+    form = batch.EnsureIdentity()
+    form._identity = identity
+    result: tuple[int, str, str] = form.run(text.split())
+    return result
 
 
-def endpoint(url: str, region: str = "RegionOne", enabled: bool = True) -> Any:
-    return SimpleNamespace(url=url, region=region, enabled=enabled)
+USER = "user create --domain default --password right nova"
+ENDPOINT = "endpoint create --region RegionOne compute public http://right"
 
 
-def test_a_user_whose_password_logs_in_is_left_alone(ensure: Any) -> None:
-    client = FakeCloud()
-    assert ensure(client, "user create --password right nova") == (0, "present", "")
-    assert client.identity.users.updated == []
+def test_a_missing_user_is_created(batch: ModuleType) -> None:
+    identity = FakeIdentity()
+    assert ensure(batch, identity, USER) == (0, "created", "")
+    assert identity.changes == [
+        ("POST", "users", {"user": {"name": "nova", "domain_id": "default", "password": "right"}})
+    ]
 
 
-def test_a_drifted_password_is_set(ensure: Any) -> None:
-    client = FakeCloud(password="drifted")
-    assert ensure(client, "user create --password right nova") == (0, "set password", "")
-    assert client.identity.users.updated == [{"password": "right"}]
+def test_a_user_whose_password_logs_in_is_left_alone(batch: ModuleType) -> None:
+    identity = FakeIdentity(users=[{"id": "u1", "enabled": True}])
+    assert ensure(batch, identity, USER) == (0, "present", "")
+    assert identity.changes == []
 
 
-def test_a_disabled_user_is_enabled(ensure: Any) -> None:
-    client = FakeCloud(enabled=False)
-    assert ensure(client, "user create --password right nova") == (0, "set enabled", "")
-    assert client.identity.users.updated == [{"enabled": True}]
+def test_a_drifted_password_is_set(batch: ModuleType) -> None:
+    identity = FakeIdentity(users=[{"id": "u1", "enabled": True}])
+    identity.password = "drifted"
+    assert ensure(batch, identity, USER) == (0, "set password", "")
+    assert identity.changes == [("PATCH", "users/u1", {"user": {"password": "right"}})]
 
 
-def test_a_missing_endpoint_is_created_by_the_command_itself(ensure: Any) -> None:
-    client = FakeCloud(endpoint("http://other", region="RegionTwo"))
-    assert ensure(client, "endpoint create compute public http://controller:8774/v2.1")[1] == "created"
-    assert client.asked == ["endpoint create compute public http://controller:8774/v2.1"]
+def test_a_disabled_user_is_enabled(batch: ModuleType) -> None:
+    identity = FakeIdentity(users=[{"id": "u1", "enabled": False}])
+    assert ensure(batch, identity, USER) == (0, "set enabled", "")
 
 
-def test_a_changed_url_is_set(ensure: Any) -> None:
-    client = FakeCloud(endpoint("http://wrong"))
-    assert ensure(client, "endpoint create compute public http://right")[1] == "set url"
-    assert client.identity.endpoints.updated == [{"url": "http://right", "enabled": True}]
-    assert client.asked == []
+def test_a_role_is_granted_once(batch: ModuleType) -> None:
+    things = {"roles": [{"id": "r1"}], "users": [{"id": "u1"}], "projects": [{"id": "p1"}]}
+    identity = FakeIdentity(**things)
+    assert ensure(batch, identity, "role add --project service --user nova admin")[1] == "created"
+    assert identity.changes == [("PUT", "projects/p1/users/u1/roles/r1", None)]
+    identity = FakeIdentity(**things, role_assignments=[{}])
+    assert ensure(batch, identity, "role add --project service --user nova admin")[1] == "present"
+    assert identity.changes == []
 
 
-def test_of_two_endpoints_one_stays(ensure: Any) -> None:
-    client = FakeCloud(endpoint("http://right"), endpoint("http://right"))
-    ensure(client, "endpoint create compute public http://right")
-    assert len(client.identity.endpoints.things) == 1
+def test_a_role_for_nobody_is_an_error(batch: ModuleType) -> None:
+    code, _, said = ensure(batch, FakeIdentity(roles=[{"id": "r1"}]), "role add --project service --user nova admin")
+    assert (code, "no users named nova" in said) == (1, True)
 
 
-def test_ensure_refuses_what_it_does_not_know(ensure: Any) -> None:
-    code, _, said = ensure(FakeCloud(), "volume create x")
+def test_a_service_with_another_description_is_mended(batch: ModuleType) -> None:
+    service = {"id": "s1", "name": "nova", "type": "compute", "description": "x", "enabled": True}
+    identity = FakeIdentity(services=[service])
+    assert ensure(batch, identity, "service create --name nova --description y compute")[1] == "set"
+    assert ensure(batch, identity, "service create --name nova --description x compute")[1] == "present"
+
+
+def test_a_missing_endpoint_is_created(batch: ModuleType) -> None:
+    identity = FakeIdentity(services=[{"id": "s1"}])
+    assert ensure(batch, identity, ENDPOINT)[1] == "created"
+    wanted = {
+        "service_id": "s1",
+        "interface": "public",
+        "region_id": "RegionOne",
+        "url": "http://right",
+        "enabled": True,
+    }
+    assert identity.changes == [("POST", "endpoints", {"endpoint": wanted})]
+
+
+def test_a_changed_url_is_set(batch: ModuleType) -> None:
+    identity = FakeIdentity(services=[{"id": "s1"}], endpoints=[{"id": "e1", "url": "http://wrong", "enabled": True}])
+    assert ensure(batch, identity, ENDPOINT)[1] == "set"
+    assert identity.changes == [("PATCH", "endpoints/e1", {"endpoint": {"url": "http://right", "enabled": True}})]
+
+
+def test_of_two_endpoints_one_stays(batch: ModuleType) -> None:
+    two = [{"id": name, "url": "http://right", "enabled": True} for name in ("e1", "e2")]
+    identity = FakeIdentity(services=[{"id": "s1"}], endpoints=two)
+    assert ensure(batch, identity, ENDPOINT)[1] == "removed a second one"
+    assert identity.changes == [("DELETE", "endpoints/e2", None)]
+
+
+def test_arguments_that_the_guide_does_not_have_are_refused(batch: ModuleType) -> None:
+    code, _, said = ensure(batch, FakeIdentity(), "user create --email x@y nova")
+    assert code == 2
+    assert "expected user create --domain --password name" in said
+
+
+def test_ensure_refuses_what_it_does_not_know(batch: ModuleType) -> None:
+    code, _, said = batch.Ensure(FakeClient()).run(["volume", "create", "x"])
     assert code == 2
     assert "ensure knows only" in said
