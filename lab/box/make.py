@@ -32,7 +32,7 @@ _CONTAINED = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
 )
-"""Runs a command with namespaces of its own for mounts and processes: however this program ends, neither outlives it."""
+"""Runs a command with its own namespaces of mounts and processes: however this program ends, neither outlives it."""
 
 VAGRANTFILE = """\
 Vagrant.configure("2") do |config|
