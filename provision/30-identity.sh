@@ -34,9 +34,10 @@ EOF
 repair_mode /etc/keystone/keystone.conf 0640 root:keystone
 
 # Deviation: one process with four threads instead of eight with 32: each process loads the whole application, and a
-# lab has one user at a time.
+# lab has one user at a time. A busy machine's slow clients are not cut off after four seconds.
 set_line /etc/keystone/keystone-uwsgi.ini '^processes = ' 'processes = 1'
 set_line /etc/keystone/keystone-uwsgi.ini '^threads = ' 'threads = 4'
+set_line /etc/keystone/keystone-uwsgi.ini '^socket-timeout' 'socket-timeout = 120'
 
 heading 'Populate the Identity service database; initialize the Fernet key repositories'
 # These three do not need one another, so they run side by side. The log file is made first, because the one that

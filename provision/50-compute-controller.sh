@@ -125,11 +125,13 @@ NOVA_CONSOLE_PROXY_TYPE=novnc
 NOVA_SERIAL_PROXY_START=false
 EOF
 
-# Deviation: the compute API and the metadata API run under uwsgi; one process each instead of 16 and 8.
-set_line /etc/nova/nova-api-uwsgi.ini '^processes = ' 'processes = 1'
-set_line /etc/nova/nova-api-uwsgi.ini '^threads = ' 'threads = 1'
-set_line /etc/nova/nova-api-metadata-uwsgi.ini '^processes = ' 'processes = 1'
-set_line /etc/nova/nova-api-metadata-uwsgi.ini '^threads = ' 'threads = 2'
+# Deviation: the compute API and the metadata API run under uwsgi; one process each instead of 16 and 8, and a busy
+# machine's slow clients are not cut off after four seconds.
+for ini in /etc/nova/nova-api-uwsgi.ini /etc/nova/nova-api-metadata-uwsgi.ini; do
+  set_line "$ini" '^processes = ' 'processes = 1'
+  set_line "$ini" '^threads = ' 'threads = 1'
+  set_line "$ini" '^socket-timeout' 'socket-timeout = 120'
+done
 
 heading 'Populate the nova-api and Compute databases'
 # Deviation: cell0 and cell1, which the guide's later editions add: since Cells v2 every instance is in a cell.
