@@ -86,6 +86,7 @@ class Step(Frozen):
     url: str
     nodes: tuple[str, ...]
     needs: tuple[str, ...]
+    awaits: tuple[str, ...] = ()
     seconds: int
     """expected on this host"""
     env: dict[str, str]

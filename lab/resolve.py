@@ -94,7 +94,7 @@ def _require_order(steps: Mapping[str, LoadedStep]) -> None:
     """Refuse needs that no step meets: of unknown steps, or of steps that come later (so no circle is possible)."""
     before: set[str] = set()
     for step in steps.values():
-        for need in step.facts.needs:
+        for need in (*step.facts.needs, *step.facts.awaits):
             if need not in steps:
                 raise UsageError(f"step {step.id} needs {need}, which the release does not have")
             if need not in before:
@@ -172,6 +172,7 @@ def _step(step: LoadedStep, nodes: Iterable[Node], wait_factor: float) -> Step:
         url=facts.url,
         nodes=tuple(node.name for node in nodes if node.role in facts.on),
         needs=facts.needs,
+        awaits=facts.awaits,
         seconds=max(1, round(facts.seconds * wait_factor / REFERENCE_WAIT_FACTOR)),
         env={
             "LAB_PACKAGES": " ".join(facts.packages),

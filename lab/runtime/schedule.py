@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lab.plan import Plan
+    from lab.plan import Plan, Step
 
 
 class Job(NamedTuple):
@@ -31,23 +31,39 @@ def jobs_of(plan: Plan, *, to_step: str | None = None) -> list[Job]:
     return jobs
 
 
+def longest_way(plan: Plan) -> dict[str, int]:
+    """Seconds from the start of each step to the end of the last one that depends on it."""
+    left: dict[str, int] = {}
+
+    def of(step: Step) -> int:
+        if step.id not in left:
+            left[step.id] = step.seconds  # a circle is found by the caller, which then has nothing to run
+            behind = [other for other in plan.steps if step.id in (*other.needs, *other.awaits)]
+            left[step.id] = step.seconds + max((of(other) for other in behind), default=0)
+        return left[step.id]
+
+    return {step.id: of(step) for step in plan.steps}
+
+
 def run_all(
     plan: Plan,
     jobs: Iterable[Job],
     run: Callable[[Job], None],
     *,
     done: Iterable[Job] = (),
-    per_node: int = 4,
+    per_node: int = 3,
     on_interrupt: Callable[[], None] = lambda: None,
 ) -> None:
     """Run jobs, each when the steps that it needs are done on all of their nodes.
 
+    Where several could start, the one with the longest way to the end goes first. More at once than a node has CPUs
+    gains nothing and, emulated, costs: each switch between processes empties the emulator's translation cache.
     A step that is neither in `jobs` nor in `done` counts as done: the caller left it out on purpose.
     After the first failure no further job starts; those that run are waited for, so that no script is left half way.
 
     Args:
         plan: gives the order (`needs`).
-        jobs: what to run, in the order of preference.
+        jobs: what to run.
         run: does one job; it raises to say that the job failed.
         done: jobs known to be done.
         per_node: at most this many jobs at once on a node.
@@ -56,14 +72,18 @@ def run_all(
     Raises:
         Exception: the first one that a job raised.
     """
-    pending = [job for job in jobs if job not in set(done)]
+    left = longest_way(plan)
+    pending = sorted((job for job in jobs if job not in set(done)), key=lambda job: -left[job.step])
     unfinished = set(pending)
+    awaits = {step.id: step.awaits for step in plan.steps}
     needs = {step.id: step.needs for step in plan.steps}
     running: dict[Future[None], Job] = {}
     failure: BaseException | None = None
 
     def ready(job: Job) -> bool:
         if sum(other.node == job.node for other in running.values()) >= per_node:
+            return False
+        if any(other.step in awaits[job.step] for other in pending):
             return False
         return not any(other.step in needs[job.step] for other in unfinished)
 

@@ -92,6 +92,8 @@ class StepFacts(Frozen):
     on: tuple[Role, ...]
     needs: tuple[str, ...] = ()
     """ids of steps that are done, on every node they run on, before this one starts"""
+    awaits: tuple[str, ...] = ()
+    """ids of steps whose end the script itself waits for (`wait_for_step`), half way: those start before"""
     seconds: int = Field(gt=0)
     """expected on the reference machine (2 cores, emulated)"""
     packages: tuple[str, ...] = ()

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.plan import Plan, Step
-from lab.runtime.schedule import Job, jobs_of, run_all
+from lab.runtime.schedule import Job, jobs_of, longest_way, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def step(step_id: str, *nodes: str, needs: tuple[str, ...] = ()) -> Step:
-    return Step(id=step_id, title="", guide="", url="", nodes=nodes, needs=needs, seconds=1, env={})
+def step(
+    step_id: str, *nodes: str, needs: tuple[str, ...] = (), awaits: tuple[str, ...] = (), seconds: int = 1
+) -> Step:
+    return Step(
+        id=step_id, title="", guide="", url="", nodes=nodes, needs=needs, awaits=awaits, seconds=seconds, env={}
+    )
 
 
 def plan(*steps: Step) -> Plan:
@@ -99,6 +103,23 @@ def test_an_interrupt_ends_the_running_jobs_before_they_are_waited_for(monkeypat
     with pytest.raises(KeyboardInterrupt):
         run_all(p, jobs_of(p), lambda job: (let_go.wait(10), None)[1], on_interrupt=let_go.set)
     assert let_go.is_set()
+
+
+def test_the_longest_way_goes_first() -> None:
+    p = plan(step("20-a", "c", seconds=5), step("21-b", "c", seconds=3), step("30-c", "c", needs=("21-b",), seconds=9))
+    assert longest_way(p) == {"20-a": 5, "21-b": 12, "30-c": 9}
+    seen = Recorder()
+    run_all(p, jobs_of(p), seen, per_node=1)
+    assert [job.step for job in seen.begun()] == ["21-b", "30-c", "20-a"]
+
+
+def test_what_is_awaited_starts_first() -> None:
+    p = plan(
+        step("30-a", "c", seconds=1), step("50-b", "c", awaits=("30-a",), seconds=9), step("60-c", "c", seconds=99)
+    )
+    seen = Recorder()
+    run_all(p, jobs_of(p), seen, per_node=1)
+    assert [job.step for job in seen.begun()] == ["60-c", "30-a", "50-b"]
 
 
 def test_done_jobs_are_not_run_again() -> None:

@@ -120,3 +120,10 @@ def test_every_pair_is_in_a_release() -> None:
     }
     assert {path.stem for path in resources.PROVISION.glob("*.yaml")} == listed
     assert {path.stem for path in resources.PROVISION.glob("[0-9][0-9]-*.sh")} == listed
+
+
+def test_awaits_says_what_the_script_waits_for() -> None:
+    release = load_release("zed")
+    for step in load_steps(release, resources.PROVISION).values():
+        waited = re.findall(r"^wait_for_step (\S+)", step.script.read_text(), re.MULTILINE)
+        assert tuple(waited) == step.facts.awaits, step.id
