@@ -6,7 +6,7 @@ environment those that it names, no other.
 
 Request:  {"env": file to source, "secrets": names, "jobs": n,
            "operations": {key: {"op": "run" | "file" | "http" | "log" | "vnc" | "amqp", ...}}}
-Response: {"now": seconds since the epoch, "results": {key: {...}}}, printed as one line.
+Response: {"began": seconds since the epoch, "ended": the same, "results": {key: {...}}}, printed as one line.
 """
 
 from __future__ import annotations
@@ -280,6 +280,7 @@ def log(operation: dict[str, Any], starts: dict[str, float]) -> dict[str, Any]:
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Do all operations, some at once."""
+    began = time.time()
     env = environment(request.get("env", ""))
     secrets = set(request.get("secrets", ()))
     operations = request["operations"]
@@ -322,9 +323,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         thread.start()
     for thread in threads:
         thread.join()
-    return {"now": time.time(), "results": results}
+    return {"began": began, "results": results, "ended": time.time()}
 
 
 if __name__ == "__main__":
-    # `now` is the last thing measured before the answer leaves: the reader compares it with its own clock
     sys.stdout.write("\n" + json.dumps(answer(json.loads(sys.argv[1]))) + "\n")

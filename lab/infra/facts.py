@@ -34,7 +34,7 @@ class Ran:
     def said(self) -> str:
         """Its last line, preferably of stderr: why it failed."""
         lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
-        return lines[-1].strip()[:300] if lines else "(no output)"
+        return lines[-1].strip()[:300] if lines else f"(no output, exit code {self.rc})"
 
 
 class NodeFacts:
@@ -202,8 +202,8 @@ class NodeFacts:
         """Errors of a log since its step ended or its unit was restarted."""
         return self._result("logs", json.dumps([step, path]))
 
-    def clock_offset(self) -> float:
-        """Seconds by which the node's clock is ahead of this machine's."""
+    def clock_offset(self) -> tuple[float, float]:
+        """Bounds of the seconds by which the node's clock is ahead of this machine's; they are apart on a slow node."""
         return self._answer("clock").clock_offset_s
 
     def domains(self) -> list[str]:

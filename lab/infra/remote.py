@@ -50,8 +50,8 @@ class Answer:
     """What the agent answered to one request."""
 
     results: dict[str, dict[str, Any]]
-    clock_offset_s: float
-    """the node's clock less this machine's, at the moment the answer arrived"""
+    clock_offset_s: tuple[float, float]
+    """bounds of the node's clock less this machine's: it began after it was asked, and ended before the answer came"""
 
 
 def pack(text: str) -> str:
@@ -91,6 +91,7 @@ class Remote:
         words = [pack(AGENT.read_text()), pack(json.dumps(request))]
         if sum(len(word) for word in words) > ARGUMENT_LIMIT:
             raise CannotTell(f"the request for {self._node} is too long for one command: {len(operations)} operations")
+        sent = time.time()
         try:
             result = self._host.run("python3 -I -S -c %s %s %s", _LOADER, *words)
         except RuntimeError as error:  # testinfra's way to say that ssh itself ended with 255
@@ -104,7 +105,7 @@ class Remote:
         except (IndexError, ValueError):
             said = _last_line(result.stderr) or _last_line(result.stdout)
             raise CannotTell(f"the agent on {self._node} ended with exit code {result.rc}: {said}") from None
-        return Answer(answer["results"], answer["now"] - received)
+        return Answer(answer["results"], (answer["ended"] - received, answer["began"] - sent))
 
 
 def _last_line(text: str) -> str:

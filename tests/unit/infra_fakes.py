@@ -47,6 +47,8 @@ class FakeHost:
 
     recording: Recording
     clock_ahead_s: float = 0.0
+    slow_s: float = 0.0
+    """question and answer take so long to arrive, as far as the bounds of the clock show it"""
     away: bool = False
     requests: list[dict[str, Any]] = field(default_factory=list)
 
@@ -58,7 +60,9 @@ class FakeHost:
             raise RuntimeError(Result(255, "", "ssh: connect to host 10.0.0.31 port 22: No route to host\n"))
         unknown = {"error": "not in the recording"}
         results = {key: self.recording.get(key, unknown) for key in request["operations"]}
-        return Result(0, f"banner\n{json.dumps({'now': time.time() + self.clock_ahead_s, 'results': results})}\n")
+        now = time.time() + self.clock_ahead_s
+        answer = {"began": now + self.slow_s, "ended": now - self.slow_s, "results": results}
+        return Result(0, f"banner\n{json.dumps(answer)}\n")
 
     @property
     def operations(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from lab import resources
 from lab.infra.registry import KINDS
 from lab.plan import HostFacts
 from lab.project import decide
+from lab.spec.catalog import load_steps
 from lab.spec.load import default_spec_text, load_spec
+from lab.spec.release import load_release
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -535,6 +538,10 @@ def test_clock_in_step_with_the_controller(tmp_path: Path) -> None:
     assert judge(tmp_path, check, ahead) == ""
     apart = {"controller": FakeHost({}), "compute1": FakeHost({}, clock_ahead_s=-5)}
     assert "clock within 2 s of controller's, found -5.0" in judge(tmp_path, check, apart)
+    slow = {"controller": FakeHost({}, slow_s=4), "compute1": FakeHost({}, slow_s=5)}
+    assert judge(tmp_path, check, slow) == ""
+    proven = {"controller": FakeHost({}, slow_s=4), "compute1": FakeHost({}, clock_ahead_s=12, slow_s=5)}
+    assert "found +3.0" in judge(tmp_path, check, proven)
     alone = a_check("clock", {"max_seconds": 2}, "controller")
     wrong = {"controller": FakeHost({}, clock_ahead_s=9), "compute1": FakeHost({})}
     assert "of this machine's, found +9.0" in judge(tmp_path, alone, wrong)
@@ -552,6 +559,21 @@ def test_every_check_of_the_real_steps_has_a_function(tmp_path: Path) -> None:
     assert {check.kind for check in plan.checks} <= set(KINDS)
     problems = [f"{check.id}: {problem}" for check in plan.checks if (problem := KINDS[check.kind].problem(check))]
     assert problems == []
+
+
+def test_no_check_of_a_step_is_left_out_of_the_plan(tmp_path: Path) -> None:
+    """An entry for a role that its step does not run on would otherwise be lost without a word."""
+    spec = tmp_path / "lab.yaml"
+    spec.write_text(default_spec_text("demo"))
+    plan = decide(load_spec(spec), HostFacts())
+    planned = Counter((check.step, check.kind) for check in plan.checks)
+    lost = [
+        f"{step.id}: {extra.kind} {extra.name}"
+        for step in load_steps(load_release("zed"), resources.PROVISION).values()
+        for extra in step.facts.checks
+        if planned[step.id, extra.kind] == 0 or (extra.on is not None and extra.on not in step.facts.on)
+    ]
+    assert lost == []
 
 
 def test_documented_kinds_are_those_of_the_suite() -> None:
