@@ -156,6 +156,8 @@ set_up_boot() {
   printf 'LANG=C.UTF-8\n' >"$tree/etc/default/locale"
   # Empty, not absent: systemd makes an id, but does not take it for a first boot, which would enable every unit.
   : >"$tree/etc/machine-id"
+  # RabbitMQ makes its secret at its first start: one of the box would be shared by all labs.
+  rm -f "$tree/var/lib/rabbitmq/.erlang.cookie"
   rm -f "$tree/var/lib/dbus/machine-id" "$tree/var/lib/systemd/random-seed"
   mkdir -p "$tree/usr/share/compute-lab"
   cp -r "$BOX_SHARE/." "$tree/usr/share/compute-lab/"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.box.build import BoxEvent
+    from lab.box.store import Box
     from lab.project import Lab
     from lab.report import Report
     from lab.runtime.host import Host
@@ -73,17 +74,18 @@ def _machines(lab: Lab, host: Host, progress: ui.Progress, mirror: str | None) -
         took = f" ({ui.clock(event.seconds)})" if event.seconds is not None else ""
         progress.say(f"{event.box} {event.text}{took}")
 
-    with progress.phase("boxes", "boxes"):
-        boxes = ensure_for_plan(lab.plan, mirror, tell)
+    ssh = Ssh(lab.build_dir)
+    standing = count_for(lab.plan, host).running == {node.name for node in lab.plan.nodes} and ssh.configured()
+    boxes: list[Box] = []
+    if not standing:  # the machines that run were made of a box that was right then
+        with progress.phase("boxes", "boxes"):
+            boxes = ensure_for_plan(lab.plan, mirror, tell)
     with progress.phase("machines", f"virtual machines: {', '.join(n.name for n in lab.plan.nodes)}"):
         files = render(lab.plan, lab.secrets)
         write_tree(lab.build_dir, files)
         host.start()
         host.enter()
-        ssh = Ssh(lab.build_dir)
-        with host.hypervisor() as hypervisor:
-            states = hypervisor.states(node.domain for node in lab.plan.nodes)
-        if set(states.values()) != {"running"} or not ssh.configured():
+        if not standing:
             show_to_vagrant(boxes, host)
             vagrant = Vagrant(lab.build_dir)
             vagrant.up(on_line=lambda node, text: progress.note(node or "vagrant", text))
