@@ -47,9 +47,14 @@ class NodeFacts:
         self._scale = scale
         self._items: dict[str, list[str]] = {}
         self._lanes: dict[int, Future[Answer]] = {}
+        self._lane_of: dict[str, int] = {}
 
-    def prefetch(self, needs: Iterable[Need]) -> None:
-        """Begin to ask for everything, in threads that a hanging node cannot make the process wait for."""
+    def prefetch(self, needs: Iterable[Need], *, at_once: bool = False) -> None:
+        """Begin to ask for everything, in threads that a hanging node cannot make the process wait for.
+
+        With `at_once` there is one question only: right where nothing slow is asked, for each question costs an ssh
+        session, sudo and a Python of its own, seconds on a busy emulated node.
+        """
         for need in needs:
             items = self._items.setdefault(need.collector, [])
             if need.item not in items:
@@ -57,7 +62,9 @@ class NodeFacts:
         lanes: dict[int, Operations] = {CHEAP: {}}
         for collector, items in self._items.items():
             lane, build = COLLECTORS[collector]
+            lane = CHEAP if at_once else lane
             lanes.setdefault(lane, {}).update(build(items, self._scale))
+            self._lane_of[collector] = lane
         self._lanes = {lane: Future() for lane in lanes}
         _background(self._fetch, lanes)
 
@@ -84,7 +91,7 @@ class NodeFacts:
     def _answer(self, collector: str, item: str = "") -> Answer:
         if item not in self._items.get(collector, ()):
             raise LookupError(f"the check reads {collector} {item!r}, which its registration does not name as a need")
-        return self._lanes[COLLECTORS[collector][0]].result()
+        return self._lanes[self._lane_of[collector]].result()
 
     def _result(self, collector: str, item: str = "", *, merged: bool = False) -> dict[str, Any]:
         key = collector if merged or not item else f"{collector}:{item}"
@@ -251,12 +258,12 @@ class LabFacts:
             for node in plan.nodes
         }
 
-    def prefetch(self, needs: Sequence[Need]) -> None:
+    def prefetch(self, needs: Sequence[Need], *, at_once: bool = False) -> None:
         """Begin to ask every node that a need names; `node` is filled in each of them."""
         for name, facts in self._nodes.items():
             mine = [need for need in needs if need.node == name]
             if mine:
-                facts.prefetch(mine)
+                facts.prefetch(mine, at_once=at_once)
 
     def node(self, name: str) -> NodeFacts:
         """Facts of a node."""

@@ -46,7 +46,7 @@ class Suite:
         for check in checks:
             with contextlib.suppress(Exception):  # of bad arguments; `require` tells it as this check's own error
                 needs += self.needs(check)
-        self.facts.prefetch(needs)
+        self.facts.prefetch(needs, at_once=all(check.quick for check in checks))
 
     def require(self, check: Check) -> None:
         """See that a check can be judged.

@@ -60,6 +60,17 @@ def test_each_node_is_asked_once_per_lane_and_facts_are_merged(tmp_path: Path) -
     assert hosts["compute1"].requests == []
 
 
+def test_quick_checks_take_one_question_per_node(tmp_path: Path) -> None:
+    checks = [a_check("unit", {"name": "x"}), a_check("command", {"run": "hostname"})]
+    checks = [check.model_copy(update={"quick": True}) for check in checks]
+    hosts = {"controller": FakeHost({"commands:hostname": ran("c")}), "compute1": FakeHost({})}
+    suite = a_suite(tmp_path, hosts, *checks)
+    for check in checks:
+        suite.require(check)
+    assert suite.facts.controller.run("hostname").stdout == "c"
+    assert len(hosts["controller"].requests) == 1
+
+
 def test_no_secret_is_sent(tmp_path: Path) -> None:
     checks = [
         a_check("db-login", {"user": "nova", "password": "${NOVA_DBPASS}", "database": "nova"}),
