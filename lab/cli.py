@@ -207,12 +207,15 @@ def ssh(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
 ) -> None:
-    """Open a shell on a node, or run a command there: lab ssh NODE -- CMD."""
+    """Open a shell on a node, or run a command there: lab ssh NODE -- CMD.
+
+    Several words are a command and its arguments, as they stand; a single one is a line for the node's shell.
+    """
     from lab.runtime.ssh import Ssh
 
     lab = _standing(file, build_dir)
     _known_node(lab, node)
-    sys.exit(Ssh(lab.build_dir).interactive(node, ctx.args))
+    sys.exit(Ssh(lab.build_dir).interactive(node, ctx.args[0] if len(ctx.args) == 1 else ctx.args))
 
 
 @app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -195,7 +195,7 @@ class Ssh:
             hint=f"its console: {self._build_dir / 'logs' / node / 'console.log'}",
         )
 
-    def interactive(self, node: str, command: Sequence[str] = ()) -> int:
+    def interactive(self, node: str, command: Sequence[str] | str = ()) -> int:
         """Give the terminal to a shell (or a command) on a node, and its exit code back."""
         try:
             return subprocess.run(
