@@ -40,7 +40,8 @@ heading 'Verify operation'
 # A compute node that a student disabled is enabled again.
 for compute in $LAB_COMPUTES; do
   printf 'compute service set --enable %s nova-compute\n' "$compute"
-  printf 'await 20 "^up$" compute service list --host %s --service nova-compute --format value --column State\n' "$compute"
+  printf 'await 20 "^up$" compute service list --host %s --service nova-compute --format value --column State\n' \
+    "$compute"
 done | {
   cat
   printf 'compute service list\n'

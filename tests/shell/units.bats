@@ -92,7 +92,7 @@ restart nova-conductor nova-scheduler' ]
   restart_if_changed nova-api "$F"
   echo spoilt >"$F"
   systemctl restart nova-api
-  sleep 0.01
+  sleep 0.2 # a file's time is as coarse as the kernel's tick
   echo one >"$F"
   restart_if_changed nova-api "$F"
   [ "$(wc -l <"$CALLS")" = 3 ]
