@@ -78,7 +78,7 @@ restart_if_changed() {
   fi
   say "restarting: ${stale[*]}"
   systemctl reset-failed "${stale[@]}" 2>/dev/null || true
-  systemctl restart "${stale[@]}"
+  systemctl restart "${stale[@]}" || return
   for unit in "${stale[@]}"; do
     printf '%s\n' "$sum" >"$LAB_STATE/read/$unit"
   done
