@@ -10,6 +10,7 @@ from lab import report as reports
 from lab.boxes import ensure_for_plan, show_to_vagrant
 from lab.generator.files import write_tree
 from lab.generator.render import render
+from lab.runtime.clock import TOLERANCE_S, step_clock
 from lab.runtime.doctor import require_no_collision
 from lab.runtime.host import choose_host
 from lab.runtime.host_facts import count_for, host_facts
@@ -92,6 +93,9 @@ def _machines(lab: Lab, host: Host, progress: ui.Progress, mirror: str | None) -
             ssh.write_config(vagrant.ssh_config())
         for node in lab.plan.nodes:
             ssh.wait_ready(node.name, timeout_s=SSH_LIMIT_S * lab.plan.wait_factor)
+            off = step_clock(ssh, node.name)
+            if abs(off) > TOLERANCE_S:
+                progress.say(f"{node.name:<11} clock set: it was off by {off:.0f} s")
             ssh.push(node.name, lab.build_dir / "nodes" / node.name, "/opt/lab")
     return StepRunner(lab, files, ssh, StateFile(lab.build_dir / "state.json"), progress)
 
