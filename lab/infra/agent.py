@@ -261,8 +261,16 @@ def log(operation: dict[str, Any], starts: dict[str, float]) -> dict[str, Any]:
         return {"exists": False, "error": error.strerror}
     with stream:
         inside = since == 0.0
+        trace: list[str] = []
         for line in stream:
-            if line[:2] == "20" and line[4:5] == "-":
+            stamped = line[:2] == "20" and line[4:5] == "-"
+            if trace and not stamped:  # a bare traceback: its lines are indented, up to the exception itself
+                if not line.startswith(" "):
+                    trace.append(line)
+                    trace = []
+                continue
+            trace = []
+            if stamped:
                 inside = line[:19].replace("T", " ") >= start
             if not inside or not BAD_LINE.search(line):
                 continue
@@ -273,6 +281,8 @@ def log(operation: dict[str, Any], starts: dict[str, float]) -> dict[str, Any]:
             else:
                 current[key] = [line]
                 blocks.append(current[key])
+                if line.startswith("Traceback"):
+                    trace = current[key]
     bad = [block for block in blocks if not any(rule.search(line) for rule in allowed for line in block)]
     first = [line.rstrip()[:300] for block in bad[:3] for line in (block[:1] + block[-1:] if len(block) > 1 else block)]
     return {"exists": True, "since": start, "blocks": len(bad), "lines": first}

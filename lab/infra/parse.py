@@ -178,3 +178,14 @@ def grants(rows: list[str]) -> Grants:
         else:
             others.append(f"{match['what']} ON {match['on']}{' WITH GRANT OPTION' if option else ''}")
     return Grants(frozenset(databases), tuple(others))
+
+
+def upgrade_problems(text: str) -> list[str]:
+    """Read the table of `nova-status upgrade check`: what does not say Success, with its details."""
+    found: list[str] = []
+    for cell in re.split(r"\+-+\+", text):
+        body = " ".join(line.strip("| ") for line in cell.splitlines()).strip()
+        match = re.match(r"Check: (.+?) Result: (\w+)(?: Details: (.*))?", body)
+        if match and match[2] != "Success":
+            found.append(f"{match[1]}: {match[2]}{f' ({match[3].strip()})' if match[3] else ''}")
+    return found

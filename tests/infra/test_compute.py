@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lab.infra.collectors import Need
 from lab.infra.facts import CONTROLLER
 from lab.infra.outcome import expect
+from lab.infra.parse import upgrade_problems
 from lab.infra.registry import asserts
 
 if TYPE_CHECKING:
@@ -29,10 +30,8 @@ def test_virt_type(check: Check, node: NodeFacts) -> None:
 def test_upgrade_check(check: Check, node: NodeFacts) -> None:
     """Exit code 0: every check of the service's own says Success."""
     ran = node.run(check.args["run"])
-    failures = [line.strip("| ") for line in ran.stdout.splitlines() if "Failure" in line or "Warning" in line]
-    expect(
-        ran.rc == 0, f"`{check.args['run']}` finds nothing", f"exit code {ran.rc}: {'; '.join(failures) or ran.said}"
-    )
+    bad = "; ".join(upgrade_problems(ran.stdout)) or ran.said
+    expect(ran.rc == 0, f"`{check.args['run']}` finds nothing", f"exit code {ran.rc}: {bad}")
 
 
 def _same(found: object, wanted: object) -> bool:

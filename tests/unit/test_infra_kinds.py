@@ -107,6 +107,20 @@ def service(binary: str, state: str = "up") -> dict[str, Any]:
     return {"ID": "c1", "Binary": binary, "Host": "controller", "Zone": "internal", "Status": "enabled", "State": state}
 
 
+UPGRADE = """\
++-----------------------------------+
+| Upgrade Check Results             |
++-----------------------------------+
+| Check: Cells v2                   |
+| Result: Failure                   |
+| Details: No host mappings found   |
+|   but there are compute nodes.    |
++-----------------------------------+
+| Check: Placement API              |
+| Result: Success                   |
+| Details: None                     |
++-----------------------------------+
+"""
 API = "http://controller:8774/v2.1"
 TOKEN = 'tokens:["nova", "NOVA_PASS"]'
 QUEUE = 'queue-logins:["openstack", "RABBIT_PASS"]'
@@ -406,8 +420,14 @@ CASES = [
     Case(
         "upgrade-check",
         {"run": "nova-status upgrade check"},
-        {"commands:nova-status upgrade check": ran("| Check: Cells v2 |\n| Result: Success |\n")},
-        [({"commands:nova-status upgrade check": ran("| Result: Failure |\n", 2)}, "exit code 2: Result: Failure")],
+        {"commands:nova-status upgrade check": ran(UPGRADE.replace("Failure", "Success"))},
+        [
+            (
+                {"commands:nova-status upgrade check": ran(UPGRADE, 2)},
+                "Cells v2: Failure (No host mappings",
+            ),
+            ({"commands:nova-status upgrade check": ran("", 255, "Error: boom\n")}, "exit code 255: Error: boom"),
+        ],
     ),
     Case(
         "openstack",
