@@ -220,7 +220,7 @@ def test_log_sees_bare_tracebacks_and_other_programs_words(tmp_path: Path) -> No
     )
     assert scan(tmp_path, lines, since="2026-11-01 10:00:00")["blocks"] == 2
     trace = 'Traceback (most recent call last):\n  File "q.py", line 1, in switch\n    x\ngreenlet.error: thread\n'
-    found = scan(tmp_path, trace + trace)
+    found = scan(tmp_path, "2026-11-01 10:00:06 start\n" + trace + trace)
     assert found["blocks"] == 2
     assert found["lines"][1] == "greenlet.error: thread"
     assert scan(tmp_path, "2026-11-01 10:00:06.1 7 INFO nova [-] no ERRORs, ERROR-free\n")["blocks"] == 0
