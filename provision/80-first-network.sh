@@ -29,3 +29,20 @@ ensure security group rule create --proto icmp default
 ensure security group rule create --proto tcp --dst-port 22 default
 ensure security group rule create --proto tcp --dst-port 80 default
 EOF
+
+heading "Wait for the network's DHCP server"
+# dhcp_serves: the agent has started dnsmasq.
+dhcp_serves() {
+  pgrep --full -- --pid-file=/var/lib/neutron/dhcp/ >/dev/null
+}
+# Deviation: the guide lets it come up by itself. The agent gives up after 300 s, which a busy emulated machine takes to
+# start the agent's privileged helpers alone, and asks again only when it is restarted.
+for attempt in 1 2 3; do
+  if wait_for "the network's DHCP server (attempt $attempt of 3)" 35 dhcp_serves; then
+    break
+  fi
+  if ((attempt == 3)); then
+    fail 'neutron-dhcp-agent did not start dnsmasq; see /var/log/neutron/neutron-dhcp-agent.log'
+  fi
+  systemctl restart neutron-dhcp-agent
+done
