@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from lab.spec.catalog import LoadedStep
     from lab.spec.steps import StepFacts
 
-QUICK = frozenset(
-    {"unit", "unit-off", "socket", "port-closed", "database", "grants", "queue-permissions", "option", "file"}
-)
+QUICK = frozenset({"unit", "unit-off", "socket", "port-closed", "database", "grants", "option", "file"})
 """kinds of the drift check of every `lab up`: none runs an `openstack` command"""
 GRANT_HOSTS = ("localhost", "%")
 INTERFACES = ("public", "internal", "admin")
