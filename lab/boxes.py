@@ -69,10 +69,10 @@ def show_built(plan: Plan, host: Host) -> None:
     show_to_vagrant(list(newest.values()), host)
 
 
-def say(event: BoxEvent) -> None:
-    """Print what the builder tells."""
+def line_of(event: BoxEvent) -> str:
+    """Put what the builder tells into a line."""
     took = f" ({ui.clock(event.seconds)})" if event.seconds is not None else ""
-    ui.console.print(f"{event.box + ': ' if event.box else ''}{event.text}{took}", soft_wrap=True)
+    return f"{event.box} {event.text}{took}".lstrip()
 
 
 def build_for_spec(spec_file: Path, mirror: str | None) -> None:
@@ -80,7 +80,9 @@ def build_for_spec(spec_file: Path, mirror: str | None) -> None:
     spec = load_spec(spec_file)
     started = time.monotonic()
     plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
-    for box in ensure_for_plan(plan, mirror or spec.box.mirror, say):
+    for box in ensure_for_plan(
+        plan, mirror or spec.box.mirror, lambda event: ui.console.print(line_of(event), soft_wrap=True)
+    ):
         ui.console.print(f"{box.name} {box.version}: {box.directory}", soft_wrap=True)
     ui.console.print(f"ready after {ui.clock(time.monotonic() - started)}")
 

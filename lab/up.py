@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab import overview, project, ui
 from lab import report as reports
-from lab.boxes import ensure_for_plan, show_to_vagrant
+from lab.boxes import ensure_for_plan, line_of, show_to_vagrant
 from lab.generator.files import write_tree
 from lab.generator.render import render
 from lab.runtime.clock import TOLERANCE_S, step_clock
@@ -26,7 +26,6 @@ from lab.verify import verify
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lab.box.build import BoxEvent
     from lab.box.store import Box
     from lab.project import Lab
     from lab.report import Report
@@ -70,17 +69,12 @@ def up(spec_file: Path, build_dir: Path | None, *, to_step: str | None = None) -
 
 def _machines(lab: Lab, host: Host, progress: ui.Progress, mirror: str | None) -> StepRunner:
     """Boxes, the host, the VMs, and the payload on each of them."""
-
-    def tell(event: BoxEvent) -> None:
-        took = f" ({ui.clock(event.seconds)})" if event.seconds is not None else ""
-        progress.say(f"{event.box} {event.text}{took}")
-
     ssh = Ssh(lab.build_dir)
     standing = count_for(lab.plan, host).running == {node.name for node in lab.plan.nodes} and ssh.configured()
     boxes: list[Box] = []
     if not standing:  # the machines that run were made of a box that was right then
         with progress.phase("boxes", "boxes"):
-            boxes = ensure_for_plan(lab.plan, mirror, tell)
+            boxes = ensure_for_plan(lab.plan, mirror, lambda event: progress.say(line_of(event)))
     with progress.phase("machines", f"virtual machines: {', '.join(n.name for n in lab.plan.nodes)}"):
         files = render(lab.plan, lab.secrets)
         write_tree(lab.build_dir, files)
