@@ -15,8 +15,7 @@ mount -t devpts devpts /dev/pts 2>/dev/null
 # nova's command line ends with console=hvc0, for which there is no driver here: /dev/console would be the screen, and
 # `openstack console log show` would show nothing.
 [ -c /dev/ttyS0 ] && exec </dev/ttyS0 >/dev/ttyS0 2>&1
-# three passes, so that their order does not matter
-for _ in 1 2 3; do for module in /lib/modules/*.ko; do insmod "$module" 2>/dev/null; done; done
+for module in /lib/modules/*.ko; do insmod "$module"; done
 hostname tiny
 ip link set lo up
 for _ in 1 2 3 4 5; do
@@ -24,22 +23,30 @@ for _ in 1 2 3 4 5; do
   sleep 1
 done
 ip link set eth0 up
-udhcpc -i eth0 -t 20 -T 2 -n -q -s /etc/udhcpc.sh || echo 'TINY: no dhcp lease'
+# Ten minutes each, because on an emulated machine the network's services may still be starting.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  udhcpc -i eth0 -t 20 -T 3 -n -q -s /etc/udhcpc.sh && break
+  echo 'TINY: no dhcp lease yet'
+done
 
 # Not wget: busybox 1.35's ends with a segmentation fault on http addresses.
 metadata() {
   printf 'GET /latest/meta-data/%s HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n' "$1" |
-    nc -w 15 169.254.169.254 80 2>/dev/null | tr -d '\r' | awk 'body {print} /^$/ {body = 1}'
+    nc -w 60 169.254.169.254 80 2>/dev/null | tr -d '\r' | awk 'body {print} /^$/ {body = 1}'
 }
-id=
-for _ in 1 2 3 4 5 6; do
+give_up=$(($(date +%s) + 600))
+until
   id=$(metadata instance-id)
-  case "$id" in i-*) break ;; esac
-  sleep 2
+  [ "${id#i-}" != "$id" ]
+do
+  id=none
+  [ "$(date +%s)" -ge "$give_up" ] && break
+  echo 'TINY: no instance-id from the metadata service yet'
+  sleep 5
 done
 name=$(metadata hostname)
 [ -n "$name" ] && hostname "${name%%.*}"
-echo "TINY: ip=$(ip -4 -o addr show dev eth0 | awk '{print $4}') instance-id=${id:-none} hostname=$(hostname)"
+echo "TINY: ip=$(ip -4 -o addr show dev eth0 | awk '{print $4}') instance-id=$id hostname=$(hostname)"
 echo "TINY: BOOT OK $(cat /proc/uptime)"
 mkdir -p /www
 echo "hello from $(hostname)" >/www/index.html

@@ -28,7 +28,7 @@ GUEST_SCRIPTS = ("tiny-init.sh", "tiny-udhcpc.sh", "proof-init.sh")
 PROOF_MARKER = "LAB-PROOF-OK"
 """on the proof guest's serial console when it has booted"""
 
-_MODULES = (
+_MODULES = (  # each after those whose symbols it uses; fewer than ten
     "virtio",
     "virtio_ring",
     "virtio_pci_legacy_dev",
@@ -99,14 +99,17 @@ def _newest(archives: Path, package: str) -> Path:
 
 
 def _modules(kernel: Path) -> dict[str, bytes]:
-    """Read the guest's modules; those that the kernel has built in are missing. trixie compresses them."""
+    """Read the guest's modules, numbered in the order to load them in.
+
+    Those that the kernel has built in are missing. trixie compresses them.
+    """
     found = {}
-    for name in _MODULES:
+    for number, name in enumerate(_MODULES):
         for file in kernel.rglob(f"{name}.ko*"):
             if file.suffix == ".xz":
                 run(["xz", "--decompress", "--keep", file], timeout_s=60)
                 file = file.with_suffix("")
-            found[f"lib/modules/{name}.ko"] = file.read_bytes()
+            found[f"lib/modules/{number}-{name}.ko"] = file.read_bytes()
     return found
 
 
