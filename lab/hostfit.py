@@ -82,6 +82,11 @@ def fit(plan: Plan, host: HostNumbers) -> Fit:
             f"disk: {host.disk_free_gib:.1f} GiB free{where} hold what the lab writes (about {disk:.1f} GiB), "
             f"not the full size of its disks ({sum(node.disk_gib for node in plan.nodes)} GiB)"
         )
+    if plan.accelerator == "qemu" and any(node.nested and node.cpus > 1 for node in plan.nodes):
+        result.warnings.append(
+            "CPUs: an emulated compute node with more than one CPU may hang when its first instance runs under KVM — "
+            "nodes.compute.cpus: 1"
+        )
     cpus = sum(node.cpus for node in plan.nodes)
     for node in plan.nodes:
         if node.cpus > host.cpus:

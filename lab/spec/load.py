@@ -173,7 +173,7 @@ release: zed                     # {releases}
 #     disk: 20 GiB               # as the node sees it; the file holds only what is written
 #   compute:
 #     count: 1                   # 1 to 16: compute1, compute2 ...
-#     cpus: 2
+#     cpus: 1
 #     memory: 3 GiB
 #     disk: 20 GiB
 #     nested: auto               # auto | required | off: do instances run under KVM inside the compute nodes?

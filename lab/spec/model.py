@@ -41,7 +41,7 @@ class ComputeSpec(Frozen):
     """The compute nodes, all alike: compute1, compute2 …"""
 
     count: Annotated[int, Strict(), Field(ge=1, le=16)] = Field(1, description="How many compute nodes.")
-    cpus: Cpus = Field(2, description="Virtual CPUs of each.")
+    cpus: Cpus = Field(1, description="Virtual CPUs of each.")
     memory: ComputeMemoryMib = Field(3 * 1024, description="Memory of each.", json_schema_extra=_default("3 GiB"))
     disk: DiskGib = Field(20, description="Size of each disk.", json_schema_extra=_default("20 GiB"))
     nested: Literal["auto", "required", "off"] = Field(

@@ -47,4 +47,12 @@ def test_disk() -> None:
 def test_cpus_are_a_warning() -> None:
     result = fit(plan(nodes={"compute": {"count": 4, "cpus": 4}}), replace(ROOMY, cpus=2))
     assert not result.problems
-    assert len(result.warnings) == 2
+    assert len(result.warnings) == 3
+
+
+def test_many_cpus_on_an_emulated_compute_node_are_a_warning() -> None:
+    two = {"compute": {"cpus": 2}}
+    (warning,) = fit(plan(nodes=two), ROOMY).warnings
+    assert "may hang" in warning
+    assert not fit(plan(KVM, nodes=two), ROOMY).warnings
+    assert not fit(plan(nodes={"compute": {"cpus": 2, "nested": "off"}}), ROOMY).warnings

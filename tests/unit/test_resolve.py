@@ -28,7 +28,7 @@ def test_nodes() -> None:
     assert [node.name for node in decided.nodes] == ["controller", "compute1", "compute2"]
     second = decided.node("compute2")
     assert second.domain == "demo-compute2"
-    assert (second.memory_mib, second.disk_gib, second.cpus) == (4096, 30, 2)
+    assert (second.memory_mib, second.disk_gib, second.cpus) == (4096, 30, 1)
     assert second.box == "compute-lab/sample-compute"
     assert second.steps == ("10-base", "30-compute")
     assert decided.node("controller").steps == ("10-base", "20-api")
