@@ -25,7 +25,7 @@ done
 ip link set eth0 up
 # Ten minutes each, because on an emulated machine the network's services may still be starting.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
-  udhcpc -i eth0 -t 20 -T 3 -n -q -s /etc/udhcpc.sh && break
+  udhcpc -i eth0 -O staticroutes -t 20 -T 3 -n -q -s /etc/udhcpc.sh && break
   echo 'TINY: no dhcp lease yet'
 done
 
@@ -42,7 +42,7 @@ do
   id=none
   [ "$(date +%s)" -ge "$give_up" ] && break
   echo 'TINY: no instance-id from the metadata service yet'
-  sleep 5
+  sleep 10
 done
 name=$(metadata hostname)
 [ -n "$name" ] && hostname "${name%%.*}"

@@ -29,8 +29,8 @@ PROOF_MARKER = "LAB-PROOF-OK"
 """on the proof guest's serial console when it has booted"""
 
 _MODULES = (  # each after those whose symbols it uses; fewer than ten
-    "virtio",
     "virtio_ring",
+    "virtio",
     "virtio_pci_legacy_dev",
     "virtio_pci_modern_dev",
     "virtio_pci",
