@@ -69,6 +69,7 @@ password = $NOVA_PASS
 [oslo_concurrency]
 lock_path = /var/lib/neutron/tmp
 EOF
+trim_empty /etc/neutron/neutron.conf
 repair_mode /etc/neutron/neutron.conf 0660 root:neutron
 
 heading 'Configure the Modular Layer 2 (ML2) plug-in'
@@ -85,6 +86,7 @@ flat_networks = provider
 [securitygroup]
 enable_ipset = true
 EOF
+trim_empty /etc/neutron/plugins/ml2/ml2_conf.ini
 
 heading 'Configure the Open vSwitch agent'
 # Deviation: no tunnels, because Debian's file turns on VXLAN, which provider networks do not use.
@@ -99,6 +101,7 @@ tunnel_types =
 enable_security_group = true
 firewall_driver = openvswitch
 EOF
+trim_empty /etc/neutron/plugins/ml2/openvswitch_agent.ini
 
 heading 'Configure the DHCP agent'
 crudini --merge /etc/neutron/dhcp_agent.ini <<EOF
@@ -151,7 +154,8 @@ enable_units $LAB_UNITS
 neutron=/etc/neutron/neutron.conf
 restart_if_changed neutron-api neutron-rpc-server "$neutron" /etc/neutron/plugins/ml2/ml2_conf.ini \
   /etc/neutron/neutron-api-uwsgi.ini
+# The agents ask the server for their work, and log errors while nobody answers.
+wait_for 'the Networking API' 40 http_answers http://controller:9696/ 200
 restart_if_changed neutron-openvswitch-agent "$neutron" /etc/neutron/plugins/ml2/openvswitch_agent.ini
 restart_if_changed neutron-dhcp-agent "$neutron" /etc/neutron/dhcp_agent.ini
 restart_if_changed neutron-metadata-agent "$neutron" /etc/neutron/metadata_agent.ini
-wait_for 'the Networking API' 20 http_answers http://controller:9696/ 200

@@ -44,6 +44,7 @@ EOF
 if grep -q '^connection *=' /etc/neutron/neutron.conf; then
   crudini --del /etc/neutron/neutron.conf database connection
 fi
+trim_empty /etc/neutron/neutron.conf
 repair_mode /etc/neutron/neutron.conf 0660 root:neutron
 
 heading 'Configure the Open vSwitch agent'
@@ -59,6 +60,7 @@ tunnel_types =
 enable_security_group = true
 firewall_driver = openvswitch
 EOF
+trim_empty /etc/neutron/plugins/ml2/openvswitch_agent.ini
 
 heading 'Create the provider bridge'
 start_if_stopped openvswitch-switch

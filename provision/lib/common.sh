@@ -6,7 +6,7 @@
 #   wait.sh       wait_for, wait_for_step, http_answers
 #   packages.sh   install_packages
 #   units.sh      enable_units, disable_units, restart_if_changed, start_if_stopped
-#   files.sh      put_file, set_line, repair_mode, in_background, await_background
+#   files.sh      put_file, set_line, trim_empty, repair_mode, in_background, await_background
 #   database.sh   sync_schema
 
 LAB_DIR=${LAB_DIR:-/opt/lab}

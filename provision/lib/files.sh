@@ -38,6 +38,17 @@ set_line() {
   rm -f -- "$temporary"
 }
 
+# trim_empty FILE…: no space behind an option that is set to nothing. crudini leaves one there, and takes it away when it
+# merges the same again: a change, for which the services would be restarted.
+trim_empty() {
+  local file
+  for file; do
+    if grep --quiet --extended-regexp '^[^#]*= +$' -- "$file"; then
+      sed --in-place --regexp-extended 's/^([^#]*=) +$/\1/' -- "$file"
+    fi
+  done
+}
+
 # repair_mode PATH MODE OWNER:GROUP: as the package made it.
 repair_mode() {
   local path=$1 mode=$2 owner=$3

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# put_file, set_line, in_background
+# put_file, set_line, trim_empty, in_background
 
 load helpers
 
@@ -74,4 +74,13 @@ key=new" ]
   await_background good bad 2>"$BATS_TEST_TMPDIR/err" || rc=$?
   [ "$rc" = 7 ]
   grep -q 'bad ended with exit code 7' "$BATS_TEST_TMPDIR/err"
+}
+
+@test "trim_empty takes the space of an empty option away, and touches nothing else" {
+  printf '[DEFAULT]\nplugins = \n# note = \nname = value \nkey =\n' >"$F"
+  trim_empty "$F"
+  [ "$(cat "$F")" = $'[DEFAULT]\nplugins =\n# note = \nname = value \nkey =' ]
+  before=$(stat --format='%i %.Z' "$F")
+  trim_empty "$F"
+  [ "$(stat --format='%i %.Z' "$F")" = "$before" ]
 }
