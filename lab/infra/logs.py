@@ -14,7 +14,11 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("/neutron/", r"Unable to process extensions \(auto-allocated-topology\)"),
     # agents that start before neutron-rpc-server answers ask again by themselves, as on every slow machine; that they
     # are alive is a check of its own
-    ("/neutron/neutron-", r"MessagingTimeout|Timeout in RPC method"),
+    ("/neutron/neutron-dhcp-agent.log", r"MessagingTimeout|Timeout in RPC method"),
+    ("/neutron/neutron-metadata-agent.log", r"MessagingTimeout|Timeout in RPC method"),
+    ("/neutron/neutron-openvswitch-agent.log", r"MessagingTimeout|Timeout in RPC method"),
+    # an instance was deleted, and its tap is gone before its port
+    ("/neutron/neutron-openvswitch-agent.log", r"VIF port: \S+ has no ofport configured or is invalid"),
     # a server that was asked for before a compute node was there
     ("/nova/nova-conductor.log", r"NoValidHost|No valid host was found"),
 )
