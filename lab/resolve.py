@@ -40,7 +40,7 @@ def resolve(
     selected = {step_id: steps[step_id] for step_id in release.all_steps(spec.chapters)}
     _require_order(selected)
     nodes = tuple(
-        _node(spec, release, selected, compute, nested=nested, wait_factor=host.wait_factor)
+        _node(spec, release, selected, compute, accelerator, nested=nested, wait_factor=host.wait_factor)
         for compute in range(spec.nodes.compute.count + 1)
     )
     planned = tuple(_step(step, nodes, host.wait_factor) for step in selected.values())
@@ -107,6 +107,7 @@ def _node(
     release: Release,
     steps: Mapping[str, LoadedStep],
     compute: int,
+    accelerator: Accelerator,
     *,
     nested: bool,
     wait_factor: float,
@@ -126,15 +127,18 @@ def _node(
         nics=addressing.make_nics(spec.name, spec.networks.management, compute),
         nested=nested and role == "compute",
         virt_type=virt_type if role == "compute" else "",
-        env=_environment(spec, release, name, role, compute, virt_type, wait_factor),
+        env={
+            **_environment(spec, release, name, role, compute),
+            "LAB_ACCELERATOR": accelerator,
+            "LAB_VIRT_TYPE": virt_type,
+            "LAB_WAIT_FACTOR": f"{wait_factor:g}",
+        },
         steps=tuple(step.id for step in steps.values() if role in step.facts.on),
     )
 
 
-def _environment(
-    spec: Spec, release: Release, name: str, role: Role, compute: int, virt_type: str, wait_factor: float
-) -> dict[str, str]:
-    """Make the environment of the scripts on a node; docs/environment.md describes each variable."""
+def _environment(spec: Spec, release: Release, name: str, role: Role, compute: int) -> dict[str, str]:
+    """Make what the spec decides of the scripts' environment on a node; docs/environment.md describes each variable."""
     management, provider = spec.networks.management, spec.networks.provider
     address = str(addressing.management_address(management, compute))
     pool = spec.networks.provider_pool or addressing.provider_pool(provider)
@@ -146,8 +150,6 @@ def _environment(
         "LAB_COMPUTE_COUNT": str(spec.nodes.compute.count),
         "LAB_FLAVOUR": spec.box.flavour,
         "LAB_NESTED": spec.nodes.compute.nested,
-        "LAB_VIRT_TYPE": virt_type,
-        "LAB_WAIT_FACTOR": f"{wait_factor:g}",
         "CONTROLLER_IP": str(addressing.management_address(management, 0)),
         "MANAGEMENT_INTERFACE": "eth1",
         "MANAGEMENT_INTERFACE_IP_ADDRESS": address,

@@ -21,10 +21,11 @@ heading 'Install and configure components'
 install_packages $LAB_PACKAGES
 
 # Deviation: [keystone_authtoken] region_name, because Debian's file has a region that the guide does not create;
-# [DEFAULT] workers is 1, for a small machine; lock_path is a directory that outlives a restart of the unit.
+# [DEFAULT] workers is 0, for a small machine: the service itself answers, because a parent of workers looks after them
+# a hundred times a second; lock_path is a directory that outlives a restart of the unit.
 crudini --merge /etc/glance/glance-api.conf <<EOF
 [DEFAULT]
-workers = 1
+workers = 0
 
 [database]
 connection = mysql+pymysql://glance:$GLANCE_DBPASS@controller/glance
