@@ -43,7 +43,7 @@ def resolve(
         _node(spec, release, selected, compute, nested=nested, wait_factor=host.wait_factor)
         for compute in range(spec.nodes.compute.count + 1)
     )
-    planned = tuple(_step(step, nodes, host.wait_factor) for step in selected.values())
+    planned = tuple(_step(step, nodes, host.wait_factor, release.series) for step in selected.values())
     return Plan(
         name=spec.name,
         release=release.name,
@@ -163,13 +163,13 @@ def _environment(
     }
 
 
-def _step(step: LoadedStep, nodes: Iterable[Node], wait_factor: float) -> Step:
+def _step(step: LoadedStep, nodes: Iterable[Node], wait_factor: float, series: str) -> Step:
     facts = step.facts
     return Step(
         id=step.id,
         title=facts.title,
         guide=facts.guide,
-        url=facts.url,
+        url=facts.url.replace("{series}", series),
         nodes=tuple(node.name for node in nodes if node.role in facts.on),
         needs=facts.needs,
         awaits=facts.awaits,

@@ -29,6 +29,8 @@ class Release(Frozen):
     """the distribution's, as bookworm"""
     box: str
     """what the boxes' names begin with, as compute-lab/zed"""
+    series: str
+    """the release's name on docs.openstack.org, as zed or 2025.1"""
     guide: str = ""
     """URL of the release's install guide"""
     steps: tuple[str, ...] = Field(min_length=1)

@@ -25,6 +25,7 @@ def release(**changes: Any) -> Release:
     values: dict[str, Any] = {
         "name": "sample",
         "title": "Sample",
+        "series": "2022.2",
         "suite": "bookworm",
         "box": "compute-lab/sample",
         "steps": ("10-base", "20-api", "30-compute"),
