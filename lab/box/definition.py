@@ -42,6 +42,8 @@ class BoxDefinition(Frozen):
     enabled: tuple[str, ...]
     """units that stay enabled; a name with @ at its end stands for all instances"""
     masked: tuple[str, ...] = ()
+    sshd: tuple[str, ...] = ()
+    """lines of sshd_config that only this distribution's ssh server knows"""
     debconf: tuple[str, ...] = ()
     """lines for debconf-set-selections"""
 
