@@ -143,12 +143,6 @@ def test_scripts_ask_only_for_capabilities_that_releases_state() -> None:
         assert asked <= stated, f"{script.name}: {asked - stated}"
 
 
-def test_no_script_asks_for_the_release() -> None:
-    for script in resources.PROVISION.glob("*.sh"):
-        code = [line for line in script.read_text().splitlines() if not line.lstrip().startswith("#")]
-        assert "LAB_RELEASE" not in "\n".join(code), script.name
-
-
 def test_every_pair_is_in_a_release() -> None:
     listed = {
         step for name in release_names() for step in load_release(name).all_steps(tuple(load_release(name).chapters))
