@@ -47,8 +47,11 @@ def resolve(
     return Plan(
         name=spec.name,
         release=release.name,
+        distribution=release.distribution,
         suite=release.suite,
         flavour=spec.box.flavour,
+        box_url=spec.box.url,
+        box_sha256=spec.box.sha256,
         accelerator=accelerator,
         wait_factor=host.wait_factor,
         networks=addressing.make_networks(
@@ -159,6 +162,7 @@ def _environment(
         "PROVIDER_GATEWAY": str(provider[1]),
         "PROVIDER_POOL_START": str(pool[0]),
         "PROVIDER_POOL_END": str(pool[1]),
+        **({"LAB_ARCHIVE": release.archive} if release.archive else {}),
         **{f"LAB_HAS_{name}": str(int(has)) for name, has in release.capabilities.items()},
     }
 

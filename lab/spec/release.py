@@ -25,8 +25,12 @@ class Release(Frozen):
 
     name: str
     title: str
+    distribution: str
+    """its name, as Debian"""
     suite: str
     """the distribution's, as bookworm"""
+    archive: str = ""
+    """what add-apt-repository calls the archive that has the release, where the distribution's own has not"""
     box: str
     """what the boxes' names begin with, as compute-lab/zed"""
     series: str

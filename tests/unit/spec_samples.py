@@ -26,6 +26,7 @@ def release(**changes: Any) -> Release:
         "name": "sample",
         "title": "Sample",
         "series": "2022.2",
+        "distribution": "Debian",
         "suite": "bookworm",
         "box": "compute-lab/sample",
         "steps": ("10-base", "20-api", "30-compute"),

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from lab import resources
-from lab.box.definition import load_definition
+from lab.box.definition import built_suites, load_definition
+from lab.boxes import ensure_for_plan
+from lab.errors import UsageError
+from lab.plan import HostFacts
+from lab.resolve import resolve
+from lab.spec.catalog import load_steps
+from lab.spec.model import Spec
 from lab.spec.release import load_release, release_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,9 +93,33 @@ def test_what_is_missing_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing("zed") == ["provision/11-nothing.yaml", "provision/11-nothing.sh", "boxes/sid.yaml"]
 
 
-@pytest.mark.parametrize("name", release_names())
+@pytest.mark.parametrize("name", [name for name in release_names() if load_release(name).suite in built_suites()])
 def test_the_box_of_a_release_is_of_its_suite(name: str) -> None:
     release = load_release(name)
     definition = load_definition(release.suite)
     assert (definition.suite, definition.archives[0]) == (release.suite, release.suite)
     assert release.box == f"compute-lab/{name}"
+
+
+def test_the_hosts_proof_takes_its_kernel_from_a_suite_that_is_built() -> None:
+    assert built_suites() == ["bookworm", "bullseye", "trixie"]
+
+
+def test_a_box_that_is_not_built_is_the_users_to_bring() -> None:
+    with pytest.raises(
+        UsageError, match="boxes of xenial are not built here, and their checksum is yours to give"
+    ) as no:
+        load_definition("xenial")
+    assert "generic/ubuntu1604" in no.value.detail
+    assert "box: {url: FILE-OR-ADDRESS, sha256: 64 HEXADECIMAL DIGITS}" in no.value.detail
+
+
+def test_a_box_that_the_spec_brings_is_not_built() -> None:
+    release = load_release("newton")
+    box = {"url": "/srv/boxes/ubuntu1604.box", "sha256": "AB" * 32}
+    spec = Spec.model_validate({"name": "demo", "release": "newton", "box": box})
+    plan = resolve(spec, release, load_steps(release, resources.PROVISION), HostFacts())
+    assert (plan.box_url, plan.box_sha256) == ("file:///srv/boxes/ubuntu1604.box", "ab" * 32)
+    assert ensure_for_plan(plan, None, print) == []
+    with pytest.raises(UsageError, match="are not built here"):
+        ensure_for_plan(plan.model_copy(update={"box_url": None}), None, print)
