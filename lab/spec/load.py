@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from lab import addressing
+from lab.spec.components import find as find_component
 from lab.spec.document import Loc, did_you_mean, read_document
 from lab.spec.model import Spec
 from lab.spec.release import load_release, release_names
@@ -150,7 +151,10 @@ def _names(spec: Spec, release: Release) -> Iterator[_Finding]:
         loc: Loc = ("chapters", index)
         if chapter not in release.chapters:
             expected = f"one of: {chapters}" if chapters else f"no chapter: release {release.name} has no optional ones"
-            yield _Finding(loc, f"'{chapter}'", expected, did_you_mean(chapter, release.chapters))
+            component = find_component(chapter)
+            gone = component is not None and component.in_release(release) is None
+            hint = component.gone(release) if component and gone else did_you_mean(chapter, release.chapters)
+            yield _Finding(loc, f"'{chapter}'", expected, hint)
         elif chapter in spec.chapters[:index]:
             yield _Finding(loc, f"'{chapter}' again", "each chapter once")
     for name in spec.passwords:

@@ -24,7 +24,8 @@ class Release(Frozen):
     """lab/releases/NAME.yaml. Scripts and modules never ask for its name, but for a capability."""
 
     name: str
-    title: str
+    title: str = Field(pattern=r"\(20\d\d\.[12]\)$")
+    """with the version at its end, as OpenStack Zed (2022.2)"""
     distribution: str
     """its name, as Debian"""
     suite: str
@@ -44,6 +45,11 @@ class Release(Frozen):
     """NAME becomes LAB_HAS_NAME=1 or 0 in the scripts' environment"""
     secrets: tuple[str, ...]
     """names of the passwords, as NOVA_DBPASS"""
+
+    @property
+    def version(self) -> str:
+        """The year and the half of it, as 2022.2: releases sort by it."""
+        return self.title[-7:-1]
 
     def all_steps(self, chapters: tuple[str, ...]) -> tuple[str, ...]:
         """List the ids of the core's steps and of these chapters', in order, each once."""
