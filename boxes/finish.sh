@@ -10,6 +10,7 @@
 #   BOX_FLAVOUR      installed or preloaded
 #   BOX_ENABLED      units that stay enabled, space-separated (a name without suffix means .service)
 #   BOX_MASKED       units to mask, space-separated
+#   BOX_SSHD         further lines of sshd_config
 #   BOX_PUBLIC_KEY   file with Vagrant's public key; Vagrant replaces it at its first contact
 #   BOX_REPO         preloaded: directory with the role's packages as an apt repository; else empty
 #   BOX_SHARE        directory that is copied to /usr/share/compute-lab (guest images)
@@ -67,6 +68,7 @@ MaxStartups 64
 HostKey /etc/ssh/ssh_host_ed25519_key
 HostKey /etc/ssh/ssh_host_ecdsa_key
 CONF
+  printf '%s' "$BOX_SSHD" >>"$tree/etc/ssh/sshd_config.d/lab.conf"
   rm -f "$tree"/etc/ssh/ssh_host_*
   cat >"$tree/etc/systemd/system/lab-first-boot.service" <<'CONF'
 [Unit]

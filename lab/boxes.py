@@ -48,7 +48,9 @@ def wanted_boxes(plan: Plan) -> list[BoxSpec]:
 
 
 def ensure_for_plan(plan: Plan, mirror: str | None, tell: Callable[[BoxEvent], None]) -> list[Box]:
-    """See that the plan's boxes are there and up to date; builds what is not."""
+    """See that the plan's boxes are there and up to date; builds what is not. Vagrant fetches a ready-made one."""
+    if plan.box_url:
+        return []
     return ensure_boxes(wanted_boxes(plan), mirror=mirror, on_event=tell)
 
 

@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 box_app = typer.Typer(no_args_is_help=True, help="The lab's boxes: build, list, remove.")
 app.add_typer(box_app, name="box")
+release_app = typer.Typer(no_args_is_help=True, help="The releases: what each has, and what became of it.")
+app.add_typer(release_app, name="release")
 
 SpecFile = Annotated[Path, typer.Option("--file", "-f", help="The spec.", metavar="SPEC")]
 BuildDir = Annotated[
@@ -339,6 +341,37 @@ def box_remove(name: Annotated[str, typer.Argument(help="A box's name, or `all`.
     from lab import boxes
 
     boxes.remove(name)
+
+
+@release_app.command("list")
+def release_list(as_json: AsJson = False) -> None:
+    """List the releases, oldest first."""
+    from lab import releases_view
+
+    releases_view.print_list(as_json)
+
+
+@release_app.command("show")
+def release_show(
+    name: Annotated[str, typer.Argument(help="A release, as zed.")],
+    component: Annotated[str | None, typer.Argument(help="Only this component of the guide, as nova-cert.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the packages, units, ports, databases, options and components of a release."""
+    from lab import releases_view
+
+    releases_view.print_one(name, component, as_json)
+
+
+@release_app.command("diff")
+def release_diff(
+    first: Annotated[str, typer.Argument(help="A release.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+) -> None:
+    """Show what one release has (-) and another has instead (+)."""
+    from lab import releases_view
+
+    releases_view.print_diff(first, second)
 
 
 def _known_node(lab: Lab, name: str) -> None:

@@ -28,7 +28,7 @@ def _table(*columns: str, title: str = "") -> Table:
 
 def print_plan(plan: Plan, reason: str) -> None:
     """Print the plan: nodes, networks, steps with their expected times."""
-    console.print(f"lab [bold]{plan.name}[/bold]: OpenStack {plan.release} on Debian {plan.suite}")
+    console.print(f"lab [bold]{plan.name}[/bold]: OpenStack {plan.release} on {plan.distribution} {plan.suite}")
     console.print(f"accelerator {plan.accelerator}: {reason}\n")
     _print_nodes(plan)
     console.print()

@@ -116,9 +116,15 @@ class Plan(Frozen):
     version: Literal[1] = PLAN_VERSION
     name: str
     release: str
+    distribution: str
+    """its name, as Debian"""
     suite: str
     """the distribution's, as bookworm"""
     flavour: Literal["installed", "preloaded"]
+    box_url: str | None = None
+    """of a ready-made box for all nodes; None where boxes are built"""
+    box_sha256: str | None = None
+    """its checksum"""
     accelerator: Accelerator
     wait_factor: float
     networks: tuple[Network, ...]

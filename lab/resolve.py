@@ -43,12 +43,15 @@ def resolve(
         _node(spec, release, selected, compute, accelerator, nested=nested, wait_factor=host.wait_factor)
         for compute in range(spec.nodes.compute.count + 1)
     )
-    planned = tuple(_step(step, nodes, host.wait_factor) for step in selected.values())
+    planned = tuple(_step(step, nodes, host.wait_factor, release.series) for step in selected.values())
     return Plan(
         name=spec.name,
         release=release.name,
+        distribution=release.distribution,
         suite=release.suite,
         flavour=spec.box.flavour,
+        box_url=spec.box.url,
+        box_sha256=spec.box.sha256,
         accelerator=accelerator,
         wait_factor=host.wait_factor,
         networks=addressing.make_networks(
@@ -161,17 +164,18 @@ def _environment(spec: Spec, release: Release, name: str, role: Role, compute: i
         "PROVIDER_GATEWAY": str(provider[1]),
         "PROVIDER_POOL_START": str(pool[0]),
         "PROVIDER_POOL_END": str(pool[1]),
+        **({"LAB_ARCHIVE": release.archive} if release.archive else {}),
         **{f"LAB_HAS_{name}": str(int(has)) for name, has in release.capabilities.items()},
     }
 
 
-def _step(step: LoadedStep, nodes: Iterable[Node], wait_factor: float) -> Step:
+def _step(step: LoadedStep, nodes: Iterable[Node], wait_factor: float, series: str) -> Step:
     facts = step.facts
     return Step(
         id=step.id,
         title=facts.title,
         guide=facts.guide,
-        url=facts.url,
+        url=facts.url.replace("{series}", series),
         nodes=tuple(node.name for node in nodes if node.role in facts.on),
         needs=facts.needs,
         awaits=facts.awaits,

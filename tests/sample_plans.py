@@ -39,6 +39,7 @@ def sample_plan(
     return Plan(
         name="demo",
         release="zed",
+        distribution="Debian",
         suite="bookworm",
         flavour="installed",
         accelerator=accelerator,

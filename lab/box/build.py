@@ -16,7 +16,7 @@ from lab.box.guests import Guests, make_guests
 from lab.box.make import BoxEvent, Build, make_box
 from lab.box.manifest import Inputs, inputs_of, needs_rebuild, tool_versions
 from lab.box.pool import Pool
-from lab.box.sources import Source, choose, host_sources
+from lab.box.sources import Source, choose, host_distribution, host_sources
 from lab.box.tools import Tools
 from lab.errors import HostError
 
@@ -117,7 +117,7 @@ def _build_all(
     for suite in sorted({s.suite for s in missing}):
         specs = [s for s in missing if s.suite == suite]
         definition = definitions[suite]
-        sources = choose(definition, host_sources(), mirror)
+        sources = choose(definition, host_sources(), mirror, host_distribution())
         pool, guests = _download(specs, definition, sources, cache, on_event)
         builds += [
             Build(

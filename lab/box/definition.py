@@ -42,8 +42,18 @@ class BoxDefinition(Frozen):
     enabled: tuple[str, ...]
     """units that stay enabled; a name with @ at its end stands for all instances"""
     masked: tuple[str, ...] = ()
+    sshd: tuple[str, ...] = ()
+    """lines of sshd_config that only this distribution's ssh server knows"""
     debconf: tuple[str, ...] = ()
     """lines for debconf-set-selections"""
+
+
+class UpstreamBox(Frozen):
+    """boxes/SUITE.yaml of a distribution whose boxes are not built here, but brought by the user."""
+
+    suite: str
+    upstream: str
+    """name in Vagrant's catalog"""
 
 
 class BoxSpec(Frozen):
@@ -73,10 +83,16 @@ def all_packages(definition: BoxDefinition, spec: BoxSpec) -> tuple[str, ...]:
     return tuple(sorted({*base_packages(definition, spec.role), *spec.packages}))
 
 
+def built_suites(directory: Path = resources.BOXES) -> list[str]:
+    """Name the distributions whose boxes are built here."""
+    files = sorted(directory.glob("*.yaml"))
+    return [file.stem for file in files if "upstream" not in YAML(typ="safe").load(file.read_text())]
+
+
 def load_definition(suite: str, directory: Path = resources.BOXES) -> BoxDefinition:
     """Read boxes/SUITE.yaml.
 
-    UsageError where there is none, SpecError with all of its problems where it is wrong.
+    UsageError where there is none, or one that cannot be built; SpecError with all of its problems where it is wrong.
     """
     file = directory / f"{suite}.yaml"
     try:
@@ -87,6 +103,8 @@ def load_definition(suite: str, directory: Path = resources.BOXES) -> BoxDefinit
     except YAMLError as error:
         raise UsageError(f"{file}: not YAML", detail=str(error)) from error
     try:
+        if isinstance(data, dict) and "upstream" in data:
+            raise _not_built(UpstreamBox.model_validate(data))
         definition = BoxDefinition.model_validate(data)
     except ValidationError as error:
         raise SpecError(
@@ -100,3 +118,13 @@ def load_definition(suite: str, directory: Path = resources.BOXES) -> BoxDefinit
     if wrong:
         raise SpecError([Problem(str(file), 0, "packages", repr(n), "the name of a Debian package") for n in wrong])
     return definition
+
+
+def _not_built(box: UpstreamBox) -> UsageError:
+    return UsageError(
+        f"boxes of {box.suite} are not built here, and their checksum is yours to give",
+        detail=f"Download the libvirt box {box.upstream} of Vagrant's catalog, or make one; compare its checksum\n"
+        "(sha256sum FILE) with what its publisher says. Then, in the spec:\n"
+        "  box: {url: FILE-OR-ADDRESS, sha256: 64 HEXADECIMAL DIGITS}",
+        hint="a lab has no way out: a box that holds the packages already needs none",
+    )

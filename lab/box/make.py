@@ -178,6 +178,7 @@ def _finish(build: Build, tree: Path, repository: Path, scratch: Path) -> None:
             "BOX_FLAVOUR": spec.flavour,
             "BOX_ENABLED": " ".join(definition.enabled),
             "BOX_MASKED": " ".join(definition.masked),
+            "BOX_SSHD": "".join(f"{line}\n" for line in definition.sshd),
             "BOX_PUBLIC_KEY": str(_public_key()),
             "BOX_REPO": str(repository),
             "BOX_SHARE": str(share),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab import resources
 from lab.box import store
-from lab.box.definition import load_definition
+from lab.box.definition import built_suites, load_definition
 from lab.box.guests import Guests, make_guests
 from lab.box.pool import Pool
 from lab.box.sources import choose, host_sources
@@ -31,7 +30,7 @@ def proof_images(cache: Path | None = None, suite: str | None = None, mirror: st
         HostError: no mirror for any known suite, or it does not answer.
     """
     root = cache or store.cache_directory()
-    suites = [suite] if suite else sorted(p.stem for p in resources.BOXES.glob("*.yaml"))
+    suites = [suite] if suite else built_suites()
     for known in suites:
         made = Guests(root / "guests" / known)
         if (made.proof / "initrd.gz").is_file():

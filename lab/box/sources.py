@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 APT = Path("/etc/apt")
 KEYRINGS = Path("/usr/share/keyrings")
+OS_RELEASE = Path("/etc/os-release")
 _ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)$")
 
 
@@ -33,6 +34,17 @@ class Source:
         options += [f"signed-by={keyring}"] if keyring else []
         shown = f"[{' '.join(options)}] " if options else ""
         return f"deb {shown}{self.uri} {self.suite} {' '.join(self.components)}".rstrip()
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What a machine is: debian, bookworm."""
+
+    name: str
+    suite: str
+
+
+UNKNOWN = Distribution("", "")
 
 
 def parse_one_line(text: str) -> list[Source]:
@@ -79,32 +91,58 @@ def host_sources(apt: Path = APT) -> list[Source]:
     return found
 
 
-def choose(definition: BoxDefinition, host: Iterable[Source], mirror: str | None = None) -> list[Source]:
+def host_distribution(os_release: Path = OS_RELEASE) -> Distribution:
+    """Read what the host is, from os-release(5); both names empty where it does not say."""
+    text = os_release.read_text() if os_release.is_file() else ""
+    fields = dict(re.findall(r"^(ID|VERSION_CODENAME)=\"?([^\"\n]*)", text, re.MULTILINE))
+    return Distribution(fields.get("ID", ""), fields.get("VERSION_CODENAME", ""))
+
+
+def choose(
+    definition: BoxDefinition, host: Iterable[Source], mirror: str | None = None, distribution: Distribution = UNKNOWN
+) -> list[Source]:
     """Pick where a box's packages come from.
 
     With a mirror given: its main suite alone, or its `-updates` too where the definition names them (a security
     archive is another archive, with another address). Else the host's sources for the definition's archives; each
-    archive once for every address that the host gives it.
+    archive once for every address that the host gives it. A host that is another version of the same distribution has
+    no sources of the suite, but mirrors that carry it: those of its own suite, and for `-security` those of its own.
 
     Raises:
-        HostError: the host names none for the main suite (it is another distribution, or another version of it).
+        HostError: the host names none for the main suite (it is another distribution).
     """
     components = definition.components
     if mirror is not None:
         return [Source(mirror, s, components) for s in definition.archives if not s.endswith("security")]
-    chosen = []
-    for archive in definition.archives:
-        for source in host:
-            kept = tuple(c for c in components if c in source.components)
-            item = Source(source.uri, archive, kept)
-            if source.suite == archive and kept and item not in chosen:
-                chosen.append(item)
+    host = list(host)
+    chosen = _named(definition, host)
+    if not chosen and definition.keyring == f"{distribution.name}-archive-keyring.gpg":
+        chosen = _named(definition, [_of_suite(s, distribution.suite, definition.suite) for s in host])
     if not any(s.suite == definition.archives[0] for s in chosen):
         raise HostError(
             f"the host's apt sources name no mirror for {definition.archives[0]}",
             hint="give one: --mirror URL, an archive of the distribution (Debian's end with /debian)",
         )
     return chosen
+
+
+def _named(definition: BoxDefinition, host: Iterable[Source]) -> list[Source]:
+    """Give those of the sources that are archives of the definition, in its order."""
+    host = list(host)
+    chosen: list[Source] = []
+    for archive in definition.archives:
+        for source in host:
+            kept = tuple(c for c in definition.components if c in source.components)
+            item = Source(source.uri, archive, kept)
+            if source.suite == archive and kept and item not in chosen:
+                chosen.append(item)
+    return chosen
+
+
+def _of_suite(source: Source, own: str, wanted: str) -> Source:
+    """Turn bookworm-security into trixie-security; other suites than those of the host's own version stay."""
+    main, dash, pocket = source.suite.partition("-")
+    return replace(source, suite=wanted + dash + pocket) if main == own else source
 
 
 def keyring_of(definition: BoxDefinition, keyrings: Path = KEYRINGS) -> Path:

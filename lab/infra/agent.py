@@ -11,6 +11,7 @@ Response: {"began": seconds since the epoch, "ended": the same, "results": {key:
 
 from __future__ import annotations
 
+import calendar
 import json
 import os
 import re
@@ -223,7 +224,7 @@ def unit_starts(names: list[str], env: dict[str, str]) -> dict[str, float]:
     """When each unit was last started by hand or at boot; units that systemd had to restart by itself are left out."""
     if not names:
         return {}
-    command = ["systemctl", "show", "--timestamp=unix", "-p", "Id,ActiveEnterTimestamp,NRestarts", "--"]
+    command = ["systemctl", "show", "--timestamp=utc", "-p", "Id,ActiveEnterTimestamp,NRestarts", "--"]
     try:
         process = subprocess.run(
             command + [name + ".service" for name in names], env=env, stdout=subprocess.PIPE, check=False, timeout=60
@@ -233,9 +234,10 @@ def unit_starts(names: list[str], env: dict[str, str]) -> dict[str, float]:
     starts = {}
     for block in process.stdout.decode().split("\n\n"):
         facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        stamp = facts.get("ActiveEnterTimestamp", "").lstrip("@")
-        if stamp.isdigit() and facts.get("NRestarts") == "0":
-            starts[facts["Id"][: -len(".service")]] = float(stamp)
+        stamp = facts.get("ActiveEnterTimestamp", "")
+        if stamp not in ("", "n/a") and facts.get("NRestarts") == "0":
+            began = time.strptime(stamp, "%a %Y-%m-%d %H:%M:%S UTC")
+            starts[facts["Id"][: -len(".service")]] = float(calendar.timegm(began))
     return starts
 
 

@@ -2,6 +2,13 @@ r"""The option blocks of a provisioning script: `crudini --merge FILE <<EOF … 
 
 The script is the one place where an option of the guide stands; the suite asserts what is written there. A block counts
 as unconditional when its `crudini` begins the line: what stands indented (in an `if`, a loop, a function) may not run.
+One `if` is understood, because it is decided before the script runs: that of a capability, at the left margin,
+
+    if ((LAB_HAS_GLANCE_BACKENDS)); then      (or `! LAB_HAS_…`)
+      crudini --merge …
+    else
+      crudini --merge …
+    fi
 
 In the here-document bash expands `$NAME` and `${NAME}`; `\$my_ip` is the option's own `$my_ip`. A value is given as a
 template: `${NAME}` for bash's variables, everything else as the file will have it; None where only the running script
@@ -16,12 +23,15 @@ from typing import TYPE_CHECKING
 from lab.models import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _START = re.compile(
     r"""^(?P<indent>\s*)crudini\s+(?:--\S+\s+)*--merge\s+(?P<path>"[^"$]+"|'[^']+'|[^\s"'$<]+)\s*"""
     r"""<<(?P<dash>-?)\s*(?P<quote>['"]?)(?P<word>\w+)(?P=quote)\s*(?:$|[|&;#>)])"""
 )
+_INDENT = 2
+"""spaces, as shfmt writes them"""
+_CAPABILITY = re.compile(r"^if \(\((?P<unless>! ?)?LAB_HAS_(?P<name>[A-Z0-9_]+)\)\); then$")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<plain>[A-Za-z_]\w*))")
 
 
@@ -36,7 +46,15 @@ class ConfigOption(Frozen):
     line: int
     """of the script, 1-based"""
     conditional: bool
-    """the block is indented: it may not run"""
+    """the block is indented, and not by a capability alone: it may not run"""
+    capability: str = ""
+    """the block runs only where the release has this capability"""
+    unless: bool = False
+    """it runs only where the release does not have it"""
+
+    def runs_with(self, capabilities: Mapping[str, bool]) -> bool:
+        """Tell whether a release of these capabilities sets the option, as far as that is known."""
+        return not self.capability or capabilities[self.capability] != self.unless
 
 
 def config_options(script: str) -> tuple[ConfigOption, ...]:
@@ -46,11 +64,20 @@ def config_options(script: str) -> tuple[ConfigOption, ...]:
 
 def _options(lines: list[str]) -> Iterator[ConfigOption]:
     number = 0
+    capability, unless = "", False
     while number < len(lines):
-        match = _START.match(lines[number])
+        line = lines[number]
+        match = _START.match(line)
         number += 1
+        if test := _CAPABILITY.match(line):
+            capability, unless = test["name"], bool(test["unless"])
+        elif capability and line == "else":
+            unless = not unless
+        elif line == "fi":
+            capability, unless = "", False
         if not match:
             continue
+        depth = len(match["indent"])
         path, section = match["path"].strip("\"'"), ""
         for body, at in _body(lines, number, match["word"], strip_tabs=bool(match["dash"])):
             number = at + 1
@@ -65,7 +92,9 @@ def _options(lines: list[str]) -> Iterator[ConfigOption]:
                     option=option.strip(),
                     value=value.strip() if match["quote"] else template(value.strip()),
                     line=at + 1,
-                    conditional=bool(match["indent"]),
+                    conditional=depth != (_INDENT if capability else 0),
+                    capability=capability,
+                    unless=unless,
                 )
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lab.errors import SpecError
 from lab.spec.blocks import ConfigOption, config_options
-from lab.spec.document import Document, read_document
+from lab.spec.document import Document, Loc, did_you_mean, read_document
 from lab.spec.steps import StepFacts
 from lab.spec.validate import validate
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from lab.spec.release import Release
@@ -22,7 +23,7 @@ STEP_ID = re.compile(r"^\d\d-[a-z0-9]+(-[a-z0-9]+)*$")
 
 @dataclass(frozen=True)
 class LoadedStep:
-    """A step as its two files state it."""
+    """A step as its two files state it; of load_steps: for the capabilities of a release."""
 
     id: str
     facts: StepFacts
@@ -32,7 +33,7 @@ class LoadedStep:
 
 
 def load_steps(release: Release, provision: Path) -> dict[str, LoadedStep]:
-    """Load all steps that a release names, those of its chapters too, in order.
+    """Load all steps that a release names, those of its chapters too, in order, as its capabilities make them.
 
     Raises:
         SpecError: a file is missing or wrong; with the problems of all of them.
@@ -41,15 +42,18 @@ def load_steps(release: Release, provision: Path) -> dict[str, LoadedStep]:
     broken = Document(str(provision))
     for step_id in release.all_steps(tuple(release.chapters)):
         try:
-            steps[step_id] = load_step(step_id, provision)
+            steps[step_id] = _of_release(load_step(step_id, provision, release.capabilities), release.capabilities)
         except SpecError as error:
             broken.problems += error.problems
     broken.raise_problems()
     return steps
 
 
-def load_step(step_id: str, provision: Path) -> LoadedStep:
-    """Load one step.
+def load_step(step_id: str, provision: Path, capabilities: Collection[str]) -> LoadedStep:
+    """Load one step, with all that it states for any release.
+
+    Args:
+        capabilities: the names that it may ask for.
 
     Raises:
         SpecError: a file of it is missing or wrong.
@@ -62,6 +66,18 @@ def load_step(step_id: str, provision: Path) -> LoadedStep:
     script = path.with_suffix(".sh")
     if not script.is_file():
         document.problem((), "no script beside it", script.name)
+    options = config_options(script.read_text(encoding="utf-8")) if script.is_file() else ()
+    asked: dict[str, Loc] = {name: ("when", name) for name in facts.when} if facts else {}
+    asked |= {option.capability: () for option in options if option.capability}
+    for name, loc in asked.items():
+        if name not in capabilities:
+            hint = did_you_mean(name, capabilities)
+            document.problem(loc, f"the unknown capability {name}", "one that the release states", hint)
     document.raise_problems()
     assert facts is not None
-    return LoadedStep(step_id, facts, script, config_options(script.read_text(encoding="utf-8")))
+    return LoadedStep(step_id, facts, script, options)
+
+
+def _of_release(step: LoadedStep, capabilities: Mapping[str, bool]) -> LoadedStep:
+    options = tuple(option for option in step.options if option.runs_with(capabilities))
+    return replace(step, facts=step.facts.of(capabilities), options=options)

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from lab import addressing
+from lab.spec.components import find as find_component
 from lab.spec.document import Loc, did_you_mean, read_document
 from lab.spec.model import Spec
 from lab.spec.release import load_release, release_names
@@ -59,6 +60,7 @@ def _between(spec: Spec) -> Iterator[_Finding]:
     yield from _overlaps(spec)
     yield from _too_small(spec)
     yield from _pool(spec)
+    yield from _ready_made(spec)
     if spec.release not in release_names():
         hint = did_you_mean(spec.release, release_names())
         yield _Finding(("release",), f"'{spec.release}'", f"one of: {', '.join(release_names())}", hint)
@@ -135,13 +137,24 @@ def _pool(spec: Spec) -> Iterator[_Finding]:
         )
 
 
+def _ready_made(spec: Spec) -> Iterator[_Finding]:
+    given = {"url": spec.box.url, "sha256": spec.box.sha256}
+    for name, other in (("url", "sha256"), ("sha256", "url")):
+        if given[name] and not given[other]:
+            hint = "compare the file's checksum with what its publisher says" if name == "url" else ""
+            yield _Finding(("box", name), f"it without box.{other}", "both or neither", hint, others=(("box", other),))
+
+
 def _names(spec: Spec, release: Release) -> Iterator[_Finding]:
     chapters = ", ".join(release.chapters)
     for index, chapter in enumerate(spec.chapters):
         loc: Loc = ("chapters", index)
         if chapter not in release.chapters:
             expected = f"one of: {chapters}" if chapters else f"no chapter: release {release.name} has no optional ones"
-            yield _Finding(loc, f"'{chapter}'", expected, did_you_mean(chapter, release.chapters))
+            component = find_component(chapter)
+            gone = component is not None and component.in_release(release) is None
+            hint = component.gone(release) if component and gone else did_you_mean(chapter, release.chapters)
+            yield _Finding(loc, f"'{chapter}'", expected, hint)
         elif chapter in spec.chapters[:index]:
             yield _Finding(loc, f"'{chapter}' again", "each chapter once")
     for name in spec.passwords:
@@ -188,6 +201,8 @@ release: zed                     # {releases}
 
 # box:
 #   flavour: installed           # installed | preloaded: preloaded installs the packages inside the nodes, offline
+#   url: /srv/boxes/my.box       # a ready-made box for all nodes, instead of building
+#   sha256: ...                  # its checksum
 #   mirror: http://...           # Debian mirror (default: the one of this host's apt sources)
 
 # chapters: []                   # optional chapters of the release

@@ -10,6 +10,8 @@ from pydantic import ConfigDict, Field, Strict
 from lab.models import Frozen
 from lab.spec.values import (
     NAME_PATTERN,
+    BoxUrl,
+    Checksum,
     Cidr,
     ComputeMemoryMib,
     ControllerMemoryMib,
@@ -89,6 +91,10 @@ class BoxSpec(Frozen):
         "installed",
         description="installed: the packages are in the box; preloaded: their files are, and each step installs them.",
     )
+    url: BoxUrl | None = Field(
+        None, description="A ready-made box for all nodes, instead of building: its address or its file."
+    )
+    sha256: Checksum | None = Field(None, description="Checksum of the box at `url`, which needs one.")
     mirror: Mirror | None = Field(
         None, description="Debian mirror for building boxes (default: the one of the host's own apt sources)."
     )

@@ -24,11 +24,18 @@ class Release(Frozen):
     """lab/releases/NAME.yaml. Scripts and modules never ask for its name, but for a capability."""
 
     name: str
-    title: str
+    title: str = Field(pattern=r"\(20\d\d\.[12]\)$")
+    """with the version at its end, as OpenStack Zed (2022.2)"""
+    distribution: str
+    """its name, as Debian"""
     suite: str
     """the distribution's, as bookworm"""
+    archive: str = ""
+    """what add-apt-repository calls the archive that has the release, where the distribution's own has not"""
     box: str
     """what the boxes' names begin with, as compute-lab/zed"""
+    series: str
+    """the release's name on docs.openstack.org, as zed or 2025.1"""
     guide: str = ""
     """URL of the release's install guide"""
     steps: tuple[str, ...] = Field(min_length=1)
@@ -38,6 +45,11 @@ class Release(Frozen):
     """NAME becomes LAB_HAS_NAME=1 or 0 in the scripts' environment"""
     secrets: tuple[str, ...]
     """names of the passwords, as NOVA_DBPASS"""
+
+    @property
+    def version(self) -> str:
+        """The year and the half of it, as 2022.2: releases sort by it."""
+        return self.title[-7:-1]
 
     def all_steps(self, chapters: tuple[str, ...]) -> tuple[str, ...]:
         """List the ids of the core's steps and of these chapters', in order, each once."""

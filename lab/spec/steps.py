@@ -9,11 +9,14 @@ Values may hold `${NAME}`, where NAME is a variable of the node's environment (d
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from lab.models import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Role = Literal["controller", "compute"]
 
@@ -82,20 +85,9 @@ class ExtraCheck(Frozen):
     """only on nodes of this role; None: on each node of the step"""
 
 
-class StepFacts(Frozen):
-    """provision/NN-slug.yaml. The id is the file's name without its ending: 50-compute-controller."""
+class Truths(Frozen):
+    """What is true of a node after a step."""
 
-    title: str
-    guide: str
-    """the guide's section, as 'Compute service: Install and configure controller node'"""
-    url: str = ""
-    on: tuple[Role, ...]
-    needs: tuple[str, ...] = ()
-    """ids of steps that are done, on every node they run on, before this one starts"""
-    awaits: tuple[str, ...] = ()
-    """ids of steps whose end the script itself waits for (`wait_for_step`), half way: those start before"""
-    seconds: int = Field(gt=0)
-    """expected on the reference machine (2 cores, emulated)"""
     packages: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     """systemd units enabled and running after the step"""
@@ -113,3 +105,30 @@ class StepFacts(Frozen):
     logs: tuple[str, ...] = ()
     """log files that hold no traceback or ERROR since provisioning ended (with the suite's allowlist)"""
     checks: tuple[ExtraCheck, ...] = ()
+
+
+class StepFacts(Truths):
+    """provision/NN-slug.yaml. The id is the file's name without its ending: 50-compute-controller."""
+
+    title: str
+    guide: str
+    """the guide's section, as 'Compute service: Install and configure controller node'"""
+    url: str = ""
+    """of that section; {series} in it is the release's name on docs.openstack.org"""
+    on: tuple[Role, ...]
+    needs: tuple[str, ...] = ()
+    """ids of steps that are done, on every node they run on, before this one starts"""
+    awaits: tuple[str, ...] = ()
+    """ids of steps whose end the script itself waits for (`wait_for_step`), half way: those start before"""
+    seconds: int = Field(gt=0)
+    """expected on the reference machine (2 cores, emulated)"""
+    when: dict[str, Truths] = {}
+    """by capability: what a release that has it states instead; a key given here replaces the step's own"""
+
+    def of(self, capabilities: Mapping[str, bool]) -> StepFacts:
+        """Give the facts as they are for a release of these capabilities; what is in `when` later wins."""
+        facts = self
+        for name, truths in self.when.items():
+            if capabilities[name]:
+                facts = facts.model_copy(update={key: getattr(truths, key) for key in truths.model_fields_set})
+        return facts.model_copy(update={"when": {}})

@@ -200,6 +200,18 @@ def _mirror(url: str) -> str:
     return url.rstrip("/")
 
 
+def _box_url(url: str) -> str:
+    if not re.fullmatch(r"(https?://|file:///|/)[^\s'\"\\$`]+", url):
+        raise wrong("a URL, or the whole path of a file, as /srv/boxes/ubuntu1604.box")
+    return f"file://{url}" if url.startswith("/") else url
+
+
+def _checksum(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise wrong("64 hexadecimal digits: what sha256sum prints of the file")
+    return text.lower()
+
+
 def _password(value: object) -> str:
     """Check a password. No message of it may hold the value."""
     expected = "8 to 64 characters of A-Z a-z 0-9 . _ ~ -"
@@ -216,3 +228,5 @@ Password = Annotated[str, BeforeValidator(_password), WithJsonSchema({"type": "s
 Cpus = Annotated[int, Strict(), Field(ge=1, le=64)]
 Name = Annotated[str, AfterValidator(_host_safe)]
 Mirror = Annotated[str, AfterValidator(_mirror)]
+BoxUrl = Annotated[str, AfterValidator(_box_url)]
+Checksum = Annotated[str, AfterValidator(_checksum)]

@@ -2,9 +2,11 @@
 #
 # schema-head.sh DATABASE PACKAGE/PATH: is DATABASE's schema the newest that the installed service knows?
 #
-# The newest are the revisions in the service's migration scripts (under PATH of the Python package PACKAGE) that no
-# other revision follows or depends on; a service may have several lines of them. Prints "DATABASE: REVISION… (head)" when they are
-# those that DATABASE records, else both, and exits with 1. The services' own commands say the same, but take 20 s.
+# Asked are the service's migration scripts, under PATH of the Python package PACKAGE. With alembic the newest are the
+# revisions that no other one follows or depends on; a service may have several lines of them. With sqlalchemy-migrate,
+# which came before (a repository is a directory with scripts named versions/NNN_*.py; PATH is one, or holds several), it
+# is each repository's highest number. Prints "DATABASE: REVISION… (head)" when they are those that DATABASE records, else both,
+# and exits with 1. The services' own commands say the same, but take 20 s.
 
 set -euo pipefail
 
@@ -27,11 +29,28 @@ heads() {
   ' | sort | xargs
 }
 
+# numbers VERSIONS…: the names of the repositories of these directories, each with its highest number, sorted, in one line.
+numbers() {
+  local versions name
+  for versions in "$@"; do
+    name=$(sed -n 's/^repository_id *= *//p' "$versions/../migrate.cfg")
+    find "$versions" -name '[0-9]*.py' -printf '%f\n' | sort -n | tail -n 1 |
+      sed "s/^0*\([0-9]*\)_.*/$name:\1/"
+  done | sort | xargs
+}
+
 database=$1
 # On Debian and Ubuntu the distribution's Python packages are in one place.
 directory=${PYTHON_PACKAGES:-/usr/lib/python3/dist-packages}/$2
-wanted=$(heads "$directory")
-found=$(mariadb --batch --skip-column-names "$database" --execute 'SELECT version_num FROM alembic_version' | sort | xargs)
+mapfile -t numbered < <(find "$directory" -maxdepth 3 -path '*/versions/[0-9][0-9][0-9]_*.py' -printf '%h\n' | sort -u)
+if ((${#numbered[@]})); then
+  wanted=$(numbers "${numbered[@]}")
+  recorded="SELECT CONCAT(repository_id, ':', version) FROM migrate_version"
+else
+  wanted=$(heads "$directory")
+  recorded='SELECT version_num FROM alembic_version'
+fi
+found=$(mariadb --batch --skip-column-names "$database" --execute "$recorded" | sort | xargs)
 if [[ -n $wanted && $found == "$wanted" ]]; then
   printf '%s: %s (head)\n' "$database" "$found"
 else

@@ -24,6 +24,9 @@ PLANS = {
     "nested-off": sample_plan(nested=False),
     "kvm-nested-off": sample_plan(accelerator="kvm", nested=False, wait_factor=1.0),
     "large-disk": sample_plan(disk_gib=40),
+    "ready-made-box": sample_plan().model_copy(
+        update={"box_url": "file:///srv/boxes/ubuntu1604.box", "box_sha256": "ab" * 32}
+    ),
 }
 
 

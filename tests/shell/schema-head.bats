@@ -53,3 +53,45 @@ revision() {
   run bash "$PROVISION/lib/schema-head.sh" nova nova/nowhere
   [ "$status" = 1 ]
 }
+
+repository() {
+  local path=$PYTHON_PACKAGES/$1 name=$2
+  shift 2
+  mkdir -p "$path/versions"
+  printf '[db_settings]\nrepository_id=%s\nversion_table=migrate_version\n' "$name" >"$path/migrate.cfg"
+  touch "${@/#/$path/versions/}" "$path/versions/__init__.py"
+}
+
+@test "numbered schemas: the highest number, and it is asked from its own table" {
+  stand_in mariadb <<<'[[ $* == *"FROM migrate_version"* ]] && cat "$RECORDED"'
+  repository nova/old nova 216_havana.py 099_early.py 412_placeholder.py
+  echo nova:412 >"$RECORDED"
+  run bash "$PROVISION/lib/schema-head.sh" nova nova/old
+  [ "$status" = 0 ]
+  [ "$output" = 'nova: nova:412 (head)' ]
+  echo nova:411 >"$RECORDED"
+  run bash "$PROVISION/lib/schema-head.sh" nova nova/old
+  [ "$status" = 1 ]
+  [ "$output" = 'nova: at nova:411; the newest is nova:412' ]
+}
+
+@test "numbered schemas: several repositories of one service" {
+  repository keystone/sql/expand_repo keystone_expand 077_placeholder.py 078_placeholder.py
+  repository keystone/sql/migrate_repo keystone 109_add_column.py
+  printf '%s\n' keystone:109 keystone_expand:078 >"$RECORDED"
+  run bash "$PROVISION/lib/schema-head.sh" keystone keystone/sql
+  [ "$status" = 1 ]
+  printf '%s\n' keystone_expand:78 keystone:109 >"$RECORDED"
+  run bash "$PROVISION/lib/schema-head.sh" keystone keystone/sql
+  [ "$status" = 0 ]
+  [ "$output" = 'keystone: keystone:109 keystone_expand:78 (head)' ]
+}
+
+@test "alembic's scripts beside a migrate.cfg, and with digits before their names" {
+  touch "$PYTHON_PACKAGES/nova/db/migrate.cfg"
+  revision 2023_1_expand01.py "revision = 'ccc333'" 'down_revision = "bbb222"'
+  revision 611cd6dffd7b_block.py "revision = '611cd6dffd7b'" 'down_revision = "ccc333"'
+  echo 611cd6dffd7b >"$RECORDED"
+  run bash "$PROVISION/lib/schema-head.sh" nova nova/db
+  [ "$output" = 'nova: 611cd6dffd7b (head)' ]
+}

@@ -24,7 +24,9 @@ def release(**changes: Any) -> Release:
     """The sample release with some fields changed."""
     values: dict[str, Any] = {
         "name": "sample",
-        "title": "Sample",
+        "title": "Sample (2022.2)",
+        "series": "2022.2",
+        "distribution": "Debian",
         "suite": "bookworm",
         "box": "compute-lab/sample",
         "steps": ("10-base", "20-api", "30-compute"),

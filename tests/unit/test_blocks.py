@@ -49,6 +49,28 @@ def test_dash_strips_tabs() -> None:
     assert option.conditional
 
 
+BLOCK = "  crudini --merge /etc/a.conf <<EOF\n[a]\n{}\nEOF\n"
+
+
+@pytest.mark.parametrize(("sign", "unless"), [("", False), ("! ", True)])
+def test_a_capability_decides_before_the_script_runs(sign: str, unless: bool) -> None:
+    script = f"if (({sign}LAB_HAS_X1)); then\n{BLOCK.format('x = 1')}else\n{BLOCK.format('x = 2')}fi\n"
+    first, second, third = config_options(script + BLOCK.format("x = 3"))
+    assert [(o.capability, o.unless, o.conditional) for o in (first, second, third)] == [
+        ("X1", unless, False),
+        ("X1", not unless, False),
+        ("", False, True),
+    ]
+    assert (first.runs_with({"X1": True}), first.runs_with({"X1": False})) == (not unless, unless)
+    assert third.runs_with({})
+
+
+def test_what_stands_deeper_than_a_capability_may_not_run() -> None:
+    block = "".join(f"  {line}\n" if "crudini" in line else f"{line}\n" for line in BLOCK.format("x = 1").splitlines())
+    (option,) = config_options(f"if ((LAB_HAS_X)); then\n  if other; then\n{block}  fi\nfi\n")
+    assert (option.capability, option.conditional) == ("X", True)
+
+
 def test_indented_block_is_conditional() -> None:
     (option,) = options("[a]\nx = 1", "  crudini --merge /etc/a.conf <<EOF")
     assert option.conditional

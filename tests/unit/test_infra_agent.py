@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.infra import agent
 from lab.infra.logs import allowed_in
 from lab.infra.remote import AGENT
 
@@ -244,3 +245,19 @@ def test_the_agent_runs_without_the_project(tmp_path: Path) -> None:
         env={"PATH": os.environ["PATH"]},
     )
     assert json.loads(done.stdout)["results"]["x"]["exists"] is True
+
+
+def test_when_units_were_started(tmp_path: Path) -> None:
+    """As every systemd since 247 says it; what systemd restarted by itself, or never started, is left out."""
+    blocks = [
+        ("nova-api", "Sun 2026-11-22 21:02:37 UTC", "0"),
+        ("crashed", "Sun 2026-11-22 21:02:37 UTC", "3"),
+        ("never", "", "0"),
+        ("nothing", "n/a", "0"),
+    ]
+    said = "\n\n".join(f"Id={n}.service\nActiveEnterTimestamp={t}\nNRestarts={r}" for n, t, r in blocks)
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\n[ "$2" = --timestamp=utc ] || exit 1\ncat <<"END"\n{said}\nEND\n')
+    systemctl.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    assert agent.unit_starts(["nova-api", "crashed", "never", "nothing"], env) == {"nova-api": 1795381357.0}

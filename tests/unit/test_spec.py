@@ -173,7 +173,7 @@ def test_default_text_is_a_good_spec(tmp_path: Path) -> None:
 
 
 def test_default_text_shows_the_defaults(tmp_path: Path) -> None:
-    examples = r"mirror:|provider_pool:|passwords:|ADMIN_PASS:"  # keys whose default is nothing
+    examples = r"url:|sha256:|mirror:|provider_pool:|passwords:|ADMIN_PASS:"  # keys whose default is nothing
     lines = [line for line in default_spec_text("demo").splitlines() if not re.match(rf"^# *({examples})", line)]
     spec = load("\n".join(re.sub(r"^# (?=\s*[a-z_]+:)", "", line) for line in lines), tmp_path)
     assert spec == Spec(name="demo", release="zed")

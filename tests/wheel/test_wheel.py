@@ -61,3 +61,9 @@ def test_completion(lab: Path, tmp_path: Path) -> None:
     result = run(lab, "--show-completion", "bash", cwd=tmp_path, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert result.returncode == 0, result.stderr
     assert "_LAB_COMPLETE" in result.stdout
+
+
+def test_knows_the_releases_and_their_components(lab: Path, tmp_path: Path) -> None:
+    assert "zed" in run(lab, "release", "list", cwd=tmp_path).stdout
+    gone = run(lab, "release", "show", "zed", "nova-cert", cwd=tmp_path)
+    assert (gone.returncode, "removed in nova 16.0.0" in gone.stderr) == (2, True)

@@ -3,7 +3,16 @@ from pathlib import Path
 import pytest
 
 from lab.box.definition import BoxDefinition
-from lab.box.sources import Source, choose, host_sources, keyring_of, parse_deb822, parse_one_line
+from lab.box.sources import (
+    Distribution,
+    Source,
+    choose,
+    host_distribution,
+    host_sources,
+    keyring_of,
+    parse_deb822,
+    parse_one_line,
+)
 from lab.errors import HostError
 
 
@@ -105,6 +114,37 @@ def test_a_host_of_another_distribution_has_no_mirror(bookworm: BoxDefinition) -
     with pytest.raises(HostError, match="no mirror for bookworm") as caught:
         choose(bookworm, host)
     assert "--mirror" in caught.value.hint
+
+
+HOST = [
+    Source("http://m.example/debian", "bookworm", ("main", "contrib")),
+    Source("http://m.example/debian", "bookworm-updates", ("main",)),
+    Source("http://m.example/debian-security", "bookworm-security", ("main",)),
+    Source("http://tools.example/apt", "tools-bookworm", ("main",)),
+]
+
+
+def test_another_version_of_the_hosts_distribution_comes_from_the_same_mirrors(bookworm: BoxDefinition) -> None:
+    archives = ("trixie", "trixie-updates", "trixie-security")
+    trixie = bookworm.model_copy(
+        update={"suite": "trixie", "archives": archives, "keyring": "debian-archive-keyring.gpg"}
+    )
+    assert choose(trixie, HOST, None, Distribution("debian", "bookworm")) == [
+        Source("http://m.example/debian", "trixie", ("main",)),
+        Source("http://m.example/debian", "trixie-updates", ("main",)),
+        Source("http://m.example/debian-security", "trixie-security", ("main",)),
+    ]
+    own = Source("http://own.example/debian", "trixie", ("main",))
+    assert choose(trixie, [*HOST, own], None, Distribution("debian", "bookworm")) == [own]
+    with pytest.raises(HostError, match="no mirror for trixie"):
+        choose(trixie, HOST, None, Distribution("ubuntu", "bookworm"))
+
+
+def test_what_the_host_is(tmp_path: Path) -> None:
+    file = tmp_path / "os-release"
+    assert host_distribution(file) == Distribution("", "")
+    file.write_text('PRETTY_NAME="Debian GNU/Linux"\nVERSION_CODENAME=bookworm\nID=debian\nVERSION_ID="12"\n')
+    assert host_distribution(file) == Distribution("debian", "bookworm")
 
 
 def test_a_source_line_names_its_keyring() -> None:

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+#
+# Verify operation of the Compute service, to the letter of the guide.
+#
+# Guide: Compute service, "Verify operation".
+
+set -euo pipefail
+source "${LAB_DIR:-/opt/lab}/lib/common.sh"
+
+cd /root
+# shellcheck disable=SC1091
+. admin-openrc
+openstack compute service list

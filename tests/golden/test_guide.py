@@ -1,0 +1,121 @@
+"""The guide's own commands and options (tests/golden/guide), looked up in the rendered scripts: nothing is left out.
+
+A file of the guide's is named as the step that does it. In it a line with a prompt ($ or #) is a command, what follows
+`mysql` is SQL, what follows `vi FILE` are the options of that file; ## is the guide's remark, ; is ours.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lab import resources
+from lab.generator.render import render
+from lab.plan import HostFacts
+from lab.resolve import resolve
+from lab.secrets import Secrets
+from lab.spec.blocks import config_options
+from lab.spec.catalog import load_steps
+from lab.spec.model import Spec
+from lab.spec.release import load_release, release_names
+
+GUIDE = Path(__file__).parent / "guide"
+NOT_DONE = {
+    "echo $NOVA_DBPASS": "shows a password",
+    "echo $NOVA_PASS": "shows a password",
+    "echo $NOVA_DBPASS $RABBIT_PASS $NOVA_PASS": "shows passwords",
+    "mysql -u root -p": "asks for a password; root needs none",
+    "sudo vi /etc/nova/nova.conf": "is the crudini block of that file",
+}
+"""commands of the guide that no script has, and why"""
+
+
+@dataclass
+class Chapter:
+    """One file of the guide's."""
+
+    commands: list[str] = field(default_factory=list)
+    sql: list[str] = field(default_factory=list)
+    options: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """file, section, option, value"""
+
+
+def read(path: Path) -> Chapter:
+    chapter = Chapter()
+    edited = section = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line or line.startswith((";", "##")):
+            continue
+        if line.startswith(("$ ", "# ")):
+            chapter.commands.append(line[2:])
+            edited = line.split(" vi ")[1] if " vi " in line else ""
+        elif line.startswith("["):
+            section = line.strip("[]")
+        elif edited:
+            option, _, value = line.partition(" = ")
+            chapter.options.append((edited, section, option, value))
+        else:
+            chapter.sql.append(line)
+    return chapter
+
+
+def by_name(text: str) -> str:
+    """Show a variable as the guide does, by its bare name: NOVA_PASS for "$NOVA_PASS" and ${NOVA_PASS}."""
+    return re.sub(r'"?\$\{?([A-Z][A-Z_]+)\}?"?', r"\1", text)
+
+
+@pytest.fixture(scope="module")
+def scripts() -> dict[str, str]:
+    """What the nodes of a lab have: the steps' scripts and values, by file name."""
+    name = next(name for name in release_names() if load_release(name).capabilities["CONSOLEAUTH"])
+    release = load_release(name)
+    spec = Spec(name="demo", release=name)
+    plan = resolve(spec, release, load_steps(release, resources.PROVISION), HostFacts())
+    files = render(plan, Secrets.derive("0" * 64, plan.secrets, {}))
+    return {Path(path).name: file.text for path, file in files.items() if "/steps/" in path}
+
+
+CHAPTERS = {path.stem: read(path) for path in sorted(GUIDE.glob("*.txt"))}
+
+
+@pytest.mark.parametrize("step", CHAPTERS)
+def test_every_option_of_the_guide_and_no_other(step: str, scripts: dict[str, str]) -> None:
+    files = {file for file, *_ in CHAPTERS[step].options}
+    found = [
+        (option.path, option.section, option.option, by_name(option.value or ""))
+        for option in config_options(scripts[f"{step}.sh"])
+        if option.path in files
+    ]
+    assert found == CHAPTERS[step].options
+
+
+@pytest.mark.parametrize("step", CHAPTERS)
+def test_every_command_of_the_guide_in_its_order(step: str, scripts: dict[str, str]) -> None:
+    code = [by_name(line) for line in scripts[f"{step}.sh"].splitlines() if not line.lstrip().startswith("#")]
+    at = -1
+    for command in dict.fromkeys([*CHAPTERS[step].sql, *CHAPTERS[step].commands]):
+        if command in NOT_DONE:
+            continue
+        if command.startswith("apt-get install "):
+            values = dict(line.split("=", 1) for line in scripts[f"{step}.env"].splitlines())
+            (packages,) = shlex.split(values["LAB_PACKAGES"])
+            assert command == f"apt-get install {packages} -y"
+            continue
+        where = [number for number, line in enumerate(code) if by_name(command) in line]
+        assert where, f"no script line has: {command}"
+        assert where[-1] > at, f"too early: {command}"
+        at = where[-1]
+
+
+def test_the_guide_is_read_whole() -> None:
+    assert {step: (len(c.commands), len(c.sql), len(c.options)) for step, c in CHAPTERS.items()} == {
+        "51-compute-controller-literal": (22, 6, 24),
+        "56-compute-node-literal": (4, 0, 23),
+        "71-verify-literal": (2, 0, 0),
+    }
+    commands = {command for chapter in CHAPTERS.values() for command in chapter.commands}
+    assert set(NOT_DONE) <= commands
