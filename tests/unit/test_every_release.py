@@ -22,7 +22,11 @@ ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTIONS = {"debian", "ubuntu"}
 PROBES = ("os-release", "lsb_release", "VERSION_CODENAME", "debian_version", "LAB_RELEASE", "LAB_SUITE")
 PYTHON = sorted((ROOT / "lab").rglob("*.py"))
-SHELL = [path for path in sorted((ROOT / "provision").rglob("*")) if path.is_file() and path.suffix != ".yaml"]
+SHELL = [
+    path
+    for path in sorted((ROOT / "provision").rglob("*"))
+    if path.is_file() and path.suffix != ".yaml" and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+]
 
 
 def names() -> set[str]:
