@@ -25,7 +25,7 @@ PYTHON = sorted((ROOT / "lab").rglob("*.py"))
 SHELL = [
     path
     for path in sorted((ROOT / "provision").rglob("*"))
-    if path.is_file() and path.suffix != ".yaml" and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+    if path.is_file() and path.suffix != ".yaml" and "/." not in str(path.relative_to(ROOT))
 ]
 
 
