@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  (typer reads annotations)
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from lab import __version__, errors, ui
+from lab.cli_groups import box_app, release_app
+from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
 
 if TYPE_CHECKING:
     from lab.project import Lab
@@ -39,18 +41,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-box_app = typer.Typer(no_args_is_help=True, help="The lab's boxes: build, list, remove.")
 app.add_typer(box_app, name="box")
-release_app = typer.Typer(no_args_is_help=True, help="The releases: what each has, and what became of it.")
 app.add_typer(release_app, name="release")
-
-SpecFile = Annotated[Path, typer.Option("--file", "-f", help="The spec.", metavar="SPEC")]
-BuildDir = Annotated[
-    Path | None,
-    typer.Option("--dir", help="The build directory, by default .lab/NAME beside the spec.", metavar="BUILD"),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_SPEC = Path("lab.yaml")
 
 
 def _version(wanted: bool) -> None:
@@ -314,64 +306,6 @@ def down(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
     from lab.down import down as take_down
 
     take_down(file, build_dir)
-
-
-@box_app.command("build")
-def box_build(
-    file: SpecFile = DEFAULT_SPEC,
-    mirror: Annotated[str | None, typer.Option(help="Package mirror (default: the host's own apt sources).")] = None,
-) -> None:
-    """Build the boxes that the spec needs, where they are missing or out of date."""
-    from lab import boxes
-
-    boxes.build_for_spec(file, mirror)
-
-
-@box_app.command("list")
-def box_list(as_json: AsJson = False) -> None:
-    """List the boxes of this host."""
-    from lab import boxes
-
-    boxes.print_list(as_json)
-
-
-@box_app.command("remove")
-def box_remove(name: Annotated[str, typer.Argument(help="A box's name, or `all`.")]) -> None:
-    """Remove a box from the cache."""
-    from lab import boxes
-
-    boxes.remove(name)
-
-
-@release_app.command("list")
-def release_list(as_json: AsJson = False) -> None:
-    """List the releases, oldest first."""
-    from lab import releases_view
-
-    releases_view.print_list(as_json)
-
-
-@release_app.command("show")
-def release_show(
-    name: Annotated[str, typer.Argument(help="A release, as zed.")],
-    component: Annotated[str | None, typer.Argument(help="Only this component of the guide, as nova-cert.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the packages, units, ports, databases, options and components of a release."""
-    from lab import releases_view
-
-    releases_view.print_one(name, component, as_json)
-
-
-@release_app.command("diff")
-def release_diff(
-    first: Annotated[str, typer.Argument(help="A release.")],
-    second: Annotated[str, typer.Argument(help="Another.")],
-) -> None:
-    """Show what one release has (-) and another has instead (+)."""
-    from lab import releases_view
-
-    releases_view.print_diff(first, second)
 
 
 def _known_node(lab: Lab, name: str) -> None:
