@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 from golden_helper import assert_golden
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started us with `&`
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
