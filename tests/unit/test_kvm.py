@@ -127,6 +127,24 @@ def test_a_proof_is_kept_until_the_host_or_qemu_changes(tmp_path: Path, qemu: Ca
     assert prove(tmp_path).facts.accelerator == "kvm"
 
 
+def test_a_slow_proof_is_tried_again_when_the_host_is_idle(
+    tmp_path: Path, qemu: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qemu(HANGS, f"sleep 0.4; {BOOTS}")
+    monkeypatch.setattr(kvm, "REFERENCE_S", {"kvm": 0.1, "qemu": 0.1})
+    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 0.0, 0.0))
+    busy = prove(tmp_path)
+    assert prove(tmp_path) == busy
+    assert calls(tmp_path) == ["kvm", "tcg"]
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(kvm, "boot", lambda *_, **__: Proof("qemu", True, "slower still", 9.0))
+    assert prove(tmp_path) == busy
+    monkeypatch.setattr(kvm, "boot", lambda *_, **__: Proof("qemu", True, "quick", 0.1))
+    assert "quick" in prove(tmp_path).reason
+    monkeypatch.setattr(kvm, "boot", lambda *_, **__: pytest.fail("a quick proof is believed"))
+    assert "quick" in prove(tmp_path).reason
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"key": 1}', '{"key": [], "proofs": {"kvm": {"works": 1}}}'])
 def test_a_damaged_cache_is_no_obstacle(tmp_path: Path, qemu: Callable[[str, str], Path], content: str) -> None:
     qemu(BOOTS, BOOTS)
