@@ -118,8 +118,9 @@ def _verified(lab: Lab, runner: StepRunner, progress: ui.Progress, to_step: str 
     if not broken:
         return result
     with progress.phase("mend", "mending what the verification found"):
-        for job in sorted(broken):
-            progress.say(f"{job.node:<11} {job.step:<24} [yellow]a check fails[/yellow]: runs again")
+        for check in result.checks:
+            if check.outcome in ("failed", "error"):
+                progress.say(f"{check.id} [yellow]{check.outcome}[/yellow]: its step runs again")
         runner.run([job for job in jobs_of(lab.plan) if job in broken], ())
         return verify(lab.plan, lab.build_dir, steps=steps, on_result=progress.counter("checks"))
 

@@ -17,6 +17,10 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("/neutron/neutron-dhcp-agent.log", r"MessagingTimeout|Timeout in RPC method"),
     ("/neutron/neutron-metadata-agent.log", r"MessagingTimeout|Timeout in RPC method"),
     ("/neutron/neutron-openvswitch-agent.log", r"MessagingTimeout|Timeout in RPC method"),
+    # the agent asks Open vSwitch before it has told it to listen
+    ("/neutron/neutron-openvswitch-agent.log", r"Unable to open stream to tcp:127\.0\.0\.1:6640"),
+    # an API under uwsgi sends no heartbeats between two requests: RabbitMQ hangs up, and it connects again
+    ("-api.log", r"impl_rabbit .*ECONNRESET.*retrying in"),
     # an instance was deleted, and its tap is gone before its port
     ("/neutron/neutron-openvswitch-agent.log", r"VIF port: \S+ has no ofport configured or is invalid"),
     # a server that was asked for before a compute node was there

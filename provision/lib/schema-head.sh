@@ -42,13 +42,13 @@ numbers() {
 database=$1
 # On Debian and Ubuntu the distribution's Python packages are in one place.
 directory=${PYTHON_PACKAGES:-/usr/lib/python3/dist-packages}/$2
-mapfile -t numbered < <(find "$directory" -maxdepth 3 -path '*/versions/[0-9][0-9][0-9]_*.py' -printf '%h\n' | sort -u)
-if ((${#numbered[@]})); then
+wanted=$(heads "$directory")
+recorded='SELECT version_num FROM alembic_version'
+# Alembic comes first: a service that went over to it may keep its numbered scripts for those who upgrade.
+if [[ -z $wanted ]]; then
+  mapfile -t numbered < <(find "$directory" -maxdepth 3 -path '*/versions/[0-9][0-9][0-9]_*.py' -printf '%h\n' | sort -u)
   wanted=$(numbers "${numbered[@]}")
   recorded="SELECT CONCAT(repository_id, ':', version) FROM migrate_version"
-else
-  wanted=$(heads "$directory")
-  recorded='SELECT version_num FROM alembic_version'
 fi
 found=$(mariadb --batch --skip-column-names "$database" --execute "$recorded" | sort | xargs)
 if [[ -n $wanted && $found == "$wanted" ]]; then

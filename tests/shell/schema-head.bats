@@ -95,3 +95,11 @@ repository() {
   run bash "$PROVISION/lib/schema-head.sh" nova nova/db
   [ "$output" = 'nova: 611cd6dffd7b (head)' ]
 }
+
+@test "numbered scripts kept beside the newer ones do not count" {
+  repository nova/db/legacy nova 402_train.py
+  stand_in mariadb <<<'[[ $* == *"FROM alembic_version"* ]] && cat "$RECORDED"'
+  echo bbb222 >"$RECORDED"
+  run bash "$PROVISION/lib/schema-head.sh" nova nova/db
+  [ "$output" = 'nova: bbb222 (head)' ]
+}
