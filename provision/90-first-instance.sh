@@ -9,19 +9,17 @@
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 
+heading 'Launch the instances, and check that they booted'
 # Deviation: --availability-zone names the compute node, so that each has one.
-heading 'Launch the instances'
-for compute in $LAB_COMPUTES; do
-  printf 'ensure server create --flavor m1.nano --image tiny --network provider --availability-zone nova:%s instance-%s\n' \
-    "$compute" "$compute"
-done | "$LAB_DIR/lib/openstack-batch"
-
-heading 'Check the status of the instances, and that they booted'
 # The console shows the address of the lease and the instance-id from the metadata service, then BOOT OK.
-for compute in $LAB_COMPUTES; do
-  printf 'await 60 ACTIVE server show --format value --column status instance-%s\n' "$compute"
-  printf 'await 60 "^TINY: ip=[0-9.]+/.* instance-id=i-" console log show instance-%s\n' "$compute"
-done | {
-  cat
+{
+  for compute in $LAB_COMPUTES; do
+    printf 'ensure server create --flavor m1.nano --image tiny --network provider --availability-zone nova:%s instance-%s\n' \
+      "$compute" "$compute"
+  done
+  for compute in $LAB_COMPUTES; do
+    printf 'await 60 ACTIVE server show --format value --column status instance-%s\n' "$compute"
+    printf 'await 60 "^TINY: ip=[0-9.]+/.* instance-id=i-" console log show instance-%s\n' "$compute"
+  done
   printf 'server list --long --fit-width\n'
 } | "$LAB_DIR/lib/openstack-batch"
