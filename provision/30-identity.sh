@@ -45,23 +45,16 @@ set_line /etc/keystone/keystone-uwsgi.ini '^threads = ' 'threads = 4'
 set_line /etc/keystone/keystone-uwsgi.ini '^socket-timeout' 'socket-timeout = 120'
 
 heading 'Populate the Identity service database; initialize the Fernet key repositories'
-# These three do not need one another, so they run side by side. The log file is made first, because the one that
-# comes first would make it, and only db_sync runs as keystone.
+# Deviation: `keystone-manage` is loaded once for all its commands, which takes ten seconds on an emulated processor.
+# The log file is made first, because the first command would make it, and only db_sync runs as keystone.
 if [[ ! -e /var/log/keystone/keystone.log ]]; then
   install -o keystone -g adm -m 0640 /dev/null /var/log/keystone/keystone.log
 fi
-fernet_setup() {
-  [[ -s /etc/keystone/fernet-keys/0 ]] ||
-    keystone-manage fernet_setup --keystone-user keystone --keystone-group keystone
-}
-credential_setup() {
-  [[ -s /etc/keystone/credential-keys/0 ]] ||
-    keystone-manage credential_setup --keystone-user keystone --keystone-group keystone
-}
-in_background fernet_setup fernet_setup
-in_background credential_setup credential_setup
-LAB_SYNC_NICE=0 sync_schema keystone keystone su -s /bin/sh -c "keystone-manage db_sync" keystone
-await_background fernet_setup credential_setup
+sync_schema keystone keystone loaded keystone keystone-manage db_sync
+[[ -s /etc/keystone/fernet-keys/0 ]] ||
+  loaded root keystone-manage fernet_setup --keystone-user keystone --keystone-group keystone
+[[ -s /etc/keystone/credential-keys/0 ]] ||
+  loaded root keystone-manage credential_setup --keystone-user keystone --keystone-group keystone
 
 heading 'Bootstrap the Identity service'
 # admin_logs_in: the account admin has the password ADMIN_PASS.
@@ -76,22 +69,15 @@ EOF
 # Deviation: the password comes from the environment variable that keystone-manage offers for it
 # (OS_BOOTSTRAP_PASSWORD) instead of --bootstrap-password, because a command line can be read by everybody on the
 # machine.
-bootstrap() {
-  OS_BOOTSTRAP_PASSWORD=$ADMIN_PASS keystone-manage bootstrap \
+enable_units keystone
+if ! admin_logs_in; then
+  loaded root OS_BOOTSTRAP_PASSWORD="$ADMIN_PASS" keystone-manage bootstrap \
     --bootstrap-admin-url http://controller:5000/v3/ \
     --bootstrap-internal-url http://controller:5000/v3/ \
     --bootstrap-public-url http://controller:5000/v3/ \
     --bootstrap-region-id RegionOne
-}
-# Deviation: the service starts while the bootstrap runs: it loads for as long as that takes.
-enable_units keystone
-if ! admin_logs_in; then
-  in_background bootstrap bootstrap
-  restart_if_changed keystone /etc/keystone/keystone.conf /etc/keystone/keystone-uwsgi.ini
-  await_background bootstrap
-else
-  restart_if_changed keystone /etc/keystone/keystone.conf /etc/keystone/keystone-uwsgi.ini
 fi
+restart_if_changed keystone /etc/keystone/keystone.conf /etc/keystone/keystone-uwsgi.ini
 wait_for 'the Identity API' 20 http_answers http://controller:5000/v3 200
 
 heading 'Client environment script: /root/admin-openrc'

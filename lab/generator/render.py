@@ -108,7 +108,7 @@ def payload(plan: Plan, node: Node, secrets: Mapping[str, str], hosts: str) -> d
         "hosts": RenderedFile(hosts),
         "run-step": RenderedFile(_read(resources.PROVISION / "run-step"), _EXECUTABLE),
     }
-    for name, text in _tree(resources.PROVISION / "lib", ("*.sh", "openstack-batch")):
+    for name, text in _tree(resources.PROVISION / "lib", ("*.sh", "openstack-batch", "load-once")):
         files[f"lib/{name}"] = RenderedFile(text, _PRIVATE if name.endswith(".sh") else _EXECUTABLE)
     for step in node.steps:
         files[f"steps/{step}.sh"] = RenderedFile(_read(resources.PROVISION / f"{step}.sh"), _EXECUTABLE)

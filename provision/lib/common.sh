@@ -6,7 +6,8 @@
 #   wait.sh       wait_for, wait_for_step, http_answers
 #   packages.sh   install_packages
 #   units.sh      enable_units, disable_units, restart_if_changed, start_if_stopped
-#   files.sh      put_file, set_line, trim_empty, repair_mode, in_background, await_background
+#   files.sh      put_file, set_line, trim_empty, repair_mode
+#   loaded.sh     loaded
 #   database.sh   sync_schema
 
 LAB_DIR=${LAB_DIR:-/opt/lab}
@@ -18,4 +19,5 @@ source "$LAB_DIR/lib/wait.sh"
 source "$LAB_DIR/lib/packages.sh"
 source "$LAB_DIR/lib/units.sh"
 source "$LAB_DIR/lib/files.sh"
+source "$LAB_DIR/lib/loaded.sh"
 source "$LAB_DIR/lib/database.sh"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# Whole files, single lines, and work in the background.
+# Whole files and single lines.
 
 # put_file PATH [MODE [OWNER:GROUP]] <<EOF: PATH holds exactly the text on stdin. Written only when it differs,
 # through a temporary file beside it, so that no reader sees half of it.
@@ -57,29 +57,4 @@ repair_mode() {
     chmod "$mode" -- "$path"
     say "repaired owner and mode of $path"
   fi
-}
-
-declare -gA _background=()
-
-# in_background NAME COMMAND [ARG…]: start COMMAND; await_background NAME tells how it ended.
-in_background() {
-  local name=$1
-  shift
-  "$@" &
-  _background[$name]=$!
-}
-
-# await_background NAME…: wait for all, then return the exit code of the first that failed.
-await_background() {
-  local name rc first=0
-  for name in "$@"; do
-    rc=0
-    wait "${_background[$name]}" || rc=$?
-    unset "_background[$name]"
-    if ((rc)); then
-      printf 'error: %s ended with exit code %d\n' "$name" "$rc" >&2
-      ((first)) || first=$rc
-    fi
-  done
-  return "$first"
 }

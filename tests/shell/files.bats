@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# put_file, set_line, trim_empty, in_background
+# put_file, set_line, trim_empty
 
 load helpers
 
@@ -63,17 +63,6 @@ key=new" ]
   before=$(stat --format='%i %.Z' "$F")
   set_line "$F" '^a=' 'a=2'
   [ "$(stat --format='%i %.Z' "$F")" = "$before" ]
-}
-
-@test "await_background returns the code of the job that failed, and names it" {
-  in_background good true
-  in_background bad bash -c 'exit 7'
-  run await_background good bad
-  # `run` is a subshell, in which the jobs are not children: ask here instead
-  rc=0
-  await_background good bad 2>"$BATS_TEST_TMPDIR/err" || rc=$?
-  [ "$rc" = 7 ]
-  grep -q 'bad ended with exit code 7' "$BATS_TEST_TMPDIR/err"
 }
 
 @test "trim_empty takes the space of an empty option away, and touches nothing else" {

@@ -67,20 +67,18 @@ EOF
   [ "${lines[-1]}" = 'run-step: failed: 20-database: line 4: exit code 1: fail "expected $1"' ]
 }
 
-@test "a job in the background that fails is reported at its own line" {
-  node_with_step 20-database <<'EOF'
+@test "a loaded program that fails is reported at its line, with its exit code" {
+  printf 'import sys\nsys.exit(9)\n' >"$BATS_TEST_TMPDIR/broken-manage"
+  chmod +x "$BATS_TEST_TMPDIR/broken-manage"
+  node_with_step 20-database <<EOF
 set -euo pipefail
-source "$LAB_DIR/lib/common.sh"
-job() {
-  bash -c 'exit 9'
-  echo not reached
-}
-in_background job job
-await_background job
+source "\$LAB_DIR/lib/common.sh"
+loaded $(id -un) $BATS_TEST_TMPDIR/broken-manage db sync
+echo not reached
 EOF
   run "$NODE/run-step" 20-database
   [ "$status" = 9 ]
-  [ "${lines[-1]}" = "run-step: failed: 20-database: line 4: exit code 9: bash -c 'exit 9'" ]
+  [[ ${lines[-1]} == "run-step: failed: 20-database: line 3: exit code 9: loaded "* ]]
   [[ $output != *'not reached'* ]]
 }
 

@@ -58,6 +58,12 @@ def test_a_payload_has_the_runner_and_the_libraries(files: dict[str, RenderedFil
     assert "lib/notes.md" not in here
 
 
+def test_a_payload_has_all_programs_of_the_library() -> None:
+    library = {path.name for path in (resources.PROVISION / "lib").iterdir() if path.is_file()}
+    files = render(sample_plan(), SECRETS)
+    assert library == {path.rpartition("/")[2] for path in files if path.startswith("nodes/controller/lib/")}
+
+
 def test_hosts_of_all_nodes_on_every_node(files: dict[str, RenderedFile]) -> None:
     expected = "10.0.0.11\tcontroller\n10.0.0.31\tcompute1\n10.0.0.32\tcompute2\n"
     assert files["hosts"].text == files["nodes/compute2/hosts"].text == expected
