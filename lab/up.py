@@ -119,11 +119,11 @@ def _verified(lab: Lab, runner: StepRunner, progress: ui.Progress, to_step: str 
         return result
     with progress.phase("mend", "mending what the verification found"):
         for check in result.checks:
-            if check.outcome in ("failed", "error"):
+            if not check.good:
                 progress.say(f"{check.id} [yellow]{check.outcome}[/yellow]: its step runs again")
         runner.run([job for job in jobs_of(lab.plan) if job in broken], ())
         return verify(lab.plan, lab.build_dir, steps=steps, on_result=progress.counter("checks"))
 
 
 def _failing(result: Report) -> set[Job]:
-    return {Job(check.node, check.step) for check in result.checks if check.outcome in ("failed", "error")}
+    return {Job(check.node, check.step) for check in result.checks if not check.good}

@@ -81,7 +81,7 @@ if ((LAB_HAS_GLANCE_UWSGI)); then
 fi
 
 heading 'Populate the Image service database'
-sync_schema glance glance-common su -s /bin/sh -c "glance-manage db_sync" glance
+sync_schema glance glance-common nice su -s /bin/sh -c "glance-manage db_sync" glance
 
 wait_for_step 30-identity 60
 

@@ -49,7 +49,7 @@ set_line /etc/placement/placement-api-uwsgi.ini '^threads = ' 'threads = 4'
 set_line /etc/placement/placement-api-uwsgi.ini '^socket-timeout' 'socket-timeout = 120'
 
 heading 'Populate the placement database'
-sync_schema placement placement-common su -s /bin/sh -c "placement-manage db sync" placement
+sync_schema placement placement-common nice su -s /bin/sh -c "placement-manage db sync" placement
 
 wait_for_step 30-identity 60
 

@@ -132,7 +132,7 @@ start_if_stopped openvswitch-switch
 ovs-vsctl --may-exist add-br br-provider -- --may-exist add-port br-provider "$PROVIDER_INTERFACE"
 
 heading 'Populate the database'
-sync_schema neutron neutron-common su -s /bin/sh -c "neutron-db-manage --config-file /etc/neutron/neutron.conf \
+sync_schema neutron neutron-common nice su -s /bin/sh -c "neutron-db-manage --config-file /etc/neutron/neutron.conf \
   --config-file /etc/neutron/plugins/ml2/ml2_conf.ini upgrade head" neutron
 
 wait_for_step 30-identity 60

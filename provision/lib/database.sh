@@ -5,8 +5,8 @@
 # sync_schema "DATABASE…" PACKAGE COMMAND [ARG…]: bring the schema of each DATABASE to PACKAGE's version with one
 # COMMAND.
 #
-# COMMAND is a program, or `loaded` with its arguments. The migrations of several services run at the same time; programs
-# give way to everything else (nice), because the other services wait for the Identity service.
+# COMMAND is a program, or `loaded` with its arguments. The migrations of several services run at the same time: those
+# that nobody waits for give way to the Identity service's (`nice`).
 #
 # Skipped when the same version of PACKAGE did it before and the tables are those that it left. A first migration that
 # was cut short (a power cut, a kill) leaves half the tables, over which a migration cannot go on: nothing has used
@@ -30,11 +30,7 @@ sync_schema() {
   fi
   touch "$begun"
   sync -f "$begun"
-  if [[ $1 == loaded ]]; then
-    "$@" || return
-  else
-    nice -n 10 "$@" || return
-  fi
+  "$@" || return
   printf '%s %s\n' "$version" "$(schema_shape "$databases")" >"$stamp"
   rm -f "$begun"
   say "schema of $databases: at the head of $package $version"

@@ -5,8 +5,8 @@
 # Asked are the service's migration scripts, under PATH of the Python package PACKAGE. With alembic the newest are the
 # revisions that no other one follows or depends on; a service may have several lines of them. With sqlalchemy-migrate,
 # which came before (a repository is a directory with scripts named versions/NNN_*.py; PATH is one, or holds several), it
-# is each repository's highest number. Prints "DATABASE: REVISION… (head)" when they are those that DATABASE records, else both,
-# and exits with 1. The services' own commands say the same, but take 20 s.
+# is each repository's highest number. Prints "DATABASE: REVISION… (head)" when they are those that DATABASE records, else
+# both, and exits with 1. The services' own commands say the same, but take 20 s.
 
 set -euo pipefail
 
