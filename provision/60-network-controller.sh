@@ -120,10 +120,10 @@ metadata_workers = 1
 EOF
 repair_mode /etc/neutron/metadata_agent.ini 0640 neutron:neutron
 
-# Deviation: two processes of one thread instead of eight with 32, for a small machine; eventlet, which neutron's
-# messages go through, cannot switch between threads and says so in the log with a traceback. Slow clients are not cut
-# off after four seconds.
-set_line /etc/neutron/neutron-api-uwsgi.ini '^processes = ' 'processes = 2'
+# Deviation: one process of one thread instead of eight with 32: each process loads the whole application, and eventlet,
+# which neutron's messages go through, cannot switch between threads and says so in the log with a traceback. Slow
+# clients are not cut off after four seconds.
+set_line /etc/neutron/neutron-api-uwsgi.ini '^processes = ' 'processes = 1'
 set_line /etc/neutron/neutron-api-uwsgi.ini '^threads = ' 'threads = 1'
 set_line /etc/neutron/neutron-api-uwsgi.ini '^socket-timeout' 'socket-timeout = 120'
 

@@ -21,6 +21,7 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("/neutron/neutron-openvswitch-agent.log", r"Unable to open stream to tcp:127\.0\.0\.1:6640"),
     # an API under uwsgi sends no heartbeats between two requests: RabbitMQ hangs up, and it connects again
     ("-api.log", r"impl_rabbit .*ECONNRESET.*retrying in"),
+    ("-api.log", r"impl_rabbit .*(RecoverableConnectionError|Connection reset by peer).*Trying again in"),
     # an instance was deleted, and its tap is gone before its port
     ("/neutron/neutron-openvswitch-agent.log", r"VIF port: \S+ has no ofport configured or is invalid"),
     # a server that was asked for before a compute node was there

@@ -210,6 +210,20 @@ def test_log_allows_a_block_by_one_of_its_lines(tmp_path: Path) -> None:
     assert scan(tmp_path, KEYSTONE_404, path="/var/log/nova/nova-api.log")["blocks"] == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "error", "blocks"),
+    [
+        ("/var/log/nova/nova-api.log", "<RecoverableConnectionError: unknown error>. Trying again in 1 seconds.", 0),
+        ("/var/log/nova/nova-api.log", "[Errno 104] Connection reset by peer. Trying again in 1 seconds.", 0),
+        ("/var/log/nova/nova-api.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 1),
+        ("/var/log/nova/nova-conductor.log", "[Errno 104] Connection reset by peer. Trying again in 1 seconds.", 1),
+    ],
+)
+def test_log_allows_a_connection_that_fell_silent(tmp_path: Path, path: str, error: str, blocks: int) -> None:
+    line = "2026-11-01 10:00:06.1 7 ERROR oslo.messaging._drivers.impl_rabbit [-] AMQP server on controller:5672 is"
+    assert scan(tmp_path, f"{line} unreachable: {error}\n", path=path)["blocks"] == blocks
+
+
 def test_log_counts_only_what_came_after_the_step(tmp_path: Path) -> None:
     assert scan(tmp_path, REAL, since="2026-11-01 10:00:07")["blocks"] == 0
     assert scan(tmp_path, REAL, since="2026-11-01 10:00:06")["blocks"] == 1
