@@ -55,7 +55,7 @@ class StepRunner:
         self._progress = progress
         self._lock = threading.Lock()
         self.seconds: dict[str, float] = {}
-        """NODE/STEP -> seconds, of the jobs that this runner ran"""
+        """NODE/STEP -> seconds, of the jobs that this runner ran; all runs of a job together"""
 
     def known_done(self) -> set[Job]:
         """Jobs whose record carries today's inputs."""
@@ -106,7 +106,8 @@ class StepRunner:
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         with self._lock:
-            self.seconds[f"{job.node}/{job.step}"] = seconds
+            name = f"{job.node}/{job.step}"
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
             self._state_file.save(self._state_file.load().with_step(job.node, job.step, record))
 
 
