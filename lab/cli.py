@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path  # noqa: TC003  (typer reads annotations)
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _LabGroup(TyperGroup):
-    """Turns our errors and Ctrl-C into a message and an exit code; anything else is a defect: a traceback."""
+    """Turns our errors, Ctrl-C and SIGTERM into a message and an exit code; anything else is a defect: a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -29,7 +30,8 @@ class _LabGroup(TyperGroup):
             ui.errors.print(f"lab: {error}", style="red", markup=False, soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            ui.errors.print("lab: interrupted; `lab up` goes on from here, `lab down` removes the lab", markup=False)
+            next_verbs = "`lab up` goes on where it stopped, `lab down` removes the lab"
+            ui.errors.print(f"lab: interrupted; {next_verbs}", markup=False, soft_wrap=True)
             raise typer.Exit(errors.INTERRUPTED) from None
 
 
@@ -315,5 +317,6 @@ def _known_node(lab: Lab, name: str) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. SIGTERM ends it as Ctrl-C does: a lab's own children would outlive it otherwise."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

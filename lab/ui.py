@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+Verdict = Literal["done", "failed", "interrupted"]
+_VERDICTS: dict[Verdict, str] = {
+    "done": "[green]done[/green] in",
+    "failed": "[red]failed[/red] after",
+    "interrupted": "[yellow]interrupted[/yellow] after",
+}
 
 
 def clock(seconds: float) -> str:
@@ -82,13 +89,12 @@ class Progress:
         if not console.is_terminal:
             self.say(f"{node:<11} {step:<24} started (about {clock(expected_s)})")
 
-    def step_finished(self, node: str, step: str, *, failed: bool = False) -> float:
+    def step_finished(self, node: str, step: str, verdict: Verdict = "done") -> float:
         """A step ended; returns its seconds."""
         with self._lock:
             started, _ = self._running.pop((node, step))
         seconds = time.monotonic() - started
-        verdict = "[red]failed[/red] after" if failed else "[green]done[/green] in"
-        self.say(f"{node:<11} {step:<24} {verdict} {clock(seconds)}")
+        self.say(f"{node:<11} {step:<24} {_VERDICTS[verdict]} {clock(seconds)}")
         return seconds
 
     @contextmanager

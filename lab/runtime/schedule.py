@@ -67,7 +67,7 @@ def run_all(
         run: does one job; it raises to say that the job failed.
         done: jobs known to be done.
         per_node: at most this many jobs at once on a node.
-        on_interrupt: makes the jobs that run end soon; called at Ctrl-C, before they are waited for.
+        on_interrupt: makes the jobs that run end soon; called at Ctrl-C or SIGTERM, before they are waited for.
 
     Raises:
         Exception: the first one that a job raised.
@@ -88,26 +88,26 @@ def run_all(
         return not any(other.step in needs[job.step] for other in unfinished)
 
     with ThreadPoolExecutor(max_workers=per_node * len(plan.nodes), thread_name_prefix="step") as pool:
-        while pending or running:
-            if failure is None:
-                for job in list(pending):
-                    if ready(job):
-                        pending.remove(job)
-                        running[pool.submit(run, job)] = job
-            if not running:
-                break
-            try:
+        try:
+            while pending or running:
+                if failure is None:
+                    for job in list(pending):
+                        if ready(job):
+                            pending.remove(job)
+                            running[pool.submit(run, job)] = job
+                if not running:
+                    break
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            except KeyboardInterrupt:
-                on_interrupt()
-                raise
-            for future in finished:
-                job = running.pop(future)
-                error = future.exception()
-                if error is None:
-                    unfinished.discard(job)
-                else:
-                    failure = failure or error
+                for future in finished:
+                    job = running.pop(future)
+                    error = future.exception()
+                    if error is None:
+                        unfinished.discard(job)
+                    else:
+                        failure = failure or error
+        except KeyboardInterrupt:
+            on_interrupt()
+            raise
     if failure is not None:
         raise failure
     if pending:

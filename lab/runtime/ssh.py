@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import select
 import shlex
 import subprocess
 import tarfile
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lab.errors import HostError, MachineError
 from lab.runtime.ssh_config import SshConfig
@@ -28,6 +30,8 @@ CONNECTION_BROKE = 255
 _RUN_LIMIT_S = 300.0
 _PUSH_LIMIT_S = 300.0
 _TAIL_LINES = 15
+_LOOK_S = 0.2
+"""how often a silent client is looked at: does it still run?"""
 
 
 class Ssh:
@@ -38,8 +42,9 @@ class Ssh:
         self._config = SshConfig(build_dir)
         self.config = self._config.path
         self._lock = threading.Lock()
-        self._streams: set[subprocess.Popen[str]] = set()
-        self._aborted = False
+        self._streams: set[subprocess.Popen[bytes]] = set()
+        self.aborted = False
+        """whether abort() was called"""
 
     def configured(self) -> bool:
         """Tell whether the nodes' addresses are known."""
@@ -98,7 +103,8 @@ class Ssh:
     ) -> int:
         """Run a command on a node, hand over each line it writes (stdout and stderr) as it comes, give its exit code.
 
-        255 is ssh's own: the connection broke; negative: abort() ended it. The command goes on in the node then.
+        255 is ssh's own: the connection broke; negative: abort() ended it. The command goes on in the node then, and
+        the master of the connection holds the client's output until it ends there: nobody waits for that.
 
         Raises:
             MachineError: it took longer than `timeout_s`.
@@ -108,15 +114,15 @@ class Ssh:
 
         def give_up() -> None:
             overdue.set()
-            process.terminate()
+            process.kill()
 
         timer = threading.Timer(timeout_s or threading.TIMEOUT_MAX, give_up)
         timer.daemon = True
         timer.start()
         with process:
             try:
-                assert process.stdout is not None
-                for line in process.stdout:
+                output = _Output(process, lambda: overdue.is_set() or self.aborted)
+                for line in io.TextIOWrapper(io.BufferedReader(output), errors="replace"):
                     on_line(line.rstrip("\r\n"))
                 process.wait()
             except BaseException:
@@ -133,13 +139,13 @@ class Ssh:
     def abort(self) -> None:
         """End all running streams, and let no new one start: for Ctrl-C while threads wait for them."""
         with self._lock:
-            self._aborted = True
+            self.aborted = True
             for process in self._streams:
-                process.terminate()
+                process.kill()
 
-    def _start_stream(self, argv: list[str]) -> subprocess.Popen[str]:
+    def _start_stream(self, argv: list[str]) -> subprocess.Popen[bytes]:
         with self._lock:
-            if self._aborted:
+            if self.aborted:
                 raise MachineError("interrupted")
             try:
                 # A session of its own: the terminal's Ctrl-C is this program's to handle.
@@ -148,8 +154,6 @@ class Ssh:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    text=True,
-                    errors="replace",
                     start_new_session=True,
                 )
             except FileNotFoundError as error:
@@ -226,6 +230,30 @@ class Ssh:
             raise MachineError(f"no {self.config.name} in {self._build_dir}", hint="`lab up` writes it")
         self._config.make_socket_dir()
         return self.argv(node, command, options=options)
+
+
+class _Output(io.RawIOBase):
+    """What a client writes, until its end: also where others still hold the pipe that it has left."""
+
+    def __init__(self, process: subprocess.Popen[bytes], given_up: Callable[[], bool]) -> None:
+        assert process.stdout is not None
+        self._process = process
+        self._given_up = given_up
+        self._fd = process.stdout.fileno()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            readable, _, _ = select.select([self._fd], [], [], _LOOK_S)
+            ended = self._process.poll() is not None
+            if ended and (self._given_up() or not readable):
+                return 0
+            if readable:
+                data = os.read(self._fd, len(buffer))
+                buffer[: len(data)] = data
+                return len(data)
 
 
 _REPLACE = """\

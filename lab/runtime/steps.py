@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lab.project import Lab
     from lab.runtime.ssh import Ssh
     from lab.runtime.state import StateFile
-    from lab.ui import Progress
+    from lab.ui import Progress, Verdict
 
 _FAILED = re.compile(r"^run-step: failed: (?P<step>\S+): line (?P<line>\d+): exit code (?P<code>\d+): (?P<command>.*)$")
 _TAIL_LINES = 15
@@ -97,7 +97,8 @@ class StepRunner:
 
                 exit_code = self._ssh.stream(job.node, ["sudo", "/opt/lab/run-step", job.step], keep)
         finally:
-            seconds = self._progress.step_finished(job.node, job.step, failed=exit_code != 0)
+            verdict: Verdict = "done" if exit_code == 0 else "interrupted" if self._ssh.aborted else "failed"
+            seconds = self._progress.step_finished(job.node, job.step, verdict)
         if exit_code != 0:
             raise StepError(_failure(job, exit_code, log))
         record = StepRecord(

@@ -226,6 +226,35 @@ def test_abort_ends_running_streams_and_stops_new_ones(ssh: Ssh) -> None:
         ssh.stream("controller", "true", lambda _line: None)
 
 
+HELD = "sleep 9 & echo up; exec sleep 30"
+"""as with a standing connection, whose master holds the output of a client that was ended"""
+
+
+def test_abort_does_not_wait_for_who_else_holds_the_output(ssh: Ssh) -> None:
+    started = time.monotonic()
+    assert ssh.stream("controller", HELD, lambda _line: ssh.abort()) < 0
+    assert time.monotonic() - started < 5
+
+
+def test_the_limit_does_not_wait_for_who_else_holds_the_output(ssh: Ssh) -> None:
+    started = time.monotonic()
+    with pytest.raises(MachineError, match="did not end within"):
+        ssh.stream("controller", HELD, lambda _line: None, timeout_s=0.5)
+    assert time.monotonic() - started < 5
+
+
+def test_a_long_output_arrives_whole_also_when_the_command_ends_before_it_is_read(ssh: Ssh) -> None:
+    lines: list[str] = []
+
+    def slowly(line: str) -> None:
+        if not lines:
+            time.sleep(0.5)
+        lines.append(line)
+
+    assert ssh.stream("controller", "seq 2999; printf 'no newline \\303\\244'", slowly) == 0
+    assert lines == [*map(str, range(1, 3000)), "no newline \u00e4"]
+
+
 def test_push_replaces_a_directory(ssh: Ssh, tmp_path: Path) -> None:
     local = tmp_path / "payload"
     (local / "steps").mkdir(parents=True)
