@@ -14,7 +14,7 @@ from lab.boxes import ensure_for_plan
 from lab.errors import UsageError
 from lab.plan import HostFacts
 from lab.resolve import resolve
-from lab.spec.catalog import load_steps
+from lab.spec.catalog import load_step, load_steps
 from lab.spec.model import Spec
 from lab.spec.release import load_release, release_names
 
@@ -95,6 +95,15 @@ def test_what_is_missing_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     changed = load_release("zed").model_copy(update={"suite": "sid", "steps": ("10-environment", "11-nothing")})
     monkeypatch.setattr("test_every_release.load_release", lambda name: changed)
     assert missing("zed") == ["provision/11-nothing.yaml", "provision/11-nothing.sh", "boxes/sid.yaml"]
+
+
+@pytest.mark.parametrize("name", release_names())
+def test_every_capability_is_read_by_a_script_or_by_facts(name: str) -> None:
+    stated = set(load_release(name).capabilities)
+    scripts = "\n".join(path.read_text(encoding="utf-8") for path in SHELL)
+    steps = [load_step(path.stem, resources.PROVISION, stated) for path in resources.PROVISION.glob("[0-9]*.yaml")]
+    read = {*re.findall(r"LAB_HAS_(\w+)", scripts), *(asked for step in steps for asked in step.facts.when)}
+    assert stated == read
 
 
 @pytest.mark.parametrize("name", [name for name in release_names() if load_release(name).suite in built_suites()])
