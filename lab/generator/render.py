@@ -33,6 +33,8 @@ _BOOT_TIMEOUT_S = 300
 _CONNECT_TIMEOUT_S = 15
 _PRIVATE = 0o600
 _EXECUTABLE = 0o700
+_PROGRAMS = ("openstack-batch", "load-once")
+"""of provision/lib; what else is there, they or the scripts load"""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ def payload(plan: Plan, node: Node, secrets: Mapping[str, str], hosts: str) -> d
         "hosts": RenderedFile(hosts),
         "run-step": RenderedFile(_read(resources.PROVISION / "run-step"), _EXECUTABLE),
     }
-    for name, text in _tree(resources.PROVISION / "lib", ("*.sh", "openstack-batch", "load-once")):
-        files[f"lib/{name}"] = RenderedFile(text, _PRIVATE if name.endswith(".sh") else _EXECUTABLE)
+    for name, text in _tree(resources.PROVISION / "lib", ("*.sh", "*.py", *_PROGRAMS)):
+        files[f"lib/{name}"] = RenderedFile(text, _EXECUTABLE if name in _PROGRAMS else _PRIVATE)
     for step in node.steps:
         files[f"steps/{step}.sh"] = RenderedFile(_read(resources.PROVISION / f"{step}.sh"), _EXECUTABLE)
         files[f"steps/{step}.env"] = RenderedFile(env_file(plan.step(step).env))

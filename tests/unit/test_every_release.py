@@ -25,7 +25,7 @@ PYTHON = sorted((ROOT / "lab").rglob("*.py"))
 SHELL = [
     path
     for path in sorted((ROOT / "provision").rglob("*"))
-    if path.is_file() and path.suffix != ".yaml" and "/." not in str(path.relative_to(ROOT))
+    if path.is_file() and path.suffix not in {".yaml", ".pyc"} and "/." not in str(path.relative_to(ROOT))
 ]
 
 

@@ -58,10 +58,12 @@ def test_a_payload_has_the_runner_and_the_libraries(files: dict[str, RenderedFil
     assert "lib/notes.md" not in here
 
 
-def test_a_payload_has_all_programs_of_the_library() -> None:
-    library = {path.name for path in (resources.PROVISION / "lib").iterdir() if path.is_file()}
-    files = render(sample_plan(), SECRETS)
-    assert library == {path.rpartition("/")[2] for path in files if path.startswith("nodes/controller/lib/")}
+def test_a_payload_has_all_of_the_library() -> None:
+    root = resources.PROVISION / "lib"
+    library = {path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    prefix = "nodes/controller/lib/"
+    here = {path.removeprefix(prefix) for path in render(sample_plan(), SECRETS) if path.startswith(prefix)}
+    assert here == {path.relative_to(root).as_posix() for path in library}
 
 
 def test_hosts_of_all_nodes_on_every_node(files: dict[str, RenderedFile]) -> None:

@@ -1,0 +1,91 @@
+"""The `openstack` client itself, in this process."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from typing import Any
+
+Result = tuple[int, str, str]
+"""of a command: its exit code, its output, what it said about a failure"""
+
+
+class Said(logging.Handler):
+    """Keeps what the client logged as an error: its only account of why a command failed."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message."""
+        self.messages.append(record.getMessage())
+
+
+class Client:
+    """`openstack`, loaded and logged in once, at the first command that needs it."""
+
+    def __init__(self) -> None:
+        self._loaded: Any = None
+        self._said = Said()
+
+    @property
+    def _shell(self) -> Any:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+    def _load(self) -> Any:
+        from openstackclient.shell import OpenStackShell  # seconds on a slow machine: only when there is work
+
+        class Shell(OpenStackShell):
+            def clean_up(self, cmd: Any, result: Any, err: Any) -> None:
+                """Between two commands nothing is closed: the next one uses the same session."""
+
+        shell = Shell()
+        shell.command_options = []
+        shell.options, _ = shell.parser.parse_known_args([])
+        shell.configure_logging()
+        shell.interactive_mode = False
+        shell.initialize_app([])
+        root = logging.getLogger()
+        for handler in root.handlers:
+            handler.setLevel(logging.CRITICAL)
+        root.addHandler(self._said)
+        return shell
+
+    def run(self, words: list[str]) -> Result:
+        """Run one command."""
+        shell, output, errors = self._shell, io.StringIO(), io.StringIO()
+        real = sys.stdout, sys.stderr, shell.stdout, shell.stderr
+        self._said.messages.clear()
+        sys.stdout, sys.stderr, shell.stdout, shell.stderr = output, errors, output, errors
+        try:
+            code = shell.run_subcommand(words)
+        except SystemExit as error:  # argparse, for an option it does not know
+            code = error.code if isinstance(error.code, int) else 1
+        finally:
+            sys.stdout, sys.stderr, shell.stdout, shell.stderr = real
+        said = "\n".join([*self._said.messages, errors.getvalue().strip()]).strip()
+        return int(code or 0), output.getvalue(), said
+
+    def parse(self, words: list[str]) -> Any:
+        """Return a command's arguments as its own parser understands them, and log in for it."""
+        factory, name, rest = self._shell.command_manager.find_command(words)
+        command = factory(self._shell, self._shell.options, cmd_name=name)
+        self._shell.prepare_to_run_command(command)
+        try:
+            return command.get_parser(name).parse_args(rest)
+        except SystemExit as error:  # argparse has said why
+            raise LookupError(f"not the arguments of `openstack {name}`") from error
+
+    @property
+    def sdk(self) -> Any:
+        """openstacksdk's connection; valid after `parse`."""
+        return self._shell.client_manager.sdk_connection
+
+    @property
+    def project_id(self) -> str:
+        """The project of the login; valid after `parse`."""
+        return str(self._shell.client_manager.auth_ref.project_id)
