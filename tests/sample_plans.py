@@ -109,3 +109,18 @@ def _step(step_id: str, on: str, needs: tuple[str, ...], names: list[str]) -> St
         seconds=60,
         env={"LAB_PACKAGES": f"{step_id[3:]} extra", "LAB_UNITS": "", "LAB_UNITS_OFF": ""},
     )
+
+
+VAGRANT_PLANS = {
+    "emulated": sample_plan(),
+    "kvm": sample_plan(accelerator="kvm", wait_factor=1.0),
+    "two-computes": sample_plan(computes=2),
+    "sixteen-computes": sample_plan(computes=16),
+    "nested-off": sample_plan(nested=False),
+    "kvm-nested-off": sample_plan(accelerator="kvm", nested=False, wait_factor=1.0),
+    "large-disk": sample_plan(disk_gib=40),
+    "ready-made-box": sample_plan().model_copy(
+        update={"box_url": "file:///srv/boxes/ubuntu1604.box", "box_sha256": "ab" * 32}
+    ),
+}
+"""labs whose Vagrantfiles differ in something"""
