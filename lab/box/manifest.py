@@ -104,7 +104,7 @@ def needs_rebuild(built: Inputs | None, wanted: Inputs) -> str | None:
     if built.requested != wanted.requested:
         return f"package list changed: {_difference(built.requested, wanted.requested)}"
     if built.definition != wanted.definition:
-        return f"box definition {wanted.suite}.yaml changed"
+        return f"box definition of {wanted.suite} changed"
     for name in sorted({*built.scripts, *wanted.scripts}):
         if built.scripts.get(name) != wanted.scripts.get(name):
             return f"build script {name} changed"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.box.definition import BoxSpec, all_packages, base_packages, load_definition
+from lab.box.definition import BoxSpec, all_packages, base_packages, built_suites, load_definition
 from lab.errors import SpecError, UsageError
 
 GOOD = """
@@ -84,3 +84,66 @@ def test_broken_yaml_is_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "bookworm.yaml").write_text("suite: [bookworm\n")
     with pytest.raises(UsageError, match="not YAML"):
         load_definition("bookworm", tmp_path)
+
+
+BASE = """
+keyring: k.gpg
+kernel: linux-image-cloud-amd64
+cmdline: loud
+packages: [sudo]
+role_packages: {compute: [], controller: [jq]}
+enabled: [ssh]
+"""
+OWN = """
+base: family
+suite: bookworm
+archives: [bookworm]
+cmdline: quiet
+packages: [ssh-server]
+role_packages: {compute: [qemu-utils], controller: []}
+"""
+
+
+def write(directory: Path, **texts: str) -> Path:
+    for name, text in texts.items():
+        (directory / f"{name}.yaml").write_text(text)
+    return directory
+
+
+def test_a_base_is_the_same_as_its_lines_in_the_file_itself(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = write(
+        tmp_path / "whole",
+        bookworm=GOOD.replace("{compute: [qemu-utils]}", "{compute: [qemu-utils], controller: [jq]}"),
+    )
+    split = write(tmp_path, bookworm=OWN, family=BASE)
+    assert load_definition("bookworm", split) == load_definition("bookworm", whole)
+
+
+def test_a_base_is_no_suite(tmp_path: Path) -> None:
+    write(tmp_path, bookworm=OWN, family=BASE)
+    assert built_suites(tmp_path) == ["bookworm"]
+    with pytest.raises(UsageError) as caught:
+        load_definition("sid", tmp_path)
+    assert caught.value.hint == "known: bookworm"
+
+
+@pytest.mark.parametrize(
+    ("own", "base", "said"),
+    [
+        (OWN.replace("family", "famly"), BASE, "bookworm.yaml: base: found 'famly', expected one of: family"),
+        (OWN, BASE + "base: other\n", "family.yaml: base: found 'other', expected no such key in what bookworm.yaml"),
+        (OWN, BASE + "suite: sid\n", "family.yaml: suite: found 'sid', expected no such key"),
+        (OWN, BASE + "disk_gib: 1\n", "family.yaml: disk_gib: found 1"),
+        (OWN + "disk_gib: 1\n", BASE, "bookworm.yaml: disk_gib: found 1"),
+        (OWN, BASE + "kernell: x\n", "family.yaml: kernell: found 'x'"),
+        (OWN + "enabled: [ssh]\n", BASE, "bookworm.yaml: enabled: found 'ssh' twice, expected each once"),
+        (OWN + "enabled: ssh\n", BASE, "bookworm.yaml: enabled: found 'ssh'"),
+        (OWN, "- a list\n", "family.yaml: found ['a list'], expected keys and their values"),
+    ],
+)
+def test_what_is_wrong_about_a_base_is_named_with_its_file(tmp_path: Path, own: str, base: str, said: str) -> None:
+    write(tmp_path, bookworm=own, family=base)
+    with pytest.raises(SpecError) as caught:
+        load_definition("bookworm", tmp_path)
+    assert said in str(caught.value)

@@ -31,7 +31,7 @@ def test_without_a_box() -> None:
     [
         ({"requested": ("nova-api", "nova-serialproxy", "sudo")}, "package list changed: + nova-serialproxy"),
         ({"requested": ("sudo", "vim")}, "package list changed: + vim, - nova-api"),
-        ({"definition": "d2"}, "box definition bookworm.yaml changed"),
+        ({"definition": "d2"}, "box definition of bookworm changed"),
         ({"scripts": {"assemble.sh": "a2", "finish.sh": "f1"}}, "build script assemble.sh changed"),
         ({"scripts": {"finish.sh": "f1"}}, "build script assemble.sh changed"),
         ({"tools": {"mmdebstrap": "1.4.0"}}, "tool changed: mmdebstrap 1.3.5 → 1.4.0"),
@@ -57,7 +57,7 @@ def test_a_long_difference_is_cut() -> None:
 
 @pytest.fixture
 def boxes(tmp_path: Path) -> Path:
-    for name in (*SCRIPTS, "bookworm.yaml"):
+    for name in (*SCRIPTS, "bookworm.yaml", "debian.yaml"):
         (tmp_path / name).write_bytes((resources.BOXES / name).read_bytes())
     return tmp_path
 
@@ -77,16 +77,16 @@ def test_every_script_counts(boxes: Path, name: str) -> None:
 
 def test_a_comment_in_the_definition_does_not_count_and_a_setting_does(boxes: Path) -> None:
     before = gathered(boxes)
-    file = boxes / "bookworm.yaml"
+    file = boxes / "debian.yaml"
     file.write_text(file.read_text() + "# a comment\n")
     assert needs_rebuild(before, gathered(boxes)) is None
     file.write_text(file.read_text().replace("mitigations=off", "mitigations=auto"))
-    assert needs_rebuild(before, gathered(boxes)) == "box definition bookworm.yaml changed"
+    assert needs_rebuild(before, gathered(boxes)) == "box definition of bookworm changed"
 
 
 def test_a_package_in_the_definition_is_named(boxes: Path) -> None:
     before = gathered(boxes)
-    file = boxes / "bookworm.yaml"
+    file = boxes / "debian.yaml"
     file.write_text(file.read_text().replace("  - lsof\n", "  - htop\n"))
     assert needs_rebuild(before, gathered(boxes)) == "package list changed: + htop, - lsof"
 
