@@ -1,5 +1,5 @@
 # The doors of the project. Each sets up what it needs on a fresh Debian or Ubuntu machine, then calls `lab`.
-#   make lab-up [LAB=path/to/lab.yaml]
+#   make lab-up [LAB=path/to/lab.yaml] [RELEASE=zed]
 
 LAB ?= lab.yaml
 PYTHON ?= python3
@@ -12,11 +12,11 @@ SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 TEST_PACKAGES := bats vagrant vagrant-libvirt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test lint format bench wheel clean
+.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test test-release lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  LAB=FILE names another spec than lab.yaml"
+	@echo "  LAB=FILE names another spec than lab.yaml; where there is none yet, RELEASE=NAME is the release that lab-up writes into it"
 
 # $(call apt,PACKAGES): install those that are missing, and say so when that takes sudo.
 define apt
@@ -41,7 +41,7 @@ test-setup: setup
 
 $(LAB):
 	@$(MAKE) --no-print-directory setup
-	$(BIN)/lab init --file $(LAB)
+	$(BIN)/lab init --file $(LAB) $(if $(RELEASE),--release $(RELEASE))
 
 lab-up: setup $(LAB)  ## from the spec to a running, provisioned and verified lab
 	@$(if $(SUDO),echo "the lab needs root for boxes and its own libvirt: using sudo")
@@ -63,17 +63,20 @@ lab-down: setup  ## remove the lab: no domain, volume, network, process or names
 test: test-setup  ## everything that needs no VM
 	$(BIN)/pytest -n 2
 
+test-release: setup  ## the real lab of a release: up, verified, broken and mended, down (R=zed)
+	.ci/release $(R)
+
 lint: setup  ## ruff, mypy, shellcheck, shfmt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step .ci/run)
-	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step .ci/run)
+	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step .ci/run .ci/release)
+	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step .ci/run .ci/release)
 
 format: setup  ## let the formatters write
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step .ci/run)
+	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step .ci/run .ci/release)
 
 bench: setup  ## the figures of the README, measured here, as JSON
 	@$(SUDO) $(BIN)/python tests/bench.py $(ARGS)

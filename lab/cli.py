@@ -82,13 +82,14 @@ def _print_json(value: object) -> None:
 def init(
     name: Annotated[str, typer.Argument(help="The lab's name.")] = "compute-101",
     file: SpecFile = DEFAULT_SPEC,
+    release: Annotated[str, typer.Option(help="Its release; by default the newest that is tested.")] = "",
 ) -> None:
     """Write a commented spec."""
     from lab.spec.load import default_spec_text
 
     if file.exists():
         raise errors.UsageError(f"{file} exists", hint="edit it, or name another file with --file")
-    file.write_text(default_spec_text(name))
+    file.write_text(default_spec_text(name, release))
     typer.echo(f"wrote {file}; `lab check` shows what it asks for, `lab up` makes it")
 
 

@@ -51,14 +51,20 @@ def inventory(release: Release) -> Inventory:
 def print_list(as_json: bool) -> None:
     """`lab release list`, oldest first."""
     rows = [
-        {"name": r.name, "title": r.title, "system": f"{r.distribution} {r.suite}", "chapters": list(r.chapters)}
+        {
+            "name": r.name,
+            "title": r.title,
+            "system": f"{r.distribution} {r.suite}",
+            "tested": r.tested,
+            "chapters": list(r.chapters),
+        }
         for r in in_order()
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        typer.echo(f"{row['name']:10}{row['title']:30}{row['system']}")
+        typer.echo(f"{row['name']:10}{row['title']:30}{row['system']:17}{'tested' if row['tested'] else 'not tested'}")
 
 
 def print_one(name: str, component: str | None, as_json: bool) -> None:

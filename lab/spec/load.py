@@ -10,7 +10,7 @@ from lab import addressing
 from lab.spec.components import find as find_component
 from lab.spec.document import Loc, did_you_mean, read_document
 from lab.spec.model import Spec
-from lab.spec.release import load_release, release_names
+from lab.spec.release import default_release, load_release, release_names
 from lab.spec.validate import validate
 
 if TYPE_CHECKING:
@@ -165,9 +165,14 @@ def _names(spec: Spec, release: Release) -> Iterator[_Finding]:
             )
 
 
-def default_spec_text(name: str) -> str:
-    """Write a spec with every default and what it means: for `lab init`."""
-    return _DEFAULT_SPEC.format(name=name, releases=" | ".join(release_names()))
+def default_spec_text(name: str, release: str = "") -> str:
+    """Write a spec with every default and what it means: for `lab init`.
+
+    Raises:
+        UsageError: there is no such release; without one it is the newest that is tested.
+    """
+    chosen = load_release(release or default_release())
+    return _DEFAULT_SPEC.format(name=name, release=chosen.name, releases=" | ".join(release_names()))
 
 
 _DEFAULT_SPEC = """\
@@ -177,7 +182,7 @@ _DEFAULT_SPEC = """\
 
 # Part of the names of machines and networks: a-z, 0-9 and -, at most 20 characters.
 name: {name}
-release: zed                     # {releases}
+release: {release:<23} # {releases}
 
 # nodes:
 #   controller:

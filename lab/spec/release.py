@@ -36,6 +36,8 @@ class Release(Frozen):
     """what the boxes' names begin with, as compute-lab/zed"""
     series: str
     """the release's name on docs.openstack.org, as zed or 2025.1"""
+    tested: bool = False
+    """whether a lab of it has come up and passed its suite on virtual machines, as CI does by turns"""
     guide: str = ""
     """URL of the release's install guide"""
     steps: tuple[str, ...] = Field(min_length=1)
@@ -61,6 +63,12 @@ class Release(Frozen):
 def release_names() -> tuple[str, ...]:
     """Name the releases that the project has."""
     return tuple(sorted(path.stem for path in resources.RELEASES.glob("*.yaml")))
+
+
+def default_release() -> str:
+    """Name the newest release that is tested: what `lab init` proposes."""
+    tested = [release for release in map(load_release, release_names()) if release.tested]
+    return max(tested, key=lambda release: release.version).name
 
 
 def load_release(name: str) -> Release:

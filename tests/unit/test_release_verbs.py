@@ -13,9 +13,12 @@ from lab.cli import app
 from lab.errors import UsageError
 from lab.releases_view import difference, inventory
 from lab.spec.components import in_order, load_components, require
-from lab.spec.release import load_release
+from lab.spec.load import load_spec
+from lab.spec.release import default_release, load_release
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab.spec.release import Release
 
 
@@ -27,7 +30,21 @@ def lab(*words: str) -> str:
 
 def test_list_is_in_the_order_of_time() -> None:
     assert [row["name"] for row in json.loads(lab("list", "--json"))] == ["newton", "victoria", "zed", "epoxy"]
-    assert lab("list").splitlines()[0].split() == ["newton", "OpenStack", "Newton", "(2016.2)", "Ubuntu", "xenial"]
+    assert lab("list").splitlines()[0].split()[:6] == ["newton", "OpenStack", "Newton", "(2016.2)", "Ubuntu", "xenial"]
+
+
+def test_list_says_what_is_tested() -> None:
+    rows = json.loads(lab("list", "--json"))
+    assert {row["name"] for row in rows if row["tested"]} == {"zed"}
+    assert lab("list").splitlines()[2].endswith("tested")
+    assert load_release(default_release()).tested
+
+
+def test_init_takes_a_release(tmp_path: Path) -> None:
+    spec = tmp_path / "lab.yaml"
+    result = CliRunner().invoke(app, ["init", "--file", str(spec), "--release", "victoria"])
+    assert result.exit_code == 0, result.output
+    assert load_spec(spec).release == "victoria"
 
 
 def test_show() -> None:
