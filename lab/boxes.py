@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
-from lab import project, resources, ui
+from lab import project, ui
 from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxSpec
 from lab.box.store import list_boxes, place_base_volume, register, remove_box
 from lab.errors import UsageError
 from lab.runtime.host_facts import host_facts
-from lab.spec.catalog import load_steps
 from lab.spec.load import load_spec
-from lab.spec.release import load_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,15 +29,15 @@ if TYPE_CHECKING:
 
 def wanted_boxes(plan: Plan) -> list[BoxSpec]:
     """One box per role of the plan, with the packages that the role's steps name."""
-    steps = load_steps(load_release(plan.release), resources.PROVISION)
     needed = []
-    for role in dict.fromkeys(node.role for node in plan.nodes):
-        packages = {p for step in steps.values() if role in step.facts.on for p in step.facts.packages}
+    for node in {node.role: node for node in plan.nodes}.values():
+        packages = {package for step in node.steps for package in plan.step(step).env["LAB_PACKAGES"].split()}
         needed.append(
             BoxSpec(
+                name=node.box,
                 suite=plan.suite,
                 release=plan.release,
-                role=role,
+                role=node.role,
                 flavour=plan.flavour,
                 packages=tuple(sorted(packages)),
             )

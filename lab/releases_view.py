@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from lab import resources
+from lab.resolve import settle
 from lab.spec.catalog import load_steps
 from lab.spec.components import in_order, load_components, require
 from lab.spec.release import load_release
@@ -15,6 +16,7 @@ from lab.spec.release import load_release
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lab.spec.catalog import LoadedStep
     from lab.spec.release import Release
 
 Inventory = dict[str, list[str]]
@@ -22,12 +24,23 @@ Inventory = dict[str, list[str]]
 
 
 def inventory(release: Release) -> Inventory:
-    """List all that a release's steps install, start and set, by kind; those of its chapters too."""
+    """List all that a release's steps install, start and set, by kind; what only a chapter does, with its name."""
     steps = load_steps(release, resources.PROVISION)
+    core = _found(settle(release, steps, ()).values())
+    found = {kind: sorted(lines) for kind, lines in core.items()}
+    for chapter in release.chapters:
+        for kind, lines in _found(settle(release, steps, (chapter,)).values()).items():
+            found[kind] += [f"{line}, chapter {chapter}" for line in sorted(lines - core[kind])]
+    capabilities = sorted(name for name, has in release.capabilities.items() if has)
+    components = [f"{c.name}: {c.in_release(release) or 'gone'}" for c in load_components()]
+    return {**found, "capabilities": capabilities, "components": components}
+
+
+def _found(steps: Iterable[LoadedStep]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {
         kind: set() for kind in ("steps", "packages", "units", "ports", "databases", "endpoints", "options")
     }
-    for step in steps.values():
+    for step in steps:
         facts = step.facts
         for role in facts.on:
             found["steps"].add(f"{step.id} ({', '.join(facts.on)})")
@@ -41,16 +54,12 @@ def inventory(release: Release) -> Inventory:
             }
         found["databases"] |= {database.name for database in facts.databases}
         found["endpoints"] |= {f"{service.type} {service.url}" for service in facts.services}
-    capabilities = sorted(name for name, has in release.capabilities.items() if has)
-    components = [f"{c.name}: {c.in_release(release) or 'gone'}" for c in load_components()]
-    return {**{kind: sorted(lines) for kind, lines in found.items()}, "capabilities": capabilities} | {
-        "components": components
-    }
+    return found
 
 
 def print_list(as_json: bool) -> None:
     """`lab release list`, oldest first."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": r.name,
             "title": r.title,
@@ -64,7 +73,9 @@ def print_list(as_json: bool) -> None:
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        typer.echo(f"{row['name']:10}{row['title']:30}{row['system']:17}{'tested' if row['tested'] else 'not tested'}")
+        tested = "tested" if row["tested"] else "not tested"
+        chapters = ", ".join(row["chapters"])
+        typer.echo(f"{row['name']:10}{row['title']:30}{row['system']:17}{tested:12}{chapters}".rstrip())
 
 
 def print_one(name: str, component: str | None, as_json: bool) -> None:

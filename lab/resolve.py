@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, get_args
 
 from lab import addressing
 from lab.checks import derive_checks
 from lab.errors import HostError, UsageError
 from lab.plan import Accelerator, HostFacts, Node, Plan, Step
+from lab.spec.steps import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from lab.spec.catalog import LoadedStep
     from lab.spec.model import Spec
     from lab.spec.release import Release
-    from lab.spec.steps import Role
 
+ROLES: tuple[Role, ...] = get_args(Role)
 REFERENCE_WAIT_FACTOR = 9.0
 """the wait factor of the idle reference machine, on which the steps' `seconds` were taken (lab.runtime.kvm.SLOWDOWN)"""
 
@@ -37,10 +39,11 @@ def resolve(
     """
     accelerator = _accelerator(spec, host, reason)
     nested = _nested(spec, accelerator, host)
-    selected = {step_id: steps[step_id] for step_id in release.all_steps(spec.chapters)}
+    selected = settle(release, steps, spec.chapters)
     _require_order(selected)
+    boxes = {role: _box(spec, release, steps, role) for role in ROLES}
     nodes = tuple(
-        _node(spec, release, selected, compute, accelerator, nested=nested, wait_factor=host.wait_factor)
+        _node(spec, release, selected, compute, accelerator, boxes, nested=nested, wait_factor=host.wait_factor)
         for compute in range(spec.nodes.compute.count + 1)
     )
     planned = tuple(_step(step, nodes, host.wait_factor, release.series) for step in selected.values())
@@ -68,6 +71,40 @@ def resolve(
         overridden_secrets=tuple(name for name in release.secrets if name in spec.passwords),
         checks=derive_checks(nodes, selected, release.secrets),
     )
+
+
+def settle(release: Release, steps: Mapping[str, LoadedStep], chapters: tuple[str, ...]) -> dict[str, LoadedStep]:
+    """Choose the steps of a lab with these chapters, as its capabilities make them, in order.
+
+    What one step starts or opens on a node, no other one switches off or finds closed there: a chapter may start what
+    the core leaves off.
+    """
+    capabilities = release.capabilities_with(chapters)
+    selected = {step_id: steps[step_id].of(capabilities) for step_id in release.steps_with(chapters)}
+
+    def without_contradiction(step: LoadedStep) -> LoadedStep:
+        near = [other.facts for other in selected.values() if set(other.facts.on) & set(step.facts.on)]
+        started = {unit for facts in near for unit in facts.units}
+        opened = {int(socket.rpartition(":")[2]) for facts in near for socket in facts.sockets}
+        off = {
+            "units_off": tuple(unit for unit in step.facts.units_off if unit not in started),
+            "closed": tuple(port for port in step.facts.closed if port not in opened),
+        }
+        return replace(step, facts=step.facts.model_copy(update=off))
+
+    return {step_id: without_contradiction(step) for step_id, step in selected.items()}
+
+
+def _box(spec: Spec, release: Release, steps: Mapping[str, LoadedStep], role: Role) -> str:
+    """Name the box of a role: the release's, and the chapters that change its packages."""
+
+    def packages(chapters: tuple[str, ...]) -> set[str]:
+        here = [step.facts for step in settle(release, steps, chapters).values() if role in step.facts.on]
+        return {package for facts in here for package in facts.packages}
+
+    core = packages(()) if spec.chapters else set()
+    own = [f"-{chapter}" for chapter in sorted(spec.chapters) if packages((chapter,)) != core]
+    return f"{release.box}-{role}{''.join(own)}" + ("-preloaded" if spec.box.flavour == "preloaded" else "")
 
 
 def _accelerator(spec: Spec, host: HostFacts, reason: str) -> Accelerator:
@@ -111,6 +148,7 @@ def _node(
     steps: Mapping[str, LoadedStep],
     compute: int,
     accelerator: Accelerator,
+    boxes: Mapping[Role, str],
     *,
     nested: bool,
     wait_factor: float,
@@ -126,7 +164,7 @@ def _node(
         cpus=size.cpus,
         memory_mib=size.memory,
         disk_gib=size.disk,
-        box=f"{release.box}-{role}" + ("-preloaded" if spec.box.flavour == "preloaded" else ""),
+        box=boxes[role],
         nics=addressing.make_nics(spec.name, spec.networks.management, compute),
         nested=nested and role == "compute",
         virt_type=virt_type if role == "compute" else "",
@@ -165,7 +203,7 @@ def _environment(spec: Spec, release: Release, name: str, role: Role, compute: i
         "PROVIDER_POOL_START": str(pool[0]),
         "PROVIDER_POOL_END": str(pool[1]),
         **({"LAB_ARCHIVE": release.archive} if release.archive else {}),
-        **{f"LAB_HAS_{name}": str(int(has)) for name, has in release.capabilities.items()},
+        **{f"LAB_HAS_{name}": str(int(has)) for name, has in release.capabilities_with(spec.chapters).items()},
     }
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Flavour = Literal["installed", "preloaded"]
 
-PREFIX = "compute-lab"
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 
@@ -59,18 +58,14 @@ class UpstreamBox(Frozen):
 class BoxSpec(Frozen):
     """The wish for one box: a role of a release, in a flavour."""
 
+    name: str
+    """Vagrant's name for it, as compute-lab/zed-controller or compute-lab/zed-controller-dashboard-preloaded"""
     suite: str
     release: str
     role: Role
     flavour: Flavour = "installed"
     packages: tuple[str, ...]
     """what the steps of the role name; the definition adds the base"""
-
-    @property
-    def name(self) -> str:
-        """Vagrant's name for it, as compute-lab/zed-controller or compute-lab/zed-compute-preloaded."""
-        tail = "-preloaded" if self.flavour == "preloaded" else ""
-        return f"{PREFIX}/{self.release}-{self.role}{tail}"
 
 
 def base_packages(definition: BoxDefinition, role: Role) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ The request holds names of secrets only. Their values come from /opt/lab/env on 
 environment those that it names, no other.
 
 Request:  {"env": file to source, "secrets": names, "jobs": n,
-           "operations": {key: {"op": "run" | "file" | "http" | "log" | "vnc" | "amqp", ...}}}
+           "operations": {key: {"op": "run" | "file" | "http" | "login-form" | "log" | "vnc" | "amqp", ...}}}
 Response: {"began": seconds since the epoch, "ended": the same, "results": {key: {...}}}, printed as one line.
 """
 
@@ -96,6 +96,43 @@ def file(operation: dict[str, Any]) -> dict[str, Any]:
         with open(path, "rb") as stream:
             answer["text"] = stream.read(LIMIT).decode("utf-8", "replace")
     return answer
+
+
+def login_form(operation: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
+    """Log in at a page as a browser does: its cookies, its form with the hidden fields, the page that comes then.
+
+    `fields` go over what the form holds; ${NAME} in them comes from the environment.
+    """
+    from html.parser import HTMLParser
+    from http.cookiejar import CookieJar
+    from urllib.error import HTTPError, URLError
+    from urllib.parse import urlencode
+    from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
+
+    form: dict[str, str] = {}
+
+    class Inputs(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            values = dict(attrs)
+            if tag == "input" and values.get("name"):
+                form[str(values["name"])] = values.get("value") or ""
+
+    def filled(value: str) -> str:
+        return re.sub(r"\$\{(\w+)\}", lambda match: env.get(match.group(1), ""), value)
+
+    url, timeout = operation["url"], operation["timeout"]
+    opener = build_opener(ProxyHandler({}), HTTPCookieProcessor(CookieJar()))
+    try:
+        with opener.open(url, timeout=timeout) as page:
+            Inputs().feed(page.read(LIMIT).decode("utf-8", "replace"))
+        form.update((name, filled(value)) for name, value in operation["fields"].items())
+        with opener.open(url, data=urlencode(form).encode(), timeout=timeout) as page:
+            body = page.read(LIMIT).decode("utf-8", "replace")
+            return {"status": page.status, "url": page.url, "body": body}
+    except HTTPError as error:
+        return {"status": error.code, "url": error.url, "body": ""}
+    except (URLError, OSError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def http(operation: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
@@ -308,6 +345,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
                 result = file(item)
             elif item["op"] == "http":
                 result = http(item, env)
+            elif item["op"] == "login-form":
+                result = login_form(item, env)
             elif item["op"] == "amqp":
                 result = amqp(item, env)
             elif item["op"] == "vnc":

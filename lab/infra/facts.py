@@ -201,6 +201,10 @@ class NodeFacts:
         """Status and body that a URL answers from this node, or {"error": why it does not}."""
         return self._result("web", url)
 
+    def dashboard_login(self, url: str, user: str, secret: str) -> dict[str, Any]:
+        """What a login at the dashboard led to: status, address and body of the page, or {"error": why not}."""
+        return self._result("dashboard-logins", json.dumps([url, user, secret]))
+
     def run(self, script: str) -> Ran:
         """What a check's own command said."""
         return self._ran("commands", script)

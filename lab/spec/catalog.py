@@ -23,7 +23,7 @@ STEP_ID = re.compile(r"^\d\d-[a-z0-9]+(-[a-z0-9]+)*$")
 
 @dataclass(frozen=True)
 class LoadedStep:
-    """A step as its two files state it; of load_steps: for the capabilities of a release."""
+    """A step as its two files state it, for whatever capabilities."""
 
     id: str
     facts: StepFacts
@@ -31,18 +31,23 @@ class LoadedStep:
     options: tuple[ConfigOption, ...]
     """of the configuration blocks in the script"""
 
+    def of(self, capabilities: Mapping[str, bool]) -> LoadedStep:
+        """Give the step as it is for these capabilities."""
+        options = tuple(option for option in self.options if option.runs_with(capabilities))
+        return replace(self, facts=self.facts.of(capabilities), options=options)
+
 
 def load_steps(release: Release, provision: Path) -> dict[str, LoadedStep]:
-    """Load all steps that a release names, those of its chapters too, in order, as its capabilities make them.
+    """Load all steps that a release names, those of its chapters too, in order.
 
     Raises:
         SpecError: a file is missing or wrong; with the problems of all of them.
     """
     steps: dict[str, LoadedStep] = {}
     broken = Document(str(provision))
-    for step_id in release.all_steps(tuple(release.chapters)):
+    for step_id in release.every_step:
         try:
-            steps[step_id] = _of_release(load_step(step_id, provision, release.capabilities), release.capabilities)
+            steps[step_id] = load_step(step_id, provision, release.capabilities)
         except SpecError as error:
             broken.problems += error.problems
     broken.raise_problems()
@@ -69,6 +74,8 @@ def load_step(step_id: str, provision: Path, capabilities: Collection[str]) -> L
     options = config_options(script.read_text(encoding="utf-8")) if script.is_file() else ()
     asked: dict[str, Loc] = {name: ("when", name) for name in facts.when} if facts else {}
     asked |= {option.capability: () for option in options if option.capability}
+    for number, check in enumerate(facts.checks if facts else ()):
+        asked |= {name: ("checks", number) for name in (check.when, check.unless) if name}
     for name, loc in asked.items():
         if name not in capabilities:
             hint = did_you_mean(name, capabilities)
@@ -76,8 +83,3 @@ def load_step(step_id: str, provision: Path, capabilities: Collection[str]) -> L
     document.raise_problems()
     assert facts is not None
     return LoadedStep(step_id, facts, script, options)
-
-
-def _of_release(step: LoadedStep, capabilities: Mapping[str, bool]) -> LoadedStep:
-    options = tuple(option for option in step.options if option.runs_with(capabilities))
-    return replace(step, facts=step.facts.of(capabilities), options=options)

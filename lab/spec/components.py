@@ -24,7 +24,7 @@ class Component(Frozen):
     here: dict[str, str | None]
     """by release: what it is there and in the releases behind, up to the next that is named; None: it is gone"""
     chapter: str = ""
-    """the optional chapter that would install it"""
+    """the optional chapter that installs it, where a release has that"""
     deprecated: str = ""
     """version of its project, as nova 18.0.0 (Rocky)"""
     removed: str = ""

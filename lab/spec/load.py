@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lab import addressing
 from lab.spec.components import find as find_component
+from lab.spec.components import in_order
 from lab.spec.document import Loc, did_you_mean, read_document
 from lab.spec.model import Spec
 from lab.spec.release import default_release, load_release, release_names
@@ -153,16 +154,26 @@ def _names(spec: Spec, release: Release) -> Iterator[_Finding]:
             expected = f"one of: {chapters}" if chapters else f"no chapter: release {release.name} has no optional ones"
             component = find_component(chapter)
             gone = component is not None and component.in_release(release) is None
-            hint = component.gone(release) if component and gone else did_you_mean(chapter, release.chapters)
-            yield _Finding(loc, f"'{chapter}'", expected, hint)
+            hints = [component.gone(release)] if component and gone else []
+            hints += [f"{chapter} is a chapter of: {', '.join(owners)}"] if (owners := _releases_with(chapter)) else []
+            yield _Finding(loc, f"'{chapter}'", expected, "; ".join(hints) or did_you_mean(chapter, release.chapters))
         elif chapter in spec.chapters[:index]:
             yield _Finding(loc, f"'{chapter}' again", "each chapter once")
+    for one, other in combinations([name for name in dict.fromkeys(spec.chapters) if name in release.chapters], 2):
+        excludes = {**release.chapters[one].excludes, **release.chapters[other].excludes}
+        for reason in (excludes[name] for name in (one, other) if name in excludes):
+            where: Loc = ("chapters", spec.chapters.index(other))
+            yield _Finding(where, f"'{other}' beside '{one}'", "one of the two", reason)
     for name in spec.passwords:
         if name not in release.secrets:
             hint = did_you_mean(name, release.secrets)
             yield _Finding(
                 ("passwords", name), f"the unknown name '{name}'", f"one of: {', '.join(release.secrets)}", hint
             )
+
+
+def _releases_with(chapter: str) -> list[str]:
+    return [release.name for release in in_order() if chapter in release.chapters]
 
 
 def default_spec_text(name: str, release: str = "") -> str:

@@ -14,10 +14,16 @@ from lab.spec.validate import validate
 
 
 class Chapter(Frozen):
-    """An optional chapter: steps behind those of the core."""
+    """An optional chapter: steps of its own among those of the core, and what it changes in these."""
 
     title: str
     steps: tuple[str, ...] = Field(min_length=1)
+    capabilities: tuple[str, ...] = ()
+    """what the release is capable of with it: steps of the core ask for it (`when`, LAB_HAS_…)"""
+    without: tuple[str, ...] = ()
+    """steps of the core whose place it takes"""
+    excludes: dict[str, str] = {}
+    """chapters that cannot be beside it, each with the reason"""
 
 
 class Release(Frozen):
@@ -53,10 +59,21 @@ class Release(Frozen):
         """The year and the half of it, as 2022.2: releases sort by it."""
         return self.title[-7:-1]
 
-    def all_steps(self, chapters: tuple[str, ...]) -> tuple[str, ...]:
-        """List the ids of the core's steps and of these chapters', in order, each once."""
-        ids = [*self.steps, *(step for name in chapters for step in self.chapters[name].steps)]
-        return tuple(dict.fromkeys(ids))
+    @property
+    def every_step(self) -> tuple[str, ...]:
+        """The ids of all steps that the release names, in order."""
+        return tuple(sorted({*self.steps, *(step for chapter in self.chapters.values() for step in chapter.steps)}))
+
+    def steps_with(self, chapters: tuple[str, ...]) -> tuple[str, ...]:
+        """List the ids of the steps of a lab with these chapters, in order: their numbers give it."""
+        chosen = [self.chapters[name] for name in chapters]
+        ids = {*self.steps, *(step for chapter in chosen for step in chapter.steps)}
+        return tuple(sorted(ids.difference(*(chapter.without for chapter in chosen))))
+
+    def capabilities_with(self, chapters: tuple[str, ...]) -> dict[str, bool]:
+        """Give the capabilities that a lab with these chapters has."""
+        added = {name for chapter in chapters for name in self.chapters[chapter].capabilities}
+        return {name: has or name in added for name, has in self.capabilities.items()}
 
 
 @lru_cache(maxsize=1)

@@ -83,6 +83,14 @@ class ExtraCheck(Frozen):
     """cheap enough for the drift check of every `lab up` (no `openstack` command, under 1 s emulated)"""
     on: Role | None = None
     """only on nodes of this role; None: on each node of the step"""
+    when: str = ""
+    """only where there is this capability"""
+    unless: str = ""
+    """only where there is not"""
+
+    def is_for(self, capabilities: Mapping[str, bool]) -> bool:
+        """Tell whether it is for these capabilities."""
+        return (not self.when or capabilities[self.when]) and not (self.unless and capabilities[self.unless])
 
 
 class Truths(Frozen):
@@ -123,12 +131,13 @@ class StepFacts(Truths):
     seconds: int = Field(gt=0)
     """expected on the reference machine (2 cores, emulated)"""
     when: dict[str, Truths] = {}
-    """by capability: what a release that has it states instead; a key given here replaces the step's own"""
+    """by capability: what is stated instead where there is it; a key given here replaces the step's own"""
 
     def of(self, capabilities: Mapping[str, bool]) -> StepFacts:
-        """Give the facts as they are for a release of these capabilities; what is in `when` later wins."""
+        """Give the facts as they are for these capabilities; what is in `when` later wins."""
         facts = self
         for name, truths in self.when.items():
             if capabilities[name]:
                 facts = facts.model_copy(update={key: getattr(truths, key) for key in truths.model_fields_set})
-        return facts.model_copy(update={"when": {}})
+        checks = tuple(check for check in facts.checks if check.is_for(capabilities))
+        return facts.model_copy(update={"when": {}, "checks": checks})

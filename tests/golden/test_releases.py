@@ -1,19 +1,24 @@
 """What each release asserts of a lab with one compute node, and the values its scripts get: one line for each.
 
-The diff of such a file is the effect of a change on that release, and on no other.
+RELEASE.txt is the core; RELEASE/CHAPTER.txt is what a chapter adds (+) and takes away (-). The diff of such a file is
+the effect of a change on that release, and on no other.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab import resources
+from lab.generator.render import render
 from lab.plan import HostFacts
 from lab.resolve import resolve
+from lab.secrets import Secrets
 from lab.spec.catalog import load_steps
 from lab.spec.model import Spec
 from lab.spec.release import load_release, release_names
@@ -24,6 +29,13 @@ if TYPE_CHECKING:
     from lab.plan import Plan
 
 HERE = Path(__file__).parent / "releases"
+CHAPTERS = [(name, chapter) for name in release_names() for chapter in load_release(name).chapters]
+
+
+def decide(name: str, *chapters: str) -> Plan:
+    release = load_release(name)
+    spec = Spec(name="demo", release=name, chapters=chapters)
+    return resolve(spec, release, load_steps(release, resources.PROVISION), HostFacts())
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -39,11 +51,39 @@ def lines(plan: Plan) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", release_names())
 def test_release(name: str, golden: Callable[[Path, str], None]) -> None:
+    golden(HERE / f"{name}.txt", "".join(f"{line}\n" for line in lines(decide(name))))
+
+
+@pytest.mark.parametrize(("name", "chapter"), CHAPTERS)
+def test_chapter(name: str, chapter: str, golden: Callable[[Path, str], None]) -> None:
+    core, here = list(lines(decide(name))), list(lines(decide(name, chapter)))
+    changes = [f"- {line}" for line in core if line not in here] + [f"+ {line}" for line in here if line not in core]
+    golden(HERE / name / f"{chapter}.txt", "".join(f"{line}\n" for line in changes))
+
+
+def test_every_golden_file_belongs_to_a_release_or_a_chapter() -> None:
+    expected = {f"{name}.txt" for name in release_names()} | {f"{name}/{chapter}.txt" for name, chapter in CHAPTERS}
+    assert {path.relative_to(HERE).as_posix() for path in HERE.rglob("*.txt")} == expected
+
+
+def possible(name: str) -> tuple[str, ...]:
+    """All chapters of a release that can be beside each other, the first of those that cannot."""
     release = load_release(name)
-    spec = Spec(name="demo", release=name, chapters=tuple(release.chapters))
-    plan = resolve(spec, release, load_steps(release, resources.PROVISION), HostFacts())
-    golden(HERE / f"{name}.txt", "".join(f"{line}\n" for line in lines(plan)))
+    excluded = {
+        other
+        for one, other in combinations(release.chapters, 2)
+        if other in release.chapters[one].excludes or one in release.chapters[other].excludes
+    }
+    return tuple(chapter for chapter in release.chapters if chapter not in excluded)
 
 
-def test_every_golden_file_belongs_to_a_release() -> None:
-    assert {path.stem for path in HERE.iterdir()} == set(release_names())
+def test_all_releases_with_all_chapters_are_rendered_in_two_seconds() -> None:
+    start = time.process_time()
+    for name in release_names():
+        release = load_release(name)
+        steps = load_steps(release, resources.PROVISION)
+        for chapters in ((), *((chapter,) for chapter in release.chapters), possible(name)):
+            plan = resolve(Spec(name="demo", release=name, chapters=chapters), release, steps, HostFacts())
+            render(plan, Secrets.derive("0" * 64, plan.secrets, {}))
+    spent = time.process_time() - start
+    assert spent < 2, f"{spent:.2f} s"

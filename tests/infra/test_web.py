@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from lab.infra.collectors import Need
 from lab.infra.outcome import expect
 from lab.infra.registry import asserts
+from lab.infra.values import secret_name
 
 if TYPE_CHECKING:
     from lab.infra.facts import NodeFacts
@@ -35,3 +37,22 @@ def test_endpoint_answers(check: Check, node: NodeFacts) -> None:
     url = _base(check)
     answer = node.web(url)
     expect(answer.get("status") in (200, 300, 401), f"{url} answers", _said(answer))
+
+
+def _login(check: Check) -> list[str]:
+    return [check.args["url"], check.args["user"], secret_name(check.args["password"])]
+
+
+@asserts(
+    "dashboard-login",
+    args="url user password",
+    needs=lambda check: [Need("dashboard-logins", json.dumps(_login(check)))],
+)
+def test_dashboard_login(check: Check, node: NodeFacts) -> None:
+    """The page behind the login, which a wrong password does not reach, names the user and offers to log out."""
+    url, user, secret = _login(check)
+    answer = node.dashboard_login(url, user, secret)
+    expected = f"the dashboard's first page for {user} with {secret}"
+    expect(answer.get("status") == 200, expected, f"{_said(answer)} from {answer.get('url', url)}")
+    inside = "/auth/login" not in answer["url"] and "/auth/logout" in answer["body"] and user in answer["body"]
+    expect(inside, expected, f"the page {answer['url']}, not logged in")

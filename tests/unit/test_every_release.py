@@ -73,7 +73,7 @@ def missing(name: str) -> list[str]:
     if name not in release_names():
         return [f"lab/releases/{name}.yaml"]
     release = load_release(name)
-    pairs = [f"{step}.{end}" for step in release.all_steps(tuple(release.chapters)) for end in ("yaml", "sh")]
+    pairs = [f"{step}.{end}" for step in release.every_step for end in ("yaml", "sh")]
     wanted = [
         *(resources.PROVISION / pair for pair in pairs),
         resources.BOXES / f"{release.suite}.yaml",

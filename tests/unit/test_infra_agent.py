@@ -134,6 +134,58 @@ def test_vnc_reads_the_banner_behind_the_websocket(frame: bytes, banner: str) ->
     assert result["banner"] == banner
 
 
+class Dashboard(http.server.BaseHTTPRequestHandler):
+    """A login as Django's: a cookie and a hidden field that belong together, then another page."""
+
+    def do_GET(self) -> None:
+        page = b"<a href='/auth/logout/'>admin</a>"
+        if self.path == "/auth/login/":
+            page = b"<form><input type='hidden' name='csrf' value='t0k'><input name='username'><input type=submit>"
+        self.answer(200 if self.path != "/broken/" else 500, page, "Set-Cookie", "csrf=t0k")
+
+    def do_POST(self) -> None:
+        form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        good = form == "csrf=t0k&username=admin&password=s3+cret%26" and self.headers["Cookie"] == "csrf=t0k"
+        self.answer(302 if good else 200, b"wrong", "Location", "/project/")
+
+    def answer(self, status: int, body: bytes, header: str, value: str) -> None:
+        self.send_response(status)
+        self.send_header(header, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "password", "found"),
+    [
+        ("/auth/login/", "s3 cret&", (200, "/project/", "<a href='/auth/logout/'>admin</a>")),
+        ("/auth/login/", "other", (200, "/auth/login/", "wrong")),
+        ("/broken/", "s3 cret&", (500, "/broken/", "")),
+    ],
+)
+def test_a_login_form_is_filled_as_a_browser_does(
+    path: str, password: str, found: tuple[int, str, str], tmp_path: Path
+) -> None:
+    env = tmp_path / "env"
+    env.write_text(f"ADMIN_PASS='{password}'\n")
+    with http.server.HTTPServer(("127.0.0.1", 0), Dashboard) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        fields = {"username": "admin", "password": "${ADMIN_PASS}"}
+        operation = {"op": "login-form", "url": base + path, "fields": fields, "timeout": 5}
+        result = ask({"x": operation}, env)["x"]
+        server.shutdown()
+    assert (result["status"], result["url"], result["body"]) == (found[0], base + found[1], found[2])
+
+
+def test_a_login_form_that_is_not_there() -> None:
+    operation = {"op": "login-form", "url": "http://127.0.0.1:1/", "fields": {}, "timeout": 5}
+    assert "refused" in ask({"x": operation})["x"]["error"]
+
+
 def amqp_frame(method: tuple[int, int], arguments: bytes = b"") -> bytes:
     payload = struct.pack(">HH", *method) + arguments
     return struct.pack(">BHI", 1, 0, len(payload)) + payload + b"\xce"

@@ -16,13 +16,14 @@ from lab.infra.registry import KINDS
 from lab.plan import HostFacts
 from lab.project import decide
 from lab.spec.catalog import load_steps
-from lab.spec.load import default_spec_text, load_spec
-from lab.spec.release import load_release
+from lab.spec.model import Spec
+from lab.spec.release import load_release, release_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from lab.plan import Check
+    from lab.plan import Check, Plan
 
 load_suite()
 
@@ -125,6 +126,9 @@ API = "http://controller:8774/v2.1"
 TOKEN = 'tokens:["nova", "NOVA_PASS"]'
 QUEUE = 'queue-logins:["openstack", "RABBIT_PASS"]'
 LOGIN = 'logins:["nova", "NOVA_DBPASS", "nova"]'
+HORIZON = "http://controller/horizon/auth/login/"
+DASHBOARD = f'dashboard-logins:["{HORIZON}", "admin", "ADMIN_PASS"]'
+INSIDE = {"status": 200, "url": "http://controller/horizon/project/", "body": "admin <a href='/horizon/auth/logout/'>"}
 LOG = 'logs:["50-compute-controller", "/var/log/nova/nova-api.log"]'
 VNC = "console url show --novnc vm1"
 VNC_URL = {"protocol": "novnc", "url": "http://controller:6080/vnc_auto.html?path=%3Ftoken%3Dabc"}
@@ -499,6 +503,17 @@ CASES = [
         node="compute1",
     ),
     Case(
+        "dashboard-login",
+        {"url": HORIZON, "user": "admin", "password": "${ADMIN_PASS}"},
+        {DASHBOARD: INSIDE},
+        [
+            ({DASHBOARD: {**INSIDE, "url": HORIZON}}, f"found the page {HORIZON}, not logged in"),
+            ({DASHBOARD: {**INSIDE, "body": "Log in"}}, "not logged in"),
+            ({DASHBOARD: {"status": 500, "url": HORIZON, "body": ""}}, f"found HTTP 500 from {HORIZON}"),
+            ({DASHBOARD: {"error": "URLError: refused"}}, "URLError: refused"),
+        ],
+    ),
+    Case(
         "instance-vnc",
         {"server": "vm1"},
         {**rows(VNC, VNC_URL), "vnc": {"status": "HTTP/1.1 101 Switching Protocols", "banner": "RFB 003.008"}},
@@ -573,21 +588,23 @@ def test_every_kind_has_a_case_that_passes_and_one_that_fails() -> None:
     assert {case.kind for case in CASES if case.broken} | {"clock"} == set(KINDS)
 
 
-def test_every_check_of_the_real_steps_has_a_function(tmp_path: Path) -> None:
-    spec = tmp_path / "lab.yaml"
-    spec.write_text(default_spec_text("demo"))
-    plan = decide(load_spec(spec), HostFacts())
-    assert {check.kind for check in plan.checks} <= set(KINDS)
-    problems = [f"{check.id}: {problem}" for check in plan.checks if (problem := KINDS[check.kind].problem(check))]
+def labs(release: str) -> Iterator[Plan]:
+    """A lab of the core alone, and one with each chapter."""
+    for chapters in ((), *((name,) for name in load_release(release).chapters)):
+        yield decide(Spec(name="demo", release=release, chapters=chapters), HostFacts())
+
+
+@pytest.mark.parametrize("release", release_names())
+def test_every_check_of_the_real_steps_has_a_function(release: str) -> None:
+    checks = [check for plan in labs(release) for check in plan.checks]
+    assert {check.kind for check in checks} <= set(KINDS)
+    problems = [f"{check.id}: {problem}" for check in checks if (problem := KINDS[check.kind].problem(check))]
     assert problems == []
 
 
-def test_no_check_of_a_step_is_left_out_of_the_plan(tmp_path: Path) -> None:
+def test_no_check_of_a_step_is_left_out_of_the_plans() -> None:
     """An entry for a role that its step does not run on would otherwise be lost without a word."""
-    spec = tmp_path / "lab.yaml"
-    spec.write_text(default_spec_text("demo"))
-    plan = decide(load_spec(spec), HostFacts())
-    planned = Counter((check.step, check.kind) for check in plan.checks)
+    planned = Counter((check.step, check.kind) for plan in labs("zed") for check in plan.checks)
     lost = [
         f"{step.id}: {extra.kind} {extra.name}"
         for step in load_steps(load_release("zed"), resources.PROVISION).values()

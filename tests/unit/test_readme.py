@@ -17,6 +17,7 @@ from lab.cli import app
 from lab.plan import HostFacts
 from lab.resolve import resolve
 from lab.spec.catalog import load_step, load_steps
+from lab.spec.components import in_order
 from lab.spec.model import Spec, json_schema
 from lab.spec.release import Chapter, load_release, release_names
 
@@ -81,6 +82,15 @@ def test_the_table_of_keys_has_every_key_with_its_default() -> None:
     schema = json_schema()
     expected = {key: shown(default) for key, default in spec_keys(schema, schema)}
     assert {row[0].strip("`"): row[1] for row in rows(README, "spec")} == expected
+
+
+def test_the_table_of_chapters_has_every_chapter_with_its_releases() -> None:
+    expected: dict[str, list[str]] = {}
+    for release in in_order():
+        for chapter in release.chapters:
+            expected.setdefault(f"`{chapter}`", []).append(release.name)
+    told = {row[0]: row[1] for row in rows(README, "chapters")}
+    assert told == {chapter: ", ".join(names) for chapter, names in expected.items()}
 
 
 def test_make_targets_are_those_of_make_help() -> None:

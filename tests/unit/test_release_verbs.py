@@ -87,7 +87,7 @@ def test_the_guides_components_are_all_there() -> None:
 
 TOLD = {
     "packages": r"packages? ([a-z0-9-]+)(?: and ([a-z0-9-]+))?",
-    "units": r"units? ([a-z-]+)(?: \(uwsgi\))?(?: and ([a-z-]+))?",
+    "units": r"units? ([a-z0-9-]+)(?: \(uwsgi\))?(?: and ([a-z0-9-]+))?",
     "ports": r"ports? (\d+)(?: and (\d+))?",
 }
 

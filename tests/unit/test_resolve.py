@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from spec_samples import EMULATED, KVM, KVM_NOT_NESTED, plan, release, spec, steps
+from spec_samples import EMULATED, KVM, KVM_NOT_NESTED, STEPS, plan, release, spec, steps
 
 from lab import resources
+from lab.boxes import wanted_boxes
 from lab.errors import HostError, UsageError
 from lab.plan import HostFacts, Plan
 from lab.resolve import resolve
 from lab.spec.catalog import LoadedStep, load_steps
-from lab.spec.release import load_release
+from lab.spec.release import Chapter, load_release
+from lab.spec.steps import ExtraCheck, StepFacts
 
 
 def test_same_input_same_plan() -> None:
@@ -90,9 +93,56 @@ def test_no_secret_in_the_plan() -> None:
     assert decided.overridden_secrets == ("NOVA_PASS",)
 
 
-def test_chapters_add_steps_behind_the_core() -> None:
+def test_chapters_add_steps_in_the_order_of_their_numbers() -> None:
     assert [step.id for step in plan().steps] == ["10-base", "20-api", "30-compute"]
     assert [step.id for step in plan(chapters=["cells"]).steps] == ["10-base", "20-api", "30-compute", "40-cell0"]
+
+
+def with_chapter(**chapter: Any) -> Plan:
+    """A lab with one chapter whose step, by its own facts, is 25-proxy."""
+    facts = StepFacts(title="P", guide="G", on=("controller",), seconds=1, **chapter.pop("facts", {}))
+    proxy = LoadedStep("25-proxy", facts, STEPS / "20-api.sh", ())
+    sample = release(chapters={"proxy": Chapter(title="P", steps=("25-proxy",), **chapter)})
+    loaded = load_steps(sample.model_copy(update={"chapters": {}}), STEPS)
+    return resolve(spec(chapters=["proxy"]), sample, {**loaded, "25-proxy": proxy}, EMULATED)
+
+
+def test_what_a_chapter_starts_no_other_step_switches_off() -> None:
+    closed = "controller-20-api-port-closed-6083"
+    assert plan().step("20-api").env["LAB_UNITS_OFF"] == "nova-serialproxy"
+    assert closed in {check.id for check in plan().checks}
+    decided = with_chapter(facts={"units": ("nova-serialproxy",), "sockets": ("tcp://0.0.0.0:6083",)})
+    assert decided.step("20-api").env["LAB_UNITS_OFF"] == ""
+    assert not {closed, "controller-20-api-unit-off-nova-serialproxy"} & {check.id for check in decided.checks}
+
+
+def test_a_chapter_brings_capabilities() -> None:
+    assert plan().nodes[0].env["LAB_HAS_CONSOLEAUTH"] == "0"
+    checks = [
+        ExtraCheck(kind="command", name="with", args={"run": "true"}, when="CONSOLEAUTH"),
+        ExtraCheck(kind="command", name="without", args={"run": "true"}, unless="CONSOLEAUTH"),
+    ]
+    decided = with_chapter(capabilities=("CONSOLEAUTH",), facts={"checks": checks})
+    assert decided.nodes[1].env["LAB_HAS_CONSOLEAUTH"] == "1"
+    assert [check.id for check in decided.checks if check.step == "25-proxy"] == ["controller-25-proxy-command-with"]
+
+
+def test_a_chapter_takes_the_place_of_steps() -> None:
+    assert [step.id for step in with_chapter(without=("20-api",)).steps] == ["10-base", "25-proxy", "30-compute"]
+
+
+def test_a_chapter_with_packages_has_a_box_of_its_own_where_they_are() -> None:
+    def boxes(decided: Plan) -> list[str]:
+        return [node.box for node in decided.nodes]
+
+    core = ["compute-lab/sample-controller", "compute-lab/sample-compute"]
+    assert boxes(plan()) == boxes(with_chapter()) == boxes(with_chapter(facts={"packages": ("nova-api",)})) == core
+    proxy = with_chapter(facts={"packages": ("nova-serialproxy",)})
+    assert boxes(proxy) == ["compute-lab/sample-controller-proxy", "compute-lab/sample-compute"]
+    assert [(box.name, box.packages) for box in wanted_boxes(proxy)] == [
+        ("compute-lab/sample-controller-proxy", ("chrony", "nova-api", "nova-conductor", "nova-serialproxy")),
+        ("compute-lab/sample-compute", ("chrony", "nova-compute")),
+    ]
 
 
 def test_steps() -> None:

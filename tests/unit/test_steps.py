@@ -77,7 +77,8 @@ def test_unknown_key_inside_a_list(tmp_path: Path) -> None:
 def test_a_key_under_when_replaces_the_steps_own_for_releases_of_that_capability(tmp_path: Path) -> None:
     facts = GOOD + "units: [a]\npackages: [p]\nwhen:\n  CELLS_V2: {units: [b, c]}\n  CONSOLEAUTH: {packages: []}\n"
     write(tmp_path, "10-base", facts)
-    (step,) = load_steps(release(steps=("10-base",), chapters={}), tmp_path).values()
+    sample = release(steps=("10-base",), chapters={})
+    step = load_steps(sample, tmp_path)["10-base"].of(sample.capabilities)
     assert (step.facts.units, step.facts.packages, step.facts.when) == (("b", "c"), ("p",), {})
 
 
@@ -88,7 +89,7 @@ def test_an_option_of_a_capability_belongs_to_the_releases_that_have_it(tmp_path
 
     def values(**capabilities: bool) -> list[str | None]:
         sample = release(steps=("10-base",), chapters={}, capabilities=capabilities)
-        return [option.value for option in load_steps(sample, tmp_path)["10-base"].options]
+        return [option.value for option in load_steps(sample, tmp_path)["10-base"].of(capabilities).options]
 
     assert (values(CELLS_V2=True), values(CELLS_V2=False)) == (["1"], ["2"])
 
@@ -136,6 +137,15 @@ def test_all_releases_state_the_same_capabilities() -> None:
     assert len({tuple(sorted(load_release(name).capabilities)) for name in release_names()}) == 1
 
 
+@pytest.mark.parametrize("name", release_names())
+def test_chapters_name_only_what_their_release_has(name: str) -> None:
+    release = load_release(name)
+    for chapter in release.chapters.values():
+        assert set(chapter.capabilities) <= {capability for capability, has in release.capabilities.items() if not has}
+        assert set(chapter.without) <= set(release.steps)
+        assert set(chapter.excludes) <= set(release.chapters)
+
+
 def test_scripts_ask_only_for_capabilities_that_releases_state() -> None:
     stated = {name for release_name in release_names() for name in load_release(release_name).capabilities}
     for script in resources.PROVISION.glob("**/*.sh"):
@@ -144,9 +154,7 @@ def test_scripts_ask_only_for_capabilities_that_releases_state() -> None:
 
 
 def test_every_pair_is_in_a_release() -> None:
-    listed = {
-        step for name in release_names() for step in load_release(name).all_steps(tuple(load_release(name).chapters))
-    }
+    listed = {step for name in release_names() for step in load_release(name).every_step}
     assert {path.stem for path in resources.PROVISION.glob("*.yaml")} == listed
     assert {path.stem for path in resources.PROVISION.glob("[0-9][0-9]-*.sh")} == listed
 

@@ -18,7 +18,9 @@ from lab.box.tools import Tools
 from lab.errors import HostError, MachineError
 
 TOOLS = {"mmdebstrap": "1.3.5"}
-WANTED = BoxSpec(suite="bookworm", release="zed", role="compute", packages=("nova-compute",))
+WANTED = BoxSpec(
+    name="compute-lab/zed-compute", suite="bookworm", release="zed", role="compute", packages=("nova-compute",)
+)
 
 
 @pytest.fixture

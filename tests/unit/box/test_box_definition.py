@@ -18,7 +18,8 @@ enabled: [ssh]
 
 
 def spec(**change: object) -> BoxSpec:
-    data: dict[str, object] = {"suite": "bookworm", "release": "zed", "role": "compute", "packages": ("nova-compute",)}
+    data: dict[str, object] = {"name": "box", "suite": "bookworm", "release": "zed", "role": "compute"}
+    data |= {"packages": ("nova-compute",)}
     return BoxSpec.model_validate(data | change)
 
 
@@ -28,18 +29,6 @@ def test_the_projects_own_definition_is_valid_and_quiet() -> None:
     assert "net.ifnames=0" in definition.cmdline
     assert {"openssh-server", "sudo", "systemd-sysv", "python3"} <= set(definition.packages)
     assert not {u for u in definition.enabled if u.startswith(("nova", "neutron", "mariadb", "rabbitmq", "libvirt"))}
-
-
-@pytest.mark.parametrize(
-    ("release", "role", "flavour", "name"),
-    [
-        ("zed", "controller", "installed", "compute-lab/zed-controller"),
-        ("zed", "compute", "installed", "compute-lab/zed-compute"),
-        ("epoxy", "controller", "preloaded", "compute-lab/epoxy-controller-preloaded"),
-    ],
-)
-def test_names(release: str, role: str, flavour: str, name: str) -> None:
-    assert spec(release=release, role=role, flavour=flavour).name == name
 
 
 def test_packages_are_the_base_the_roles_own_and_the_steps(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def boxes(tmp_path: Path) -> Path:
 
 
 def gathered(boxes: Path) -> Inputs:
-    spec = BoxSpec(suite="bookworm", release="zed", role="controller", packages=("nova-api",))
+    spec = BoxSpec(name="box", suite="bookworm", release="zed", role="controller", packages=("nova-api",))
     return inputs_of(load_definition("bookworm", boxes), spec, TOOLS, None, boxes)
 
 

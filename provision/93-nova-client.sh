@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+#
+# The nova client: the command `nova`, which users had before `openstack`.
+#
+# Guide: Compute service overview, "nova client". Since its version 18 the command is deprecated; it still works.
+
+set -euo pipefail
+source "${LAB_DIR:-/opt/lab}/lib/common.sh"
+
+heading 'Install the client'
+# shellcheck disable=SC2086
+install_packages $LAB_PACKAGES
+
+heading 'Ask the Compute service'
+# shellcheck disable=SC1091
+source /root/admin-openrc
+nova service-list
+nova list
