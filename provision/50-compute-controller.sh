@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #
-# Compute service on the controller node: nova-api, nova-conductor, nova-scheduler, nova-novncproxy,
-# nova-api-metadata.
+# Compute service on the controller node: nova-api, nova-conductor, nova-scheduler, nova-api-metadata, and the proxy of
+# the instances' consoles: nova-novncproxy or, with the chapter spice, nova-spicehtml5proxy.
 #
 # Guide: Compute service, "Install and configure controller node".
 # Deviation: databases and nova.conf come before the registration with the Identity service, so that several services'
@@ -33,8 +33,8 @@ install_packages $LAB_PACKAGES
 # Deviation: transport_url instead of rpc_backend and [oslo_messaging_rabbit], www_authenticate_uri instead of
 # auth_uri, port 5000 instead of 35357, server_listen instead of vncserver_listen, because the old names are ignored
 # now; no use_neutron, firewall_driver and enabled_apis, because what they chose is the only way left.
-# Deviation: [placement], [service_user] and [neutron], which later editions add. [spice] off, [keystone_authtoken]
-# region_name and [neutron] service_metadata_proxy correct the file of Debian's package.
+# Deviation: [placement], [service_user] and [neutron], which later editions add. [keystone_authtoken] region_name and
+# [neutron] service_metadata_proxy correct the file of Debian's package.
 # Deviation: one worker each, and patience (service_down_time, rpc_response_timeout), for a small or emulated machine.
 crudini --merge /etc/nova/nova.conf <<EOF
 [DEFAULT]
@@ -75,14 +75,6 @@ user_domain_name = Default
 username = nova
 password = $NOVA_PASS
 
-[vnc]
-enabled = true
-server_listen = \$my_ip
-server_proxyclient_address = \$my_ip
-
-[spice]
-enabled = false
-
 [glance]
 api_servers = http://controller:9292
 
@@ -117,13 +109,36 @@ workers = 1
 [scheduler]
 workers = 1
 EOF
-repair_mode /etc/nova/nova.conf 0640 root:nova
 
-# Debian's console proxy serves SPICE unless this file says otherwise.
-put_file /etc/default/nova-consoleproxy <<EOF
-NOVA_CONSOLE_PROXY_TYPE=novnc
-NOVA_SERIAL_PROXY_START=false
+# The consoles of the instances: one of the two. Debian's nova.conf turns SPICE on, and its console proxy serves SPICE,
+# unless they are told otherwise.
+if ((LAB_HAS_SPICE)); then
+  crudini --merge /etc/nova/nova.conf <<EOF
+[vnc]
+enabled = false
+
+[spice]
+enabled = true
 EOF
+  proxy=spicehtml5 console=http://controller:6082/spice_auto.html
+else
+  crudini --merge /etc/nova/nova.conf <<EOF
+[vnc]
+enabled = true
+server_listen = \$my_ip
+server_proxyclient_address = \$my_ip
+
+[spice]
+enabled = false
+EOF
+  proxy=novnc console=http://controller:6080/vnc_auto.html
+fi
+if ((LAB_HAS_SERIAL)); then serial=true; else serial=false; fi
+put_file /etc/default/nova-consoleproxy <<EOF
+NOVA_CONSOLE_PROXY_TYPE=$proxy
+NOVA_SERIAL_PROXY_START=$serial
+EOF
+repair_mode /etc/nova/nova.conf 0640 root:nova
 
 # Deviation: the compute API and the metadata API run under uwsgi; one process each instead of 16 and 8, and a busy
 # machine's slow clients are not cut off after four seconds.
@@ -173,16 +188,16 @@ ensure endpoint create --region RegionOne compute admin http://controller:8774/v
 EOF
 
 heading 'Finalize installation: restart the Compute services'
-# nova-consoleauth is gone: the consoles' tokens are in the cell's database. The SPICE and serial proxies are not
-# used.
+# nova-consoleauth is gone: the consoles' tokens are in the cell's database. The other console proxies are not used.
 # shellcheck disable=SC2086
 disable_units $LAB_UNITS_OFF
 # Deviation: ten minutes to start instead of 90 seconds, because these units say themselves when they are ready.
 start_limit nova-
 # shellcheck disable=SC2086
 enable_units $LAB_UNITS
-restart_if_changed nova-api nova-api-metadata nova-conductor nova-scheduler nova-novncproxy \
+# shellcheck disable=SC2086
+restart_if_changed $LAB_UNITS \
   /etc/nova/nova.conf /etc/default/nova-consoleproxy /etc/nova/nova-api-uwsgi.ini /etc/nova/nova-api-metadata-uwsgi.ini
 wait_for 'the Compute API' 20 http_answers http://controller:8774/ 200
 wait_for 'the metadata API' 20 http_answers http://controller:8775/ 200
-wait_for 'the console proxy' 20 http_answers http://controller:6080/vnc_auto.html 200
+wait_for 'the console proxy' 20 http_answers "$console" 200

@@ -49,15 +49,6 @@ user_domain_name = Default
 username = nova
 password = $NOVA_PASS
 
-[vnc]
-enabled = true
-server_listen = 0.0.0.0
-server_proxyclient_address = \$my_ip
-novncproxy_base_url = http://controller:6080/vnc_auto.html
-
-[spice]
-enabled = false
-
 [glance]
 api_servers = http://controller:9292
 
@@ -84,6 +75,50 @@ project_name = service
 username = neutron
 password = $NEUTRON_PASS
 EOF
+
+# The consoles of the instances: one of the two, as on the controller.
+if ((LAB_HAS_SPICE)); then
+  crudini --merge /etc/nova/nova.conf <<EOF
+[vnc]
+enabled = false
+
+[spice]
+enabled = true
+agent_enabled = false
+server_listen = 0.0.0.0
+server_proxyclient_address = \$my_ip
+html5proxy_base_url = http://controller:6082/spice_auto.html
+EOF
+  console=http://controller:6082/spice_auto.html
+else
+  crudini --merge /etc/nova/nova.conf <<EOF
+[vnc]
+enabled = true
+server_listen = 0.0.0.0
+server_proxyclient_address = \$my_ip
+novncproxy_base_url = http://controller:6080/vnc_auto.html
+
+[spice]
+enabled = false
+EOF
+  console=http://controller:6080/vnc_auto.html
+fi
+
+# An instance's serial port as a socket, which the serial proxy reaches.
+if ((LAB_HAS_SERIAL)); then
+  crudini --merge /etc/nova/nova.conf <<EOF
+[serial_console]
+enabled = true
+base_url = ws://controller:6083/
+proxyclient_address = \$my_ip
+EOF
+else
+  crudini --merge /etc/nova/nova.conf <<EOF
+[serial_console]
+enabled = false
+EOF
+fi
+
 # Debian's file names a database; a compute node has none, and reaches it through nova-conductor.
 if grep -q '^connection *=' /etc/nova/nova.conf; then
   crudini --del /etc/nova/nova.conf database connection
@@ -153,5 +188,5 @@ start_limit nova-
 wait_for 'the Identity API' 90 http_answers http://controller:5000/v3 200
 wait_for 'the Placement API' 30 http_answers http://controller:8778/ 200
 wait_for 'the Compute API' 60 http_answers http://controller:8774/ 200
-wait_for 'the console proxy, started last on the controller' 30 http_answers http://controller:6080/vnc_auto.html 200
+wait_for 'the console proxy, started last on the controller' 30 http_answers "$console" 200
 restart_if_changed nova-compute /etc/nova/nova.conf /etc/nova/nova-compute.conf

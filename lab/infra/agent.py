@@ -5,7 +5,7 @@ The request holds names of secrets only. Their values come from /opt/lab/env on 
 environment those that it names, no other.
 
 Request:  {"env": file to source, "secrets": names, "jobs": n,
-           "operations": {key: {"op": "run" | "file" | "http" | "login-form" | "log" | "vnc" | "amqp", ...}}}
+           "operations": {key: {"op": "run" | "file" | "http" | "login-form" | "log" | "console" | "amqp", ...}}}
 Response: {"began": seconds since the epoch, "ended": the same, "results": {key: {...}}}, printed as one line.
 """
 
@@ -169,10 +169,11 @@ def http(operation: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
         connection.close()
 
 
-def vnc(operation: dict[str, Any]) -> dict[str, Any]:
-    """Open the WebSocket behind a noVNC URL and read the first bytes of the VNC server: the token is good, it answers.
+def console(operation: dict[str, Any]) -> dict[str, Any]:
+    """Open the WebSocket behind a console's URL, `send` bytes (in hex) and read until `expect` comes.
 
-    The page itself is a file and answers 200 under any token.
+    The page in front of it, where there is one, is a file and answers 200 under any token; what is on the other side of
+    the proxy speaks only when the token is good and the instance is there.
     """
     import socket
     from urllib.parse import parse_qs, unquote, urlsplit
@@ -185,22 +186,40 @@ def vnc(operation: dict[str, Any]) -> dict[str, Any]:
         "Sec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: bGFiLXZlcmlmeS1rZXk9PQ==\r\nSec-WebSocket-Protocol: binary\r\n\r\n"
     )
-    received = b""
+    send, expect = bytes.fromhex(operation.get("send", "")), operation["expect"].encode("latin-1")
+    head = rest = b""
     deadline = time.monotonic() + operation["timeout"]
+    problem = ""
     try:
         with socket.create_connection((url.hostname or "", url.port or 80), timeout=operation["timeout"]) as stream:
             stream.sendall(request.encode())
-            while b"RFB " not in received and time.monotonic() < deadline:
+            while expect not in payload(rest) and time.monotonic() < deadline:
                 data = stream.recv(4096)
                 if not data:
                     break
-                received += data
+                rest += data
+                if not head and b"\r\n\r\n" in rest:
+                    head, _, rest = rest.partition(b"\r\n\r\n")
+                    if send:  # one frame, binary; a client's bytes are masked, with zeros here
+                        stream.sendall(struct.pack(">BBI", 0x82, 0x80 | len(send), 0) + send)
     except OSError as error:
-        return {"error": f"{type(error).__name__}: {error}", "banner": ""}
-    head, _, rest = received.partition(b"\r\n\r\n")
-    status = head.split(b"\r\n")[0].decode("latin-1")
-    at = rest.find(b"RFB ")
-    return {"status": status, "banner": rest[at : at + 11].decode("latin-1") if at >= 0 else ""}
+        problem = f"{type(error).__name__}: {error}"
+    said = payload(rest).decode("latin-1") if b" 101 " in head else ""
+    answer = {"status": (head or rest).split(b"\r\n")[0].decode("latin-1"), "said": said[-200:]}
+    return {**answer, "error": problem} if problem and operation["expect"] not in said else answer
+
+
+def payload(frames: bytes) -> bytes:
+    """Join what a server's WebSocket frames hold; a serial line comes in frames of a byte or two."""
+    out = b""
+    while len(frames) >= 2:
+        size, begin = frames[1] & 0x7F, 2
+        if size >= 126:
+            begin = 4 if size == 126 else 10
+            size = int.from_bytes(frames[2:begin], "big")
+        out += frames[begin : begin + size]
+        frames = frames[begin + size :]
+    return out
 
 
 def amqp(operation: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
@@ -349,8 +368,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
                 result = login_form(item, env)
             elif item["op"] == "amqp":
                 result = amqp(item, env)
-            elif item["op"] == "vnc":
-                result = vnc(item)
+            elif item["op"] == "console":
+                result = console(item)
             else:
                 result = log(item, starts)
         except Exception as error:  # one bad operation must not take the others' answers with it

@@ -245,10 +245,10 @@ class NodeFacts:
                 return "\n".join(line[4:] for line in body.split("\n"))
         raise CannotTell(f"openstack console log show {server}: {ran.said}")
 
-    def vnc(self, url: str) -> dict[str, Any]:
-        """Banner of the VNC server behind a noVNC URL, asked for now."""
-        operation = {"op": "vnc", "url": url, "timeout": 30 * self._scale}
-        return self._remote.ask({"vnc": operation}).results["vnc"]
+    def talk(self, url: str, expect: str, send: bytes = b"") -> dict[str, Any]:
+        """Say something to what is behind a console's URL, now: {"status", "said"}, also "error" where it failed."""
+        operation = {"op": "console", "url": url, "send": send.hex(), "expect": expect, "timeout": 30 * self._scale}
+        return self._remote.ask({"console": operation}).results["console"]
 
 
 class LabFacts:

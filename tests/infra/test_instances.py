@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from typing import TYPE_CHECKING
 
 from lab.infra.collectors import Need
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
     from lab.plan import Check
 
 SERVERS = "server list"
+SPICE_GREETING = b"REDQ" + struct.pack("<III", 2, 2, 18) + struct.pack("<IBBIII", 0, 1, 0, 0, 0, 18)
+"""SpiceLinkMess of the SPICE protocol: version 2.2, 18 bytes; new connection, main channel, no capabilities"""
 
 
 def _console(check: Check) -> Iterator[Need]:
     yield Need("consoles", check.args["server"], CONTROLLER)
 
 
-def _vnc_url(check: Check) -> str:
-    return f"console url show --novnc {check.args['server']}"
+def _console_url(check: Check, kind: str) -> str:
+    return f"console url show --{kind} {check.args['server']}"
 
 
 def _compute(check: Check) -> str:
@@ -69,12 +72,30 @@ def test_instance_domain_type(check: Check, suite: Suite) -> None:
     expect(types == [wanted], f"{server} under {wanted} on {node.node.name}", found)
 
 
-@asserts("instance-vnc", args="server", needs=lambda check: [Need("rows", _vnc_url(check), CONTROLLER)])
-def test_instance_vnc(check: Check, cloud: NodeFacts) -> None:
-    """Behind the noVNC URL a VNC server speaks; the page alone answers 200 under any token."""
-    rows = cloud.rows(_vnc_url(check))
+def _speaks(check: Check, cloud: NodeFacts, kind: str, wanted: str, send: bytes = b"") -> None:
+    """Behind the console's URL somebody speaks; a page alone answers 200 under any token."""
+    rows = cloud.rows(_console_url(check, kind))
     url = str(rows[0].get("url", ""))
-    expect(url.startswith("http"), f"a noVNC URL for {check.args['server']}", url or "none")
-    answer = cloud.vnc(url)
-    found = str(answer.get("error") or f"{answer.get('status') or 'no answer'}, then nothing")
-    expect(answer["banner"].startswith("RFB "), f"a VNC server behind {url.split('?')[0]}", found)
+    expect("://" in url, f"a {kind} URL for {check.args['server']}", url or "none")
+    answer = cloud.talk(url, wanted, send)
+    found = str(answer.get("error") or f"{answer.get('status') or 'no answer'}, then {answer['said'] or 'nothing'!r}")
+    expect(wanted in answer["said"], f"{wanted!r} from the server behind {url.split('?')[0]}", found)
+
+
+@asserts("instance-vnc", args="server", needs=lambda check: [Need("rows", _console_url(check, "novnc"), CONTROLLER)])
+def test_instance_vnc(check: Check, cloud: NodeFacts) -> None:
+    _speaks(check, cloud, "novnc", "RFB ")
+
+
+@asserts("instance-spice", args="server", needs=lambda check: [Need("rows", _console_url(check, "spice"), CONTROLLER)])
+def test_instance_spice(check: Check, cloud: NodeFacts) -> None:
+    """A SPICE server answers the greeting of a client that opens the main channel."""
+    _speaks(check, cloud, "spice", "REDQ", SPICE_GREETING)
+
+
+@asserts(
+    "instance-serial", args="server", needs=lambda check: [Need("rows", _console_url(check, "serial"), CONTROLLER)]
+)
+def test_instance_serial(check: Check, cloud: NodeFacts) -> None:
+    """The shell on the serial port works something out: what it prints is not the echo of what was typed."""
+    _speaks(check, cloud, "serial", "lab-42", b"\necho lab-$((6*7))\n")

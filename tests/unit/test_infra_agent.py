@@ -112,26 +112,57 @@ def test_http(url: str, tmp_path: Path) -> None:
     assert "ConnectionRefusedError" in results["refused"]["error"]
 
 
-def serve_once(server: socket.socket, answer: bytes, seen: list[bytes]) -> None:
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+BANNER = b"RFB 003.008\n"
+
+
+def serve_once(server: socket.socket, answers: list[bytes], seen: list[bytes]) -> None:
     connection, _ = server.accept()
     with connection:
-        seen.append(connection.recv(4096))
-        connection.sendall(answer)
+        for answer in answers:
+            seen.append(connection.recv(4096))
+            connection.sendall(answer)
 
 
-@pytest.mark.parametrize(("frame", "banner"), [(b"\x82\x0cRFB 003.008\n", "RFB 003.008"), (b"\x88\x02\x03\xe8", "")])
-def test_vnc_reads_the_banner_behind_the_websocket(frame: bytes, banner: str) -> None:
-    seen: list[bytes] = []
+def talk(path: str, answers: list[bytes], seen: list[bytes], **operation: Any) -> dict[str, Any]:
+    """What the agent hears from a server that answers once to each thing that it is sent."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n" + frame
-        thread = threading.Thread(target=serve_once, args=(server, answer, seen), daemon=True)
+        thread = threading.Thread(target=serve_once, args=(server, answers, seen), daemon=True)
         thread.start()
-        where = f"http://127.0.0.1:{server.getsockname()[1]}/vnc_auto.html?path=%3Ftoken%3Dabc"
-        result = ask({"x": {"op": "vnc", "url": where, "timeout": 5}})["x"]
+        url = f"ws://127.0.0.1:{server.getsockname()[1]}/{path}"
+        result: dict[str, Any] = ask({"x": {"op": "console", "url": url, "timeout": 5, **operation}})["x"]
         thread.join()
+    return result
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (b"\x82\x0c" + BANNER, BANNER),
+        (b"\x82\x7e\x00\x0c" + BANNER, BANNER),
+        (b"\x82\x7f" + bytes(7) + b"\x0c" + BANNER, BANNER),
+        (b"\x88\x02\x03\xe8", b"\x03\xe8"),
+    ],
+)
+def test_what_speaks_behind_the_websocket_is_heard(frame: bytes, said: bytes) -> None:
+    seen: list[bytes] = []
+    result = talk("vnc_auto.html?path=%3Ftoken%3Dabc", [SWITCH + frame], seen, expect="RFB ")
     assert seen[0].startswith(b"GET /?token=abc HTTP/1.1\r\n")
     assert result["status"] == "HTTP/1.1 101 Switching Protocols"
-    assert result["banner"] == banner
+    assert result["said"].encode("latin-1") == said
+
+
+def test_what_is_said_is_a_masked_frame_and_the_answer_may_come_in_pieces() -> None:
+    seen: list[bytes] = []
+    pieces = b"".join(b"\x82\x01" + bytes([byte]) for byte in b"lab-42\r\n")
+    result = talk("?token=abc", [SWITCH, pieces], seen, expect="lab-42", send=b"echo\n".hex())
+    assert seen == [seen[0], b"\x82\x85\0\0\0\0echo\n"]
+    assert "lab-42" in result["said"]
+
+
+def test_a_console_that_refuses_the_token() -> None:
+    result = talk("?token=old", [b"HTTP/1.1 403 Forbidden\r\n\r\nRFB "], [], expect="REDQ")
+    assert (result["status"], result["said"]) == ("HTTP/1.1 403 Forbidden", "")
 
 
 class Dashboard(http.server.BaseHTTPRequestHandler):

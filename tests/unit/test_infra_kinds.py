@@ -131,7 +131,12 @@ DASHBOARD = f'dashboard-logins:["{HORIZON}", "admin", "ADMIN_PASS"]'
 INSIDE = {"status": 200, "url": "http://controller/horizon/project/", "body": "admin <a href='/horizon/auth/logout/'>"}
 LOG = 'logs:["50-compute-controller", "/var/log/nova/nova-api.log"]'
 VNC = "console url show --novnc vm1"
+SPICE = "console url show --spice vm1"
+SERIAL = "console url show --serial vm1"
+SWITCHED = {"status": "HTTP/1.1 101 Switching Protocols", "said": ""}
 VNC_URL = {"protocol": "novnc", "url": "http://controller:6080/vnc_auto.html?path=%3Ftoken%3Dabc"}
+SPICE_URL = {"protocol": "spice", "url": "http://controller:6082/spice_auto.html?token=abc"}
+SERIAL_URL = {"protocol": "serial", "url": "ws://controller:6083/?token=abc"}
 TRANSPORT = "[DEFAULT]\ntransport_url = rabbit://openstack:{}@controller:5672/\n"
 NOVA_GRANTS = {"user": "nova", "host": "%", "grants": ["nova", "nova_api", "nova_cell0"]}
 FULL = (USAGE, grant("nova"), grant("nova_api"), grant("nova_cell0"))
@@ -516,11 +521,31 @@ CASES = [
     Case(
         "instance-vnc",
         {"server": "vm1"},
-        {**rows(VNC, VNC_URL), "vnc": {"status": "HTTP/1.1 101 Switching Protocols", "banner": "RFB 003.008"}},
+        {**rows(VNC, VNC_URL), "console": {**SWITCHED, "said": "RFB 003.008\n"}},
         [
-            ({**rows(VNC, VNC_URL), "vnc": {"status": "HTTP/1.1 101 Switching", "banner": ""}}, "101 Switching, then"),
-            ({**rows(VNC, VNC_URL), "vnc": {"error": "ConnectionRefusedError: x", "banner": ""}}, "Refused"),
+            ({**rows(VNC, VNC_URL), "console": SWITCHED}, "101 Switching Protocols, then 'nothing'"),
+            ({**rows(VNC, VNC_URL), "console": {"error": "ConnectionRefusedError: x", "said": ""}}, "Refused"),
             (batch_error(VNC, "Instance vm1 could not be found."), "could not be found"),
+        ],
+    ),
+    Case(
+        "instance-spice",
+        {"server": "vm1"},
+        {**rows(SPICE, SPICE_URL), "console": {**SWITCHED, "said": "REDQ\2\0\0\0"}},
+        [
+            ({**rows(SPICE, SPICE_URL), "console": SWITCHED}, "101 Switching Protocols, then 'nothing'"),
+            ({**rows(SPICE, SPICE_URL), "console": {"error": "ConnectionRefusedError: x", "said": ""}}, "Refused"),
+            (batch_error(SPICE, "Instance vm1 could not be found."), "could not be found"),
+        ],
+    ),
+    Case(
+        "instance-serial",
+        {"server": "vm1"},
+        {**rows(SERIAL, SERIAL_URL), "console": {**SWITCHED, "said": "echo lab-$((6*7))\r\nlab-42\r\n~ # "}},
+        [
+            ({**rows(SERIAL, SERIAL_URL), "console": SWITCHED}, "101 Switching Protocols, then 'nothing'"),
+            ({**rows(SERIAL, SERIAL_URL), "console": {"error": "ConnectionRefusedError: x", "said": ""}}, "Refused"),
+            (batch_error(SERIAL, "Instance vm1 could not be found."), "could not be found"),
         ],
     ),
     Case(
