@@ -3,7 +3,8 @@
 # Networking service on the controller node: neutron's API, its Open vSwitch agent, DHCP and metadata.
 #
 # Guide: Networking service Installation Tutorial, "Install and configure controller node", networking option 1
-# (provider networks). On Debian neutron-server is two units, neutron-api (uwsgi) and neutron-rpc-server.
+# (provider networks); with the chapter self-service, option 2. On Debian neutron-server is two units, neutron-api
+# (uwsgi) and neutron-rpc-server.
 # Deviation: the database comes before the registration with the Identity service, so that several services' schemas
 # are made at the same time; the step waits for the Identity service where it needs it.
 # Deviation: the Open vSwitch mechanism, because the guide's Linux bridge is experimental and later removed.
@@ -28,7 +29,6 @@ heading 'Configure the server component'
 crudini --merge /etc/neutron/neutron.conf <<EOF
 [DEFAULT]
 core_plugin = ml2
-service_plugins =
 auth_strategy = keystone
 transport_url = rabbit://openstack:$RABBIT_PASS@controller
 notify_nova_on_port_status_changes = true
@@ -69,15 +69,23 @@ password = $NOVA_PASS
 [oslo_concurrency]
 lock_path = /var/lib/neutron/tmp
 EOF
+if ((LAB_HAS_SELF_SERVICE)); then
+  crudini --merge /etc/neutron/neutron.conf <<EOF
+[DEFAULT]
+service_plugins = router
+EOF
+else
+  crudini --merge /etc/neutron/neutron.conf <<EOF
+[DEFAULT]
+service_plugins =
+EOF
+fi
 trim_empty /etc/neutron/neutron.conf
 repair_mode /etc/neutron/neutron.conf 0660 root:neutron
 
 heading 'Configure the Modular Layer 2 (ML2) plug-in'
 crudini --merge /etc/neutron/plugins/ml2/ml2_conf.ini <<EOF
 [ml2]
-type_drivers = flat,vlan
-tenant_network_types =
-mechanism_drivers = openvswitch
 extension_drivers = port_security
 
 [ml2_type_flat]
@@ -86,21 +94,53 @@ flat_networks = provider
 [securitygroup]
 enable_ipset = true
 EOF
+if ((LAB_HAS_SELF_SERVICE)); then
+  crudini --merge /etc/neutron/plugins/ml2/ml2_conf.ini <<EOF
+[ml2]
+type_drivers = flat,vlan,vxlan
+tenant_network_types = vxlan
+mechanism_drivers = openvswitch,l2population
+
+[ml2_type_vxlan]
+vni_ranges = 1:1000
+EOF
+else
+  crudini --merge /etc/neutron/plugins/ml2/ml2_conf.ini <<EOF
+[ml2]
+type_drivers = flat,vlan
+tenant_network_types =
+mechanism_drivers = openvswitch
+EOF
+fi
 trim_empty /etc/neutron/plugins/ml2/ml2_conf.ini
 
 heading 'Configure the Open vSwitch agent'
-# Deviation: no tunnels, because Debian's file turns on VXLAN, which provider networks do not use.
 crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
 [ovs]
 bridge_mappings = provider:br-provider
-
-[agent]
-tunnel_types =
 
 [securitygroup]
 enable_security_group = true
 firewall_driver = openvswitch
 EOF
+# Deviation: no tunnels without self-service networks, because Debian's file turns on VXLAN, which provider networks do
+# not use.
+if ((LAB_HAS_SELF_SERVICE)); then
+  crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
+[ovs]
+local_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
+
+[agent]
+tunnel_types = vxlan
+l2_population = true
+EOF
+else
+  crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
+[agent]
+tunnel_types =
+l2_population = false
+EOF
+fi
 trim_empty /etc/neutron/plugins/ml2/openvswitch_agent.ini
 
 heading 'Configure the DHCP agent'

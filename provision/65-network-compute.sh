@@ -3,7 +3,8 @@
 # Networking service on a compute node: the Open vSwitch agent, which connects instances to the provider network and
 # applies their security groups.
 #
-# Guide: Networking service Installation Tutorial, "Install and configure compute node", networking option 1.
+# Guide: Networking service Installation Tutorial, "Install and configure compute node", networking option 1;
+# with the chapter self-service, option 2.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
@@ -48,18 +49,32 @@ trim_empty /etc/neutron/neutron.conf
 repair_mode /etc/neutron/neutron.conf 0660 root:neutron
 
 heading 'Configure the Open vSwitch agent'
-# Deviation: no tunnels, because Debian's file turns on VXLAN, which provider networks do not use.
 crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
 [ovs]
 bridge_mappings = provider:br-provider
-
-[agent]
-tunnel_types =
 
 [securitygroup]
 enable_security_group = true
 firewall_driver = openvswitch
 EOF
+# Deviation: no tunnels without self-service networks, because Debian's file turns on VXLAN, which provider networks do
+# not use.
+if ((LAB_HAS_SELF_SERVICE)); then
+  crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
+[ovs]
+local_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
+
+[agent]
+tunnel_types = vxlan
+l2_population = true
+EOF
+else
+  crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
+[agent]
+tunnel_types =
+l2_population = false
+EOF
+fi
 trim_empty /etc/neutron/plugins/ml2/openvswitch_agent.ini
 
 heading 'Create the provider bridge'

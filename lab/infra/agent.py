@@ -136,14 +136,23 @@ def login_form(operation: dict[str, Any], env: dict[str, str]) -> dict[str, Any]
 
 
 def http(operation: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
-    """One request, redirects not followed; ${NAME} in the JSON body comes from the environment."""
+    """One request, redirects not followed; ${NAME} in the JSON body comes from the environment.
+
+    `sign` adds a header: {"header": its name, "secret": name in the environment, "text": what is signed}, HMAC-SHA256.
+    """
+    import hashlib
+    import hmac
     import http.client
     from urllib.parse import urlsplit
 
     url = urlsplit(operation["url"])
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     body = None
-    headers = {"Accept": "*/*", "User-Agent": "lab-verify"}
+    headers = {"Accept": "*/*", "User-Agent": "lab-verify", **operation.get("headers", {})}
+    if "sign" in operation:
+        sign = operation["sign"]
+        digest = hmac.new(env.get(sign["secret"], "").encode(), sign["text"].encode(), hashlib.sha256)
+        headers[sign["header"]] = digest.hexdigest()
     if "json" in operation:
 
         def fill(value: Any) -> Any:

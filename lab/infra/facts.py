@@ -250,6 +250,17 @@ class NodeFacts:
         operation = {"op": "console", "url": url, "send": send.hex(), "expect": expect, "timeout": 30 * self._scale}
         return self._remote.ask({"console": operation}).results["console"]
 
+    def metadata(self, path: str, instance: str, project: str, secret: str) -> dict[str, Any]:
+        """What nova-api-metadata tells of an instance, now, to one that signs as neutron-metadata-agent does."""
+        operation = {
+            "op": "http",
+            "url": f"http://controller:8775{path}",
+            "headers": {"X-Instance-ID": instance, "X-Tenant-ID": project},
+            "sign": {"header": "X-Instance-ID-Signature", "secret": secret, "text": instance},
+            "timeout": 30 * self._scale,
+        }
+        return self._remote.ask({"metadata": operation}).results["metadata"]
+
 
 class LabFacts:
     """Facts of all nodes."""

@@ -128,12 +128,15 @@ def _pool(spec: Spec) -> Iterator[_Finding]:
         expected = f"addresses from {provider[2]} to {provider[-2]}"
         yield _Finding(loc, f"{first}-{last}", expected, f"{provider[1]} is the gateway", others=others[:1])
         return
-    size, need = int(last) - int(first) + 1, spec.nodes.compute.count + 1
+    chapters = load_release(spec.release).chapters if spec.release in release_names() else {}
+    more = sum(chapters[name].addresses for name in spec.chapters if name in chapters)
+    size, need = int(last) - int(first) + 1, spec.nodes.compute.count + 1 + more
     if size < need:
         yield _Finding(
             loc,
             f"{first}-{last}, which is {size} address{'es' if size > 1 else ''}",
-            f"at least {need}: one for DHCP and one for an instance on each compute node",
+            f"at least {need}: one for DHCP and one for an instance on each compute node"
+            + (f", {more} for the chapters" if more else ""),
             others=others,
         )
 

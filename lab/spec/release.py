@@ -22,6 +22,8 @@ class Chapter(Frozen):
     """what the release is capable of with it: steps of the core ask for it (`when`, LAB_HAS_…)"""
     without: tuple[str, ...] = ()
     """steps of the core whose place it takes"""
+    addresses: int = 0
+    """how many of the provider network it uses"""
     excludes: dict[str, str] = {}
     """chapters that cannot be beside it, each with the reason"""
 

@@ -8,6 +8,7 @@ from lab.infra.collectors import Need
 from lab.infra.facts import CONTROLLER
 from lab.infra.outcome import expect
 from lab.infra.registry import asserts
+from lab.infra.values import secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +60,27 @@ def test_instance_metadata(check: Check, cloud: NodeFacts) -> None:
     found = re.search(r"instance-id=i-[0-9a-f]{8}\b.* hostname=(\S+)", lines[-1] if lines else "")
     good = found is not None and found[1].lower() == str(server).lower()
     expect(good, f"instance-id and host name {server} on the console", lines[-1].strip() if lines else "no such line")
+
+
+def _shown(check: Check) -> str:
+    return f"server show {check.args['server']}"
+
+
+@asserts(
+    "metadata",
+    args="server path signed_with status",
+    optional="contains",
+    needs=lambda check: [Need("rows", _shown(check), CONTROLLER)],
+)
+def test_metadata(check: Check, cloud: NodeFacts) -> None:
+    """Told to who signs the instance's id with the shared secret, and to nobody else."""
+    server, path, status = check.args["server"], check.args["path"], int(check.args["status"])
+    secret, text = secret_name(check.args["signed_with"]), str(check.args.get("contains", ""))
+    row = cloud.rows(_shown(check))[0]
+    answer = cloud.metadata(path, str(row["id"]), str(row["project_id"]), secret)
+    found = f"HTTP {answer['status']}" if "status" in answer else str(answer.get("error"))
+    expect(answer.get("status") == status, f"HTTP {status} from {path} of {server}, signed with {secret}", found)
+    expect(text in answer["body"], f"{text!r} in {path} of {server}", repr(answer["body"][:160]))
 
 
 @asserts("instance-domain-type", args="server", optional="compute", needs=lambda c: [Need("domains", node=_compute(c))])

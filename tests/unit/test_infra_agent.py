@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import http.server
 import json
 import os
@@ -70,7 +71,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(302 if self.path == "/moved" else 200)
         self.send_header("Location", "/elsewhere")
         self.end_headers()
-        self.wfile.write(b"versions")
+        signed = f"{self.headers['X-Id']} {self.headers['X-Signature']}"
+        self.wfile.write(signed.encode() if self.path == "/signed" else b"versions")
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -94,6 +96,7 @@ def url() -> Iterator[str]:
 def test_http(url: str, tmp_path: Path) -> None:
     env = tmp_path / "env"
     env.write_text("NOVA_PASS=s3cret\n")
+    sign = {"header": "X-Signature", "secret": "NOVA_PASS", "text": "an id"}
     results = ask(
         {
             "get": {"op": "http", "url": url, "timeout": 5},
@@ -101,12 +104,14 @@ def test_http(url: str, tmp_path: Path) -> None:
             "post": {"op": "http", "url": url, "timeout": 5, "json": {"password": "${NOVA_PASS}"}},
             "wrong": {"op": "http", "url": url, "timeout": 5, "json": {"password": "${NO_PASS}"}},
             "refused": {"op": "http", "url": "http://127.0.0.1:1/", "timeout": 5},
+            "signed": {"op": "http", "url": f"{url}/signed", "timeout": 5, "headers": {"X-Id": "7"}, "sign": sign},
         },
         env,
         ("NOVA_PASS",),
     )
     assert (results["get"]["status"], results["get"]["body"]) == (200, "versions")
     assert results["moved"]["status"] == 302
+    assert results["signed"]["body"] == "7 " + hmac.new(b"s3cret", b"an id", "sha256").hexdigest()
     assert results["post"]["status"] == 201
     assert results["wrong"]["status"] == 401
     assert "ConnectionRefusedError" in results["refused"]["error"]

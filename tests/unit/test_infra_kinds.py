@@ -133,6 +133,15 @@ LOG = 'logs:["50-compute-controller", "/var/log/nova/nova-api.log"]'
 VNC = "console url show --novnc vm1"
 SPICE = "console url show --spice vm1"
 SERIAL = "console url show --serial vm1"
+SHOW = "server show vm1"
+VM1 = rows(SHOW, {"id": "5d0c-1", "project_id": "ab12", "name": "vm1"})
+TOLD = {
+    "server": "vm1",
+    "path": "/latest/user-data",
+    "signed_with": "${RABBIT_PASS}",
+    "status": 200,
+    "contains": "hello",
+}
 SWITCHED = {"status": "HTTP/1.1 101 Switching Protocols", "said": ""}
 VNC_URL = {"protocol": "novnc", "url": "http://controller:6080/vnc_auto.html?path=%3Ftoken%3Dabc"}
 SPICE_URL = {"protocol": "spice", "url": "http://controller:6082/spice_auto.html?token=abc"}
@@ -517,6 +526,23 @@ CASES = [
             ({DASHBOARD: {"status": 500, "url": HORIZON, "body": ""}}, f"found HTTP 500 from {HORIZON}"),
             ({DASHBOARD: {"error": "URLError: refused"}}, "URLError: refused"),
         ],
+    ),
+    Case(
+        "metadata",
+        TOLD,
+        {**VM1, "metadata": {"status": 200, "body": "echo hello"}},
+        [
+            ({**VM1, "metadata": {"status": 403, "body": ""}}, "signed with RABBIT_PASS, found HTTP 403"),
+            ({**VM1, "metadata": {"status": 200, "body": "good bye"}}, "expected 'hello' in /latest/user-data of vm1"),
+            ({**VM1, "metadata": {"error": "ConnectionRefusedError: x"}}, "Refused"),
+            (batch_error(SHOW, "No server with a name or ID of 'vm1' exists."), "No server"),
+        ],
+    ),
+    Case(
+        "metadata",
+        {**{key: TOLD[key] for key in ("server", "path", "signed_with")}, "status": 403},
+        {**VM1, "metadata": {"status": 403, "body": "403 Forbidden"}},
+        [({**VM1, "metadata": {"status": 200, "body": "echo hello"}}, "found HTTP 200")],
     ),
     Case(
         "instance-vnc",
