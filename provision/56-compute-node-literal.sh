@@ -46,6 +46,14 @@ api_servers = http://controller:9292
 [oslo_concurrency]
 lock_path = /var/lib/nova/tmp
 EOF
+# With the chapter nova-network, that is the network of the instances instead of neutron.
+if ((LAB_HAS_NOVA_NETWORK)); then
+  crudini --merge /etc/nova/nova.conf <<EOF
+[DEFAULT]
+use_neutron = False
+firewall_driver = nova.virt.libvirt.firewall.IptablesFirewallDriver
+EOF
+fi
 # The guide's note: due to a packaging bug, remove the log_dir option from the [DEFAULT] section.
 crudini --del /etc/nova/nova.conf DEFAULT log_dir
 

@@ -162,11 +162,6 @@ def _names(spec: Spec, release: Release) -> Iterator[_Finding]:
             yield _Finding(loc, f"'{chapter}'", expected, "; ".join(hints) or did_you_mean(chapter, release.chapters))
         elif chapter in spec.chapters[:index]:
             yield _Finding(loc, f"'{chapter}' again", "each chapter once")
-    for one, other in combinations([name for name in dict.fromkeys(spec.chapters) if name in release.chapters], 2):
-        excludes = {**release.chapters[one].excludes, **release.chapters[other].excludes}
-        for reason in (excludes[name] for name in (one, other) if name in excludes):
-            where: Loc = ("chapters", spec.chapters.index(other))
-            yield _Finding(where, f"'{other}' beside '{one}'", "one of the two", reason)
     for name in spec.passwords:
         if name not in release.secrets:
             hint = did_you_mean(name, release.secrets)

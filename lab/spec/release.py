@@ -24,8 +24,6 @@ class Chapter(Frozen):
     """steps of the core whose place it takes"""
     addresses: int = 0
     """how many of the provider network it uses"""
-    excludes: dict[str, str] = {}
-    """chapters that cannot be beside it, each with the reason"""
 
 
 class Release(Frozen):

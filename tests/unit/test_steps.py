@@ -143,7 +143,6 @@ def test_chapters_name_only_what_their_release_has(name: str) -> None:
     for chapter in release.chapters.values():
         assert set(chapter.capabilities) <= {capability for capability, has in release.capabilities.items() if not has}
         assert set(chapter.without) <= set(release.steps)
-        assert set(chapter.excludes) <= set(release.chapters)
 
 
 def test_scripts_ask_only_for_capabilities_that_releases_state() -> None:
