@@ -22,6 +22,8 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LAB_HOST", "private")
+    # other labs may run here now
+    monkeypatch.setattr("lab.runtime.host_facts.memory_mib", lambda: (24000, 20000))
 
 
 def lab(*argv: str) -> tuple[int, str]:
