@@ -12,10 +12,10 @@ SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 TEST_PACKAGES := bats vagrant vagrant-libvirt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test test-release lint format bench wheel clean
+.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test test-release test-archive lint format bench wheel clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  LAB=FILE names another spec than lab.yaml; where there is none yet, RELEASE=NAME is the release that lab-up writes into it"
 
 # $(call apt,PACKAGES): install those that are missing, and say so when that takes sudo.
@@ -65,6 +65,9 @@ test: test-setup  ## everything that needs no VM
 
 test-release: setup  ## the real lab of a release: up, verified, broken and mended, down (R=zed)
 	.ci/release $(R)
+
+test-archive: setup  ## the releases' packages, units and options against the archives: network, root, boxes
+	@$(SUDO) $(BIN)/pytest tests/archive $(ARGS)
 
 lint: setup  ## ruff, mypy, shellcheck, shfmt
 	$(BIN)/ruff check .
