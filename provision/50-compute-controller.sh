@@ -188,6 +188,9 @@ ensure endpoint create --region RegionOne compute admin http://controller:8774/v
 EOF
 
 heading 'Finalize installation: restart the Compute services'
+# The conductor and the scheduler ask the Placement service at their start, and end when it does not know them yet.
+wait_for_step 45-placement 60
+
 # nova-consoleauth is gone: the consoles' tokens are in the cell's database. The other console proxies are not used.
 # shellcheck disable=SC2086
 disable_units $LAB_UNITS_OFF
