@@ -193,6 +193,8 @@ heading 'Finalize installation: restart the Compute services'
 disable_units $LAB_UNITS_OFF
 # Deviation: ten minutes to start instead of 90 seconds, because these units say themselves when they are ready.
 start_limit nova-
+# Deviation: at boot the scheduler waits for what it asks first; without that it ends, and is started again and again.
+start_behind nova-scheduler http://controller:5000/v3 http://controller:8778/
 # shellcheck disable=SC2086
 enable_units $LAB_UNITS
 # shellcheck disable=SC2086
