@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from lab import __version__, errors, ui
 from lab.cli_groups import box_app, release_app
 from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
+from lab.cli_power import register as register_power
 
 if TYPE_CHECKING:
     from lab.project import Lab
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 app.add_typer(box_app, name="box")
 app.add_typer(release_app, name="release")
+register_power(app)
 
 
 def _version(wanted: bool) -> None:
@@ -105,8 +107,8 @@ def schema() -> None:
 def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
     """Validate the spec and print the plan against this host; touches nothing."""
     from lab import overview, project
-    from lab.runtime.host import choose_host
     from lab.runtime.host_facts import count_for, host_facts
+    from lab.runtime.standing import host_for
     from lab.spec.load import load_spec
 
     spec = load_spec(file)
@@ -116,7 +118,7 @@ def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: As
         typer.echo(plan.model_dump_json(indent=2))
     else:
         overview.print_plan(plan, known.reason)
-    host = choose_host(spec.name, project.build_dir_of(file, build_dir, spec.name))
+    host = host_for(plan, project.build_dir_of(file, build_dir, spec.name))
     overview.require_fit(plan, count_for(plan, host))
 
 
@@ -304,11 +306,21 @@ def verify(
 
 
 @app.command()
-def down(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+def down(
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+    lab: Annotated[
+        str | None,
+        typer.Option("--lab", help="A lab of `lab list`, by name, NAME-HASH or directory.", metavar="NAME"),
+    ] = None,
+) -> None:
     """Remove the lab: no domain, volume, network, lease, process or namespace stays."""
-    from lab.down import down as take_down
+    from lab import down as removal
 
-    take_down(file, build_dir)
+    if lab is not None:
+        removal.down_listed(lab)
+    else:
+        removal.down(file, build_dir)
 
 
 def _known_node(lab: Lab, name: str) -> None:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import project, ui
+from lab import labs, project, ui
+from lab.addressing import NETWORK_KINDS
+from lab.errors import HostError
 from lab.generator.files import remove_tree
+from lab.runtime import records
 from lab.runtime.host import choose_host
 from lab.runtime.lock import lab_lock
 from lab.runtime.ssh import Ssh
+from lab.runtime.ssh_config import SshConfig
 from lab.runtime.vagrant import Vagrant
 from lab.spec.load import load_spec
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from lab.labs import SeenLab
+    from lab.runtime.host import Host
+    from lab.runtime.libvirt import Hypervisor
+    from lab.runtime.records import LabRecord
 
 MADE = (".vagrant", "logs", "mux", "known_hosts", "ssh_config", "state.json")
 """what `lab up` and Vagrant made beside the rendered files"""
@@ -29,23 +38,82 @@ def down(spec_file: Path, build_dir: Path | None) -> None:
     directory = project.build_dir_of(spec_file, build_dir, name)
     plan = project.load_plan(directory)
     host = choose_host(name, directory)
-    if plan is None and not host.exists():
+    key = records.lab_key(name, directory)
+    if plan is None and not host.exists() and records.load(key) is None:
         ui.console.print(f"no lab in {directory}: nothing to remove")
         return
+    record = records.record_of(plan, directory, host.mode) if plan is not None else records.load(key)
     with lab_lock(directory, "lab down"):
-        Ssh(directory).close()
-        if plan is not None and host.is_running():
-            with host.hypervisor() as hypervisor:
-                hypervisor.remove([node.domain for node in plan.nodes], [network.name for network in plan.networks])
-        host.stop()
-        Vagrant(directory).forget()
-        remove_tree(directory)
-        for entry in MADE:
-            path = directory / entry
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        _remove(host, directory, key, record)
     ui.console.print(
         f"lab {name} is gone; {directory / 'seed'} stays, so that `lab up` makes it with the same passwords"
     )
+
+
+def down_listed(word: str) -> None:
+    """Remove a lab of `lab list`, named by its name, NAME-HASH or build directory; that directory may be gone.
+
+    Raises:
+        UsageError: no lab, or more than one, is named so.
+    """
+    lab = labs.find(word)
+    directory = Path(lab.build_dir) if lab.build_dir else None
+    with contextlib.ExitStack() as stack:
+        if directory is not None and directory.is_dir():
+            stack.enter_context(lab_lock(directory, "lab down"))
+        _remove(lab.host(), directory, lab.key, lab.record or _of_domains(lab))
+    ui.console.print(f"lab {lab.key} is gone")
+
+
+def _of_domains(lab: SeenLab) -> LabRecord | None:
+    """Make the record of a lab of the system libvirtd that has none, from its domains; its networks are named alike."""
+    if lab.mode != "system":
+        return None
+    return records.LabRecord(
+        key=lab.key,
+        name=lab.name,
+        release=lab.release,
+        build_dir=lab.build_dir,
+        mode="system",
+        domains={node: f"{lab.name}-{node}" for node in lab.states},
+        networks=tuple(f"{lab.name}-{kind}" for kind in NETWORK_KINDS),
+    )
+
+
+def _remove(host: Host, directory: Path | None, key: str, record: LabRecord | None) -> None:
+    """Remove what is on the host, then what is in the build directory, and last what the machine remembers."""
+    if directory is not None:
+        Ssh(directory).close()
+    if host.mode == "system" and not host.is_running() and records.load(key) is not None:
+        raise HostError("the machine's libvirtd, which has the lab's machines, does not answer", hint="`lab doctor`")
+    if record is not None and host.is_running():
+        with host.hypervisor() as hypervisor:
+            _remove_from(hypervisor, host, record)
+    host.stop()
+    if directory is not None:
+        Vagrant(directory).forget()
+        shutil.rmtree(SshConfig(directory).socket_dir(), ignore_errors=True)
+        _clear(directory)
+    records.remove(key)
+
+
+def _remove_from(hypervisor: Hypervisor, host: Host, record: LabRecord) -> None:
+    """Remove a lab's domains, volumes and networks. On the machine's libvirtd another lab may have the same names."""
+    foreign: list[str] = []
+    if host.mode == "system":
+        foreign = hypervisor.foreign_domains(record.domains.values(), record.build_dir)
+    if foreign:
+        ui.console.print(f"left alone, because not of {record.build_dir}: {', '.join(foreign)}")
+    own = [domain for domain in record.domains.values() if domain not in foreign]
+    hypervisor.remove(own, () if foreign else record.networks)
+
+
+def _clear(directory: Path) -> None:
+    """Remove what `lab up` and Vagrant made in the build directory."""
+    remove_tree(directory)
+    for entry in MADE:
+        path = directory / entry
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -10,13 +10,13 @@ from lab import report as reports
 from lab.boxes import ensure_for_plan, line_of, show_to_vagrant
 from lab.generator.files import write_tree
 from lab.generator.render import render
+from lab.runtime import records
 from lab.runtime.clock import TOLERANCE_S, step_clock
-from lab.runtime.doctor import require_no_collision
-from lab.runtime.host import choose_host
 from lab.runtime.host_facts import count_for, host_facts
 from lab.runtime.lock import lab_lock
 from lab.runtime.schedule import Job, jobs_of
 from lab.runtime.ssh import Ssh
+from lab.runtime.standing import host_for
 from lab.runtime.state import StateFile
 from lab.runtime.steps import StepRunner
 from lab.runtime.vagrant import Vagrant
@@ -49,16 +49,16 @@ def up(spec_file: Path, build_dir: Path | None, *, to_step: str | None = None) -
         with progress.phase("host", "looking at the host"):
             known = host_facts(spec.accelerator)
             plan = project.decide(spec, known.facts)
-            host = choose_host(spec.name, directory)
+            host = host_for(plan, directory)
             if to_step is not None:
                 overview.require_step(plan, to_step)
             project.refuse_rebuild(project.load_plan(directory), plan)
             overview.require_fit(plan, count_for(plan, host))
-            require_no_collision(plan, host, directory)
             progress.say(f"accelerator {plan.accelerator}: {known.reason}")
             progress.say(f"host {host}")
         with lab_lock(directory, "lab up"):
             lab = project.from_spec(spec_file, build_dir, known.facts)
+            records.save(records.record_of(lab.plan, directory, host.mode))
             runner = _machines(lab, host, progress, spec.box.mirror)
             _steps(lab, runner, progress, to_step)
             result = _verified(lab, runner, progress, to_step)
@@ -91,7 +91,8 @@ def _machines(lab: Lab, host: Host, progress: ui.Progress, mirror: str | None) -
             if abs(off) > TOLERANCE_S:
                 progress.say(f"{node.name:<11} clock set: it was off by {off:.0f} s")
             ssh.push(node.name, lab.build_dir / "nodes" / node.name, "/opt/lab")
-    return StepRunner(lab, files, ssh, StateFile(lab.build_dir / "state.json"), progress)
+    state = StateFile(lab.build_dir / "state.json")
+    return StepRunner(lab, files, ssh, state, progress)
 
 
 def _steps(lab: Lab, runner: StepRunner, progress: ui.Progress, to_step: str | None) -> None:

@@ -104,12 +104,24 @@ class Hypervisor:
 
     def description(self, name: str) -> str:
         """Read a domain's description; vagrant-libvirt writes there which Vagrantfile it comes from."""
+        return self._text_of(name, "description")
+
+    def title(self, name: str) -> str:
+        """Read a domain's title; the Vagrantfile names the lab and the node there."""
+        return self._text_of(name, "title")
+
+    def _text_of(self, name: str, tag: str) -> str:
         domain = self.domain(name)
-        return "" if domain is None else (ET.fromstring(domain.XMLDesc()).findtext("description") or "")
+        return "" if domain is None else (ET.fromstring(domain.XMLDesc()).findtext(tag) or "")
 
     def foreign_domains(self, names: Iterable[str], mark: str) -> list[str]:
         """Name those domains that exist but do not have `mark` (the build directory) in their description."""
-        return [name for name in names if self.domain(name) is not None and mark not in self.description(name)]
+        place = f"{mark.rstrip('/')}/"  # /labs/demo is not the home of /labs/demo2/Vagrantfile
+        return [name for name in names if self.domain(name) is not None and place not in self.description(name)]
+
+    def domains(self) -> list[str]:
+        """Name all domains, foreign ones too."""
+        return sorted(domain.name() for domain in self._connection.listAllDomains())
 
     def wait_for_state(self, name: str, wanted: State, timeout_s: float) -> None:
         """Wait until a domain is in a state; MachineError after the limit."""

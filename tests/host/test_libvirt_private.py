@@ -167,6 +167,19 @@ def test_after_a_reboot_networks_come_back_and_machines_are_off(host: PrivateHos
         assert hypervisor.state("demo-controller") == "shut off"
 
 
+def test_when_all_its_processes_were_killed_the_network_comes_back(host: PrivateHost) -> None:
+    host.start()
+    put_lab(host)
+    for pid in processes(host):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not processes(host))
+    assert view.netns_inode(host.netns)  # unlike after a reboot, the namespace lives on with the dead libvirtd's bridge
+    host.start()
+    with host.hypervisor() as hypervisor:
+        wait_until(lambda: hypervisor.networks(["demo-access"]) == {"demo-access": True})
+        assert hypervisor.state("demo-controller") == "shut off"
+
+
 def test_a_libvirtd_that_refuses_to_work_is_told_with_its_log(
     host: PrivateHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
