@@ -127,9 +127,9 @@ def _seen(key: str, record: LabRecord | None) -> SeenLab:
     if not host.is_running():
         alive = len(host.processes()) if isinstance(host, PrivateHost) else 0
         if alive:
-            return replace(lab, trouble=f"its libvirtd is gone, {alive} processes live on: `lab up`")
+            return replace(lab, trouble=f"its libvirtd is gone, {alive} processes live on: `lab resume`")
         there = lab.mode == "system" or host.exists()
-        return replace(lab, trouble="its libvirtd does not run: `lab up`" if there else "")
+        return replace(lab, trouble="its libvirtd does not run: `lab resume`" if there else "")
     try:
         with host.hypervisor() as hypervisor:
             return _with_states(lab, hypervisor)

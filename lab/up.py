@@ -15,6 +15,7 @@ from lab.runtime.clock import TOLERANCE_S, step_clock
 from lab.runtime.host_facts import count_for, host_facts
 from lab.runtime.lock import lab_lock
 from lab.runtime.schedule import Job, jobs_of
+from lab.runtime.settle import settle
 from lab.runtime.ssh import Ssh
 from lab.runtime.standing import host_for
 from lab.runtime.state import StateFile
@@ -72,6 +73,7 @@ def _machines(lab: Lab, host: Host, progress: ui.Progress, mirror: str | None) -
     ssh = Ssh(lab.build_dir)
     standing = count_for(lab.plan, host).running == {node.name for node in lab.plan.nodes} and ssh.configured()
     boxes: list[Box] = []
+    began = time.time()
     if not standing:  # the machines that run were made of a box that was right then
         with progress.phase("boxes", "boxes"):
             boxes = ensure_for_plan(lab.plan, mirror, lambda event: progress.say(line_of(event)))
@@ -92,6 +94,9 @@ def _machines(lab: Lab, host: Host, progress: ui.Progress, mirror: str | None) -
                 progress.say(f"{node.name:<11} clock set: it was off by {off:.0f} s")
             ssh.push(node.name, lab.build_dir / "nodes" / node.name, "/opt/lab")
     state = StateFile(lab.build_dir / "state.json")
+    if not standing and state.load().steps:
+        with progress.phase("services", "waiting for what was done before to be well"):
+            settle(lab, ssh, since=began, say=progress.say)
     return StepRunner(lab, files, ssh, state, progress)
 
 

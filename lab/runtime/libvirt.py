@@ -218,7 +218,7 @@ class Hypervisor:
         if domain is None:
             return False
         if domain.isActive():
-            _unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.destroy)
+            unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.destroy)
         try:
             _undefine(domain, _EVERY_TRACE)
         except libvirt.libvirtError as error:
@@ -291,10 +291,11 @@ _EVERY_TRACE = (
 
 def _undefine(domain: Any, flags: int) -> None:
     # A transient domain is gone with its destruction.
-    _unless(libvirt.VIR_ERR_NO_DOMAIN, domain.undefineFlags, flags)
+    unless(libvirt.VIR_ERR_NO_DOMAIN, domain.undefineFlags, flags)
 
 
-def _unless(harmless: int, call: Any, *arguments: Any) -> None:
+def unless(harmless: int, call: Any, *arguments: Any) -> None:
+    """Call libvirt; the error `harmless` (VIR_ERR_…) is none."""
     try:
         call(*arguments)
     except libvirt.libvirtError as error:
