@@ -83,6 +83,9 @@ def _machines(lab: Lab, host: Host, progress: ui.Progress, mirror: str | None) -
         host.start()
         host.enter()
         if not standing:
+            with host.hypervisor() as hypervisor:
+                for network in lab.plan.networks:
+                    hypervisor.ensure_network(network)  # Vagrant would give it a bridge that another lab may take too
             show_to_vagrant(boxes, host)
             vagrant = Vagrant(lab.build_dir)
             vagrant.up(on_line=lambda node, text: progress.note(node or "vagrant", text))
