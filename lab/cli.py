@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from lab import __version__, errors, ui
+from lab.cli_diagnose import lab_findings, support
 from lab.cli_groups import box_app, release_app
 from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
 
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 app.add_typer(box_app, name="box")
 app.add_typer(release_app, name="release")
+app.command()(support)
 
 
 def _version(wanted: bool) -> None:
@@ -149,7 +151,10 @@ def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Run the commands that mend what is missing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the host: what is missing, why it is needed, what mends it; and the KVM proof."""
+    """Look at the host (what is missing, why it is needed, what mends it; the KVM proof) and at a lab in trouble.
+
+    --fix is about the host alone: what is wrong with a lab, `lab up` mends, or the command that is told.
+    """
     from lab import overview, project
     from lab.runtime import doctor as host_doctor
     from lab.runtime.host_facts import host_facts
@@ -163,12 +168,17 @@ def doctor(
         directory = project.build_dir_of(file, build_dir, spec.name)
         plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
     findings = host_doctor.diagnose(plan, directory)
+    troubles = lab_findings(plan.name, directory) if plan and directory and not fix else []
     if as_json:
-        _print_json([finding.as_dict() for finding in findings])
+        _print_json([finding.as_dict() for finding in (*findings, *troubles)])
     else:
         overview.print_findings(findings)
-    if any(finding.fatal and not finding.ok for finding in findings):
-        raise typer.Exit(errors.HostError.exit_code)
+        if troubles:
+            ui.console.print()
+            overview.print_findings(troubles, of="the lab's part", bad="trouble")
+    for kind, found in ((errors.HostError, findings), (errors.MachineError, troubles)):
+        if any(finding.fatal and not finding.ok for finding in found):
+            raise typer.Exit(kind.exit_code)
 
 
 @app.command()

@@ -79,6 +79,11 @@ class Hypervisor:
         """Hang up."""
         self._connection.close()
 
+    @property
+    def connection(self) -> Any:
+        """libvirt.virConnect, for those who look at more than this class asks for; who changes things adds a method."""
+        return self._connection
+
     # Domains
 
     def domain(self, name: str) -> Any | None:
