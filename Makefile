@@ -12,7 +12,7 @@ SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 TEST_PACKAGES := bats vagrant vagrant-libvirt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test test-release test-archive lint format bench wheel clean
+.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test test-release test-archive test-faults lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ test-release: setup  ## the real lab of a release: up, verified, broken and mend
 
 test-archive: setup  ## the releases' packages, units and options against the archives: network, root, boxes
 	@$(SUDO) $(BIN)/pytest tests/archive $(ARGS)
+
+test-faults: setup  ## kill, cut, fill and damage a lab, which comes back each time (ARGS="--kills 5 --to 30-identity"; root)
+	@$(SUDO) env PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
 
 lint: setup  ## ruff, mypy, shellcheck, shfmt
 	$(BIN)/ruff check .
