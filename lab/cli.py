@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -30,6 +31,13 @@ class _LabGroup(TyperGroup):
         except errors.LabError as error:
             ui.errors.print(f"lab: {error}", style="red", markup=False, soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = f" ({error.filename})" if error.filename else ""
+            hint = "free some, then run the same command again: `lab doctor` looks how much there is, and where"
+            ui.errors.print(f"lab: the disk is full{where}\n  hint: {hint}", style="red", markup=False, soft_wrap=True)
+            raise typer.Exit(errors.HostError.exit_code) from None
         except KeyboardInterrupt:
             next_verbs = "`lab up` goes on where it stopped, `lab down` removes the lab"
             ui.errors.print(f"lab: interrupted; {next_verbs}", markup=False, soft_wrap=True)

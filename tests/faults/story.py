@@ -97,6 +97,10 @@ class Suite:
             began = time.monotonic()
             result.met_code = run.end(PATIENCE_S)
             result.met_s = round(time.monotonic() - began, 1)
+            if "Traceback (most recent call last)" in run.said():
+                raise NotSurvivedError(
+                    f"{round_.kind} at {moment}: {result.done}: lab up shows a traceback; its log: {log}"
+                )
         with contextlib.suppress(deeds.NothingToBreakError):  # a node that does not answer is `lab up`'s to mend
             deeds.undo(round_, self.target)
         self._converge(round_, up, log.with_suffix(".back.log"), result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,18 @@ def test_no_secret_is_shown_by_a_diff(tmp_path: Path) -> None:
     assert code == 0
     assert "nodes/controller/env" in text
     assert password not in text
+
+
+def test_a_full_disk_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/labs/plan.json")
+
+    lab("init", "full")
+    monkeypatch.setattr("lab.generator.files.write_tree", full)
+    code, text = lab("render")
+    assert code == 3
+    assert "the disk is full (/labs/plan.json)" in text
+    assert "hint: free some" in text
 
 
 def test_the_schema_is_json() -> None:
