@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from lab.runtime.ssh import Ssh
 
 SCRIPT = Path(__file__).with_name("node_look.sh")
-CONNECT_S = 20
+CONNECT_S = 30
 """an emulated node that has other work takes seconds for the keys; one that is dead answers nothing at all"""
-LOOK_S = 90.0
+LOOK_S = 180.0
 """for connection and script; a sick node answers slowly, and the doctor does not wait for ever"""
 FRESH = ("-o", "ControlPath=none", "-o", "ControlMaster=no", "-o", f"ConnectTimeout={CONNECT_S}", "-o", "BatchMode=yes")
 """a connection of its own: a standing one to a machine that is gone would swallow the question"""

@@ -19,6 +19,7 @@ from lab.runtime.libvirt import POOL
 from lab.runtime.node_look import NodeSeen, look_at_node
 from lab.runtime.process import run
 from lab.runtime.ssh import Ssh
+from lab.runtime.ssh_config import SshConfig
 from lab.runtime.state import StateFile
 
 if TYPE_CHECKING:
@@ -82,14 +83,13 @@ def look_at_lab(plan: Plan, host: Host, build_dir: Path) -> LabSeen:
         alive = [node.name for node in plan.nodes]
     else:
         alive = [node.name for node in plan.nodes if seen.domains[node.name].state == "running"]
-    ssh = Ssh(build_dir)
-    nodes: dict[str, NodeSeen | str] = {}
-    if ssh.configured():
-        with ThreadPoolExecutor(max_workers=8) as threads:
-            nodes = dict(zip(alive, threads.map(lambda name: look_at_node(host, ssh, name), alive), strict=True))
-    else:
-        nodes = dict.fromkeys(alive, "its address is not known yet")
-    return replace(seen, nodes=nodes)
+    ssh, known = Ssh(build_dir), SshConfig(build_dir).nodes()
+
+    def ask(name: str) -> NodeSeen | str:
+        return look_at_node(host, ssh, name) if name in known else "its address is not known yet"
+
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        return replace(seen, nodes=dict(zip(alive, threads.map(ask, alive), strict=True)))
 
 
 def _libvirt(plan: Plan, host: Host, build_dir: Path) -> LabSeen:
