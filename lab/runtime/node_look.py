@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError, MachineError
+from lab.runtime.process import CommandError
 
 if TYPE_CHECKING:
     from lab.runtime.host import Host
@@ -68,6 +69,8 @@ class NodeSeen:
     """hosts with a nova-compute service (on the controller)"""
     mapped: frozenset[str] = frozenset()
     """hosts that a cell has (on the controller)"""
+    whole: bool = True
+    """it told all; otherwise its time was over first, and what it had told is here"""
     clock_off_s: float = 0.0
     """how far the clock is from this host's, at least; the time that the answer took is not counted"""
 
@@ -77,6 +80,11 @@ def look_at_node(host: Host, ssh: Ssh, node: str) -> NodeSeen | str:
     before = time.time()
     try:
         answer = ask(host, ssh, node, SCRIPT.read_text(encoding="utf-8"), limit_s=LOOK_S)
+    except CommandError as error:  # its time was over; it may have told much
+        answer = error.result.stdout
+        if "clock end" not in answer:
+            return f"no answer within {LOOK_S:.0f} s"
+        return read(answer, before, time.time())
     except LabError as error:
         return error.message
     return read(answer, before, time.time())
@@ -86,7 +94,8 @@ def ask(host: Host, ssh: Ssh, node: str, script: str, *, limit_s: float) -> str:
     """Run a script on a node as root, from wherever this process stands, and give what it wrote.
 
     Raises:
-        MachineError: the node did not answer, or not to its end within `limit_s`.
+        MachineError: the node did not answer.
+        CommandError: it did not come to its end within `limit_s`; what it wrote is in there.
     """
     argv = ssh.argv(node, f"sudo -n bash -c {shlex.quote(script)}", options=FRESH)
     done = host.run(argv, timeout_s=limit_s, check=False)
@@ -120,6 +129,7 @@ def read(text: str, before: float, after: float) -> NodeSeen:
         done=frozenset(step for (step,) in of("done")),
         computes=frozenset(host for (host,) in of("compute")),
         mapped=frozenset(host for (host,) in of("mapped")),
+        whole=bool(of("end")),
         clock_off_s=_off(clocks, before, after),
     )
 

@@ -6,7 +6,7 @@
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_PAGER=
 limit=15
 
-# clock BEGIN|END: first and last line, so that the reader knows how long the rest took by the node's own clock.
+# clock begin|end SECONDS: around what is quick, so that the reader knows how long it took by the node's own clock
 clock() { printf 'clock %s %s\n' "$1" "$(date +%s.%N)"; }
 
 clock begin
@@ -20,17 +20,6 @@ awk '$1 == "MemTotal:" { total = $2 } $1 == "MemAvailable:" { print "memory", to
 
 # oom PROGRAM: each that the kernel killed for want of memory, since the boot
 timeout "$limit" dmesg 2>/dev/null | sed -n 's/.*[Oo]ut of memory: Kill.* process [0-9]* (\([^)]*\)).*/oom \1/p' | sort -u
-
-# unit NAME SUBSTATE RESULT RESTART_LIMIT(yes|no): what failed, or starts again and again
-timeout "$limit" systemctl list-units --all --plain --no-legend --state=failed --state=auto-restart 2>/dev/null |
-  while read -r unit _; do
-    result=$(timeout "$limit" systemctl show -p Result "$unit")
-    state=$(timeout "$limit" systemctl show -p SubState "$unit")
-    limited=no
-    # systemd keeps the result of the last attempt, which hides that it gave up: its own message tells.
-    if timeout "$limit" journalctl -q -b -u "$unit" -n 20 -o cat | grep -q 'repeated too quickly'; then limited=yes; fi
-    printf 'unit %s %s %s %s\n' "$unit" "${state#SubState=}" "${result#Result=}" "$limited"
-  done
 
 # cpu svm|vmx, kvm yes: what instances have here
 if grep -qw svm /proc/cpuinfo; then echo 'cpu svm'; fi
@@ -50,3 +39,16 @@ if [ -d /var/lib/mysql/nova_api ]; then
 fi
 
 clock end
+
+# unit NAME SUBSTATE RESULT RESTART_LIMIT(yes|no): what failed, or starts again and again. Last: journals are slow to read.
+timeout "$limit" systemctl list-units --all --plain --no-legend --state=failed --state=auto-restart 2>/dev/null |
+  while read -r unit _; do
+    result=$(timeout "$limit" systemctl show -p Result "$unit")
+    state=$(timeout "$limit" systemctl show -p SubState "$unit")
+    limited=no
+    # systemd keeps the result of the last attempt, which hides that it gave up: its own message tells.
+    if timeout "$limit" journalctl -q -b -u "$unit" -n 20 -o cat | grep -q 'repeated too quickly'; then limited=yes; fi
+    printf 'unit %s %s %s %s\n' "$unit" "${state#SubState=}" "${result#Result=}" "$limited"
+  done
+
+echo end

@@ -123,8 +123,8 @@ def _networks(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
             yield _good(name, what, "active")
         elif network.name in seen.networks:
             why = f"the nodes' {network.kind} interfaces lead nowhere, and machines that are off do not start"
-            # A bridge that is made anew has no ports: the machines plug in when they start.
-            mend = f"{_virsh('net-start', network.name)}; then for each node: {_virsh('reset', 'DOMAIN')}; lab up"
+            # A bridge that is made anew has no ports: libvirtd plugs the machines that run in when it starts.
+            mend = f"{_virsh('net-start', network.name)} && {seen.stop_libvirtd}; lab up"
             yield _bad(name, what, "inactive", why, mend)
         else:
             yield _bad(name, what, "missing", f"the nodes have no {network.kind} network", "lab down && lab up")
@@ -214,6 +214,9 @@ def _guest(seen: NodeSeen, node: Node) -> Iterator[Finding]:
         direction = "ahead" if seen.clock_off_s > 0 else "behind"
         found = f"at least {abs(seen.clock_off_s):.0f} s {direction}"
         yield _bad(f"clock-{node.name}", f"{node.name}: clock", found, why, "lab up")
+    if not seen.whole:
+        why = f"it did not come to tell of its failed units; {node.name}, or this host, has too much to do"
+        yield _bad(f"slow-{node.name}", node.name, "slow", why, _on(node, "top -b -n 1 | head -n 20"), fatal=False)
     if node.nested and not seen.kvm:
         yield _nested(seen, node)
 

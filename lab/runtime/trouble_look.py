@@ -17,7 +17,7 @@ from lab.errors import HostError, LabError, MachineError
 from lab.runtime.host_facts import memory_mib
 from lab.runtime.libvirt import POOL
 from lab.runtime.node_look import NodeSeen, look_at_node
-from lab.runtime.process import run
+from lab.runtime.process import run, shown
 from lab.runtime.ssh import Ssh
 from lab.runtime.ssh_config import SshConfig
 from lab.runtime.state import StateFile
@@ -56,6 +56,8 @@ class LabSeen:
     mode: str = "private"
     libvirtd: str = ""
     """why it does not answer; empty where it does. What libvirt alone can tell is not known then"""
+    stop_libvirtd: str = ""
+    """the command that ends libvirtd, to be started again; the machines run on"""
     pool: PoolState = "active"
     networks: dict[str, bool] = field(default_factory=dict)
     """those that exist, and whether they are active"""
@@ -96,6 +98,9 @@ def _libvirt(plan: Plan, host: Host, build_dir: Path) -> LabSeen:
     """Look at everything but the nodes."""
     around: dict[str, Any] = {
         "mode": host.mode,
+        "stop_libvirtd": "systemctl restart libvirtd"
+        if host.mode == "system"
+        else shown(["pkill", "-F", host.pool_dir.parents[2] / "libvirtd.pid"]),
         "boxes_missing": _boxes_missing(plan),
         "free_mib": _free_mib([host.pool_dir, build_dir, cache_directory()]),
         "memory_available_mib": memory_mib()[1],

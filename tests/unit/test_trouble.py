@@ -17,7 +17,7 @@ from lab.errors import HostError
 from lab.plan import Step
 from lab.runtime import trouble_look
 from lab.runtime.node_look import SCRIPT, NodeSeen, Space, Unit, look_at_node, read
-from lab.runtime.process import Completed
+from lab.runtime.process import CommandError, Completed
 from lab.runtime.ssh import Ssh
 from lab.runtime.trouble import judge, stands
 from lab.runtime.trouble_look import DomainSeen, LabSeen, look_at_lab
@@ -39,6 +39,7 @@ WELL = NodeSeen(
 )
 RUNS = DomainSeen("running", address="192.168.121.7")
 GOOD = LabSeen(
+    stop_libvirtd="pkill -F /var/lib/compute-lab/demo/libvirtd.pid",
     networks={ACCESS: True, MANAGEMENT: True, PROVIDER: True},
     domains={"controller": RUNS, "compute1": RUNS},
     nodes={"controller": WELL, "compute1": WELL},
@@ -87,7 +88,9 @@ def test_pool(state: Any) -> None:
 def test_network_inactive_and_missing() -> None:
     found = bad(replace(GOOD, networks={ACCESS: True, MANAGEMENT: False}))
     assert found["network-management"].found == "inactive"
-    assert f"lab exec -- virsh net-start {MANAGEMENT}" in found["network-management"].mend
+    assert found["network-management"].mend == (
+        f"lab exec -- virsh net-start {MANAGEMENT} && pkill -F /var/lib/compute-lab/demo/libvirtd.pid; lab up"
+    )
     assert found["network-provider"].found == "missing"
 
 
@@ -277,6 +280,7 @@ compute compute1
 compute compute2
 mapped compute1
 clock end 1004.0
+end
 """
 
 
@@ -320,6 +324,14 @@ def test_the_script_speaks_of_any_linux_machine() -> None:
 # --- what the look does with a host
 
 
+def test_what_a_slow_node_had_told_counts() -> None:
+    seen = read(ANSWER.removesuffix("end\n"), before=999.0, after=1180.0)
+    assert not seen.whole
+    found = bad(with_node("compute1", seen))
+    assert not found["slow-compute1"].fatal
+    assert "disk-compute1" in found
+
+
 class DeadHost:
     """A private host whose libvirtd is gone; ssh ends at once."""
 
@@ -361,6 +373,24 @@ def test_a_dead_lab_is_looked_at_without_hanging_or_touching(tmp_path: Path, mon
     for argv in host.asked:
         assert "ControlPath=none" in argv
         assert any(str(word).startswith("ConnectTimeout=") for word in argv)
+
+
+class SlowHost(DeadHost):
+    said = ""
+
+    def run(self, argv: Sequence[Any], *, timeout_s: float, check: bool = True) -> Completed:
+        raise CommandError("ssh did not end in time", Completed(tuple(argv), -1, self.said, "", timeout_s))
+
+
+def test_a_node_whose_time_is_over(tmp_path: Path) -> None:
+    Ssh(tmp_path).write_config(SSH_CONFIG)
+    host: Any = SlowHost(tmp_path)
+    assert look_at_node(host, Ssh(tmp_path), "controller") == "no answer within 180 s"
+    host.said = ANSWER.removesuffix("end\n")
+    seen = look_at_node(host, Ssh(tmp_path), "controller")
+    assert isinstance(seen, NodeSeen)
+    assert not seen.whole
+    assert seen.memory_total_mib == 3000
 
 
 def test_a_node_that_does_not_answer_says_why(tmp_path: Path) -> None:
