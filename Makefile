@@ -73,13 +73,13 @@ lint: setup  ## ruff, mypy, shellcheck, shfmt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step .ci/run .ci/release)
-	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step .ci/run .ci/release)
+	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release)
+	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release)
 
 format: setup  ## let the formatters write
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step .ci/run .ci/release)
+	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release)
 
 bench: setup  ## the figures of the README, measured here, as JSON
 	@$(SUDO) $(BIN)/python tests/bench.py $(ARGS)
