@@ -102,6 +102,35 @@ class Hypervisor:
         """Tell the states of domains."""
         return {name: self.state(name) for name in names}
 
+    def uuid(self, name: str) -> str:
+        """Tell a domain's UUID, which is Vagrant's id of the machine; empty where there is no such domain."""
+        domain = self.domain(name)
+        return "" if domain is None else str(domain.UUIDString())
+
+    def macs(self, name: str) -> frozenset[str]:
+        """List the addresses of a domain's interfaces."""
+        domain = self.domain(name)
+        found = () if domain is None else ET.fromstring(domain.XMLDesc()).iterfind("devices/interface/mac")
+        return frozenset(mac.get("address", "").lower() for mac in found)
+
+    def start(self, name: str) -> None:
+        """Make a domain run, whatever it is doing instead: shut off, saved, paused or crashed."""
+        domain = self.domain(name)
+        if domain is None:
+            raise MachineError(f"there is no domain {name}")
+        state = self.state(name)
+        if state == "paused":
+            domain.resume()
+        elif state != "running":
+            self.power_off(name)  # a crashed one may still be there for whoever wants to look at it
+            domain.create()
+
+    def power_off(self, name: str) -> None:
+        """Cut a domain's power. Fine where it does not run."""
+        domain = self.domain(name)
+        if domain is not None and domain.isActive():
+            _unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.destroy)
+
     def description(self, name: str) -> str:
         """Read a domain's description; vagrant-libvirt writes there which Vagrantfile it comes from."""
         domain = self.domain(name)
@@ -205,8 +234,7 @@ class Hypervisor:
         domain = self.domain(name)
         if domain is None:
             return False
-        if domain.isActive():
-            _unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.destroy)
+        self.power_off(name)
         try:
             _undefine(domain, _EVERY_TRACE)
         except libvirt.libvirtError as error:
