@@ -39,6 +39,11 @@ def provider_pool(network: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
     return network[network.num_addresses // 2], network[-2]
 
 
+def domain_name(lab: str, node: str) -> str:
+    """Give libvirt's name for a node, as compute-101-controller."""
+    return f"{lab}-{node}"
+
+
 def lab_number(name: str) -> int:
     """Give a number of 32 bits for a lab's name: the same name, the same number, on every host."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])

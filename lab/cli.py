@@ -103,20 +103,23 @@ def schema() -> None:
 
 @app.command()
 def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
-    """Validate the spec and print the plan against this host; touches nothing."""
+    """Validate the spec; print the plan against this host, and its difference to a lab that stands; touches nothing."""
     from lab import overview, project
+    from lab.check_only import print_difference
     from lab.runtime.host import choose_host
     from lab.runtime.host_facts import count_for, host_facts
     from lab.spec.load import load_spec
 
     spec = load_spec(file)
     known = host_facts(spec.accelerator, prove=False)
-    plan = project.decide(spec, known.facts)
+    lab = project.from_spec(file, build_dir, known.facts, write=False)
+    plan = lab.plan
     if as_json:
         typer.echo(plan.model_dump_json(indent=2))
     else:
         overview.print_plan(plan, known.reason)
-    host = choose_host(spec.name, project.build_dir_of(file, build_dir, spec.name))
+        print_difference(lab)
+    host = choose_host(spec.name, lab.build_dir)
     overview.require_fit(plan, count_for(plan, host))
 
 
@@ -176,11 +179,23 @@ def up(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
     to: Annotated[str | None, typer.Option("--to", help="Stop after this step.", metavar="STEP")] = None,
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="Print what would be done and change nothing; exit code 1 if anything.")
+    ] = False,
+    recreate: Annotated[
+        bool, typer.Option("--recreate", help="Remove the lab that stands first, with all that is in it.")
+    ] = False,
 ) -> None:
     """Everything to a running, provisioned, verified lab; goes on at the first step that is not proven done."""
+    from functools import partial
+
+    from lab.check_only import check_only as tell
     from lab.up import up as bring_up
 
-    if not bring_up(file, build_dir, to_step=to):
+    if check_only and recreate:
+        raise errors.UsageError("--check-only and --recreate together", hint="`lab check` shows what differs")
+    run = tell if check_only else partial(bring_up, recreate=recreate)
+    if not run(file, build_dir, to_step=to):
         raise typer.Exit(errors.CHECK_FAILED)
 
 
@@ -287,6 +302,7 @@ def verify(
     html: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
 ) -> None:
     """Run the testinfra suite against the running lab."""
+    from lab import proven
     from lab import report as reports
     from lab.verify import verify as run_suite
 
@@ -299,6 +315,8 @@ def verify(
         _print_json(result.as_dict())
     else:
         reports.print_report(ui.console, lab.plan, result)
+        reports.print_drift(ui.console, result)
+    proven.note(lab, result)
     if not result.good:
         raise typer.Exit(errors.CHECK_FAILED)
 

@@ -6,8 +6,10 @@ import shutil
 from typing import TYPE_CHECKING
 
 from lab import project, ui
+from lab.errors import DamagedFileError
 from lab.generator.files import remove_tree
 from lab.runtime.host import choose_host
+from lab.runtime.host_facts import host_facts
 from lab.runtime.lock import lab_lock
 from lab.runtime.ssh import Ssh
 from lab.runtime.vagrant import Vagrant
@@ -16,7 +18,10 @@ from lab.spec.load import load_spec
 if TYPE_CHECKING:
     from pathlib import Path
 
-MADE = (".vagrant", "logs", "mux", "known_hosts", "ssh_config", "state.json")
+MADE = (
+    *(".vagrant", "logs", "mux", "known_hosts", "ssh_config"),
+    *("state.json", "state.json.damaged", "plan.json.damaged"),
+)
 """what `lab up` and Vagrant made beside the rendered files"""
 
 
@@ -25,9 +30,13 @@ def down(spec_file: Path, build_dir: Path | None) -> None:
 
     The spec and the seed stay: the same spec makes the same lab, with the same passwords, again. Fine to run twice.
     """
-    name = load_spec(spec_file).name
+    spec = load_spec(spec_file)
+    name = spec.name
     directory = project.build_dir_of(spec_file, build_dir, name)
-    plan = project.load_plan(directory)
+    try:
+        plan = project.load_plan(directory)
+    except DamagedFileError:  # the spec names its machines and networks too
+        plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
     host = choose_host(name, directory)
     if plan is None and not host.exists():
         ui.console.print(f"no lab in {directory}: nothing to remove")

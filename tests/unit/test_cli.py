@@ -119,6 +119,54 @@ def test_the_schema_is_json() -> None:
     assert json.loads(lab("schema")[1])["type"] == "object"
 
 
+def spec_with(tmp_path: Path, **nodes: object) -> None:
+    spec = {"name": "grow-me", "release": "zed", "nodes": nodes}
+    (tmp_path / "lab.yaml").write_text(json.dumps(spec))  # JSON is YAML
+
+
+def test_check_shows_what_differs_from_the_lab_that_stands(tmp_path: Path) -> None:
+    spec_with(tmp_path, compute={"count": 1})
+    assert "would run" not in lab("check")[1]
+    lab("render")
+    spec_with(tmp_path, compute={"count": 2})
+    code, text = lab("check")
+    assert code == 0
+    assert "node compute2: added" in text
+    assert "all 18 steps would run: none ran to its end yet" in text
+    spec_with(tmp_path, compute={"count": 1, "memory": "4 GiB"})
+    code, text = lab("check")
+    assert code == 0
+    assert "compute1.memory_mib: 3072 -> 4096" in text
+    assert "lab up --recreate" in text
+
+
+def test_a_damaged_plan_is_told_by_check_and_refused_by_the_others(tmp_path: Path) -> None:
+    spec_with(tmp_path)
+    lab("render")
+    plan = tmp_path / ".lab/grow-me/plan.json"
+    plan.write_text(plan.read_text()[:1000])
+    assert lab("check")[0] == 0
+    assert "lab up` sets it aside" in " ".join(lab("check")[1].split())
+    code, text = lab("status")
+    assert code == 4
+    assert "plan.json is damaged" in text
+    plan.write_text(json.dumps({"version": 2}))
+    code, text = lab("status")
+    assert code == 4
+    assert "is of another version of lab (format 2, this one knows 1)" in text
+
+
+def test_check_only_without_a_lab_tells_and_makes_nothing(tmp_path: Path) -> None:
+    spec_with(tmp_path)
+    code, text = lab("up", "--check-only")
+    assert code == 1
+    assert "would start libvirtd" in text
+    assert "all 15 steps would run" in text
+    assert lab("up", "--check-only", "--to", "20-databse")[0] == 2
+    assert lab("up", "--check-only", "--recreate")[0] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["lab.yaml"]
+
+
 def test_an_unknown_verb_or_option() -> None:
     assert lab("upp")[0] == 2
     assert lab("check", "--bogus")[0] == 2
