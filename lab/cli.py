@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from lab import __version__, errors, ui
+from lab.cli_checkpoint import checkpoint_app, goto
 from lab.cli_groups import box_app, release_app
 from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
 
@@ -45,6 +46,8 @@ app = typer.Typer(
 )
 app.add_typer(box_app, name="box")
 app.add_typer(release_app, name="release")
+app.add_typer(checkpoint_app, name="checkpoint")
+app.command()(goto)
 
 
 def _version(wanted: bool) -> None:
@@ -64,13 +67,14 @@ def _root(
 
 def _standing(file: Path, build_dir: Path | None) -> Lab:
     """Open the lab of a read verb and step onto its host."""
-    from lab import project
+    from lab import project, whole
     from lab.runtime.host import choose_host
 
     lab = project.existing(file, build_dir)
     host = choose_host(lab.plan.name, lab.build_dir)
     host.start()
     host.enter()
+    whole.mend_for_reader(lab, host, lambda text: ui.errors.print(text, soft_wrap=True))
     return lab
 
 
@@ -176,11 +180,14 @@ def up(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
     to: Annotated[str | None, typer.Option("--to", help="Stop after this step.", metavar="STEP")] = None,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Chapter by chapter, with a checkpoint after each.")
+    ] = False,
 ) -> None:
     """Everything to a running, provisioned, verified lab; goes on at the first step that is not proven done."""
     from lab.up import up as bring_up
 
-    if not bring_up(file, build_dir, to_step=to):
+    if not bring_up(file, build_dir, to_step=to, checkpoints=checkpoints):
         raise typer.Exit(errors.CHECK_FAILED)
 
 
@@ -304,11 +311,18 @@ def verify(
 
 
 @app.command()
-def down(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+def down(
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+    keep_checkpoints: Annotated[
+        bool,
+        typer.Option("--keep-checkpoints", help="Keep the disks and the checkpoints."),
+    ] = False,
+) -> None:
     """Remove the lab: no domain, volume, network, lease, process or namespace stays."""
     from lab.down import down as take_down
 
-    take_down(file, build_dir)
+    take_down(file, build_dir, keep_checkpoints=keep_checkpoints)
 
 
 def _known_node(lab: Lab, name: str) -> None:

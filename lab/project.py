@@ -98,11 +98,20 @@ def refuse_rebuild(old: Plan | None, new: Plan) -> None:
     Raises:
         UsageError: with what differs.
     """
-    if old is None:
-        return
-    differences = [
+    if old is not None and (found := differences(old, new)):
+        raise UsageError(
+            "the lab that stands was made from another plan",
+            detail="\n".join(found),
+            hint="`lab down` removes it; then `lab up` makes the new one",
+        )
+
+
+def differences(old: Plan, new: Plan) -> list[str]:
+    """Name, as `what: old -> new`, in what machines and networks differ that two plans ask for."""
+    return [
         f"{what}: {before} -> {after}"
         for what, before, after in [
+            ("name", old.name, new.name),
             ("release", old.release, new.release),
             ("box flavour", old.flavour, new.flavour),
             ("accelerator", old.accelerator, new.accelerator),
@@ -116,9 +125,3 @@ def refuse_rebuild(old: Plan | None, new: Plan) -> None:
         ]
         if before != after
     ]
-    if differences:
-        raise UsageError(
-            "the lab that stands was made from another plan",
-            detail="\n".join(differences),
-            hint="`lab down` removes it; then `lab up` makes the new one",
-        )

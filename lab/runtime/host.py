@@ -55,8 +55,8 @@ class Host(Protocol):
     def run(self, argv: Sequence[str | os.PathLike[str]], *, timeout_s: float, check: bool = True) -> Completed:
         """Run one program on it, without entering."""
 
-    def stop(self) -> None:
-        """Remove what `start` made."""
+    def stop(self, *, keep_volumes: bool = False) -> None:
+        """Remove what `start` made; the volumes stay on request."""
 
 
 class SystemHost:
@@ -107,7 +107,7 @@ class SystemHost:
         """Run one program."""
         return run(argv, timeout_s=timeout_s, check=check)
 
-    def stop(self) -> None:
+    def stop(self, *, keep_volumes: bool = False) -> None:
         """Leave libvirtd and the pool: they are the machine's."""
 
 

@@ -64,6 +64,11 @@ class Hypervisor:
             raise HostError(f"libvirt does not answer at {uri}", detail=str(error)) from error
         self.uri = uri
 
+    @property
+    def connection(self) -> Any:
+        """The libvirt.virConnect, for lab.runtime.machines."""
+        return self._connection
+
     def __enter__(self) -> Self:
         return self
 
@@ -177,7 +182,9 @@ class Hypervisor:
 
     # Removal
 
-    def remove(self, domains: Sequence[str], networks: Sequence[str] = (), *, pool: str = POOL) -> Removed:
+    def remove(
+        self, domains: Sequence[str], networks: Sequence[str] = (), *, pool: str = POOL, keep_volumes: bool = False
+    ) -> Removed:
         """Remove exactly these domains, the volumes that are theirs, and these networks; what is absent is fine.
 
         A volume is a domain's when vagrant-libvirt named it so (`DOMAIN.img`, `DOMAIN-vdb.qcow2`); boxes' base volumes
@@ -185,7 +192,8 @@ class Hypervisor:
         """
         self._refuse_shared(networks, domains)
         gone_domains = tuple(name for name in domains if self._remove_domain(name))
-        gone_volumes = tuple(volume for name in domains for volume in self._remove_volumes(name, pool))
+        owners = () if keep_volumes else domains
+        gone_volumes = tuple(volume for name in owners for volume in self._remove_volumes(name, pool))
         gone_networks = tuple(name for name in networks if self._remove_network(name))
         return Removed(gone_domains, gone_volumes, gone_networks)
 

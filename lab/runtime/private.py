@@ -52,6 +52,9 @@ stdio_handler = "file"
 remember_owner = 0
 """
 
+SAVE_FORMAT = "lzop"
+"""of saved memory; also the program that libvirt pipes it through. Others were measured: docs/checkpoints.md"""
+
 _LIBVIRTD_CONF = """\
 auth_unix_ro = "none"
 auth_unix_rw = "none"
@@ -150,9 +153,10 @@ class PrivateHost:
         command = argv if self.entered() else view.inside(self.netns, self._binds(), argv)
         return run(command, timeout_s=timeout_s, check=check)
 
-    def stop(self) -> None:
+    def stop(self, *, keep_volumes: bool = False) -> None:
         """Remove it: every process of the namespace (VMs too), the namespace, the state directory. Idempotent.
 
+        With `keep_volumes` the state directory stays, as after a reboot of the machine: `start` goes on from it.
         A process that has entered may call this, but has no libvirt and no network afterwards.
         """
         inode = view.netns_inode(self.netns)
@@ -164,6 +168,8 @@ class PrivateHost:
                 run(["ip", "netns", "delete", self.netns], timeout_s=30)
             else:
                 path.unlink()
+        if keep_volumes:
+            return
         if self.state_dir.exists():
             shutil.rmtree(self.state_dir)
         with_siblings = self.state_dir.parent
@@ -196,7 +202,9 @@ class PrivateHost:
                 shutil.copy(source, etc / source.name)
         if Path("/etc/libvirt/nwfilter").is_dir():
             shutil.copytree("/etc/libvirt/nwfilter", etc / "nwfilter", dirs_exist_ok=True)
-        (etc / "qemu.conf").write_text(_QEMU_CONF)
+        # A format whose program is missing would make libvirt refuse to save.
+        save_format = SAVE_FORMAT if shutil.which(SAVE_FORMAT) else "raw"
+        (etc / "qemu.conf").write_text(f'{_QEMU_CONF}save_image_format = "{save_format}"\n')
         (etc / "libvirtd.conf").write_text(_LIBVIRTD_CONF)
 
     def _start_libvirtd(self) -> None:

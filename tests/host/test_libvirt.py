@@ -143,6 +143,14 @@ def test_removal_takes_exactly_the_labs_things(hypervisor: Hypervisor) -> None:
     assert not hypervisor.remove(DOMAINS, NETWORKS, pool=POOL)
 
 
+def test_volumes_are_kept_on_request(hypervisor: Hypervisor) -> None:
+    add_volumes(hypervisor, "demo-controller.img")
+    define(hypervisor, "demo-controller")
+    removed = hypervisor.remove(DOMAINS, pool=POOL, keep_volumes=True)
+    assert removed == Removed(("demo-controller",))
+    assert hypervisor.volumes(POOL) == ["demo-controller.img"]
+
+
 def test_a_volume_without_its_domain_goes_too(hypervisor: Hypervisor) -> None:
     add_volumes(hypervisor, "demo-controller.img")
     assert hypervisor.remove(DOMAINS, pool=POOL).volumes == ("demo-controller.img",)

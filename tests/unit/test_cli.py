@@ -10,6 +10,9 @@ from typer.testing import CliRunner
 
 from lab import __version__
 from lab.cli import app
+from lab.project import load_plan
+from lab.runtime.checkpoints import Checkpoints, Manifest
+from lab.runtime.state import State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +69,11 @@ def test_init_never_overwrites(tmp_path: Path) -> None:
         "ssh-config",
         "ssh controller",
         "exec -- id",
+        "checkpoint save first",
+        "checkpoint list",
+        "checkpoint restore first",
+        "checkpoint delete first",
+        "goto identity",
     ],
 )
 def test_a_missing_spec_is_one_message(verb: str, tmp_path: Path) -> None:
@@ -76,7 +84,13 @@ def test_a_missing_spec_is_one_message(verb: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("verb", ["status", "verify", "secrets", "logs", "ssh-config", "ssh controller", "exec -- id"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("status", "verify", "secrets", "logs", "ssh-config", "ssh controller", "exec -- id"),
+        *("checkpoint save first", "checkpoint list", "checkpoint restore first", "checkpoint delete first"),
+    ],
+)
 def test_a_lab_that_does_not_stand(verb: str) -> None:
     lab("init", "nobody")
     code, text = lab(*verb.split())
@@ -90,6 +104,59 @@ def test_down_without_a_lab_is_fine() -> None:
     code, text = lab("down")
     assert code == 0
     assert "nothing to remove" in text
+
+
+def test_down_without_a_checkpoint_keeps_none(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    lab("render")
+    code, text = lab("down", "--keep-checkpoints")
+    assert code == 2
+    assert "there is no checkpoint to keep" in text
+    assert (tmp_path / ".lab" / "render-me" / "plan.json").exists()
+
+
+def test_down_with_checkpoints_does_not_cut_a_half_done_one_short(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    lab("render")
+    store = keep(tmp_path, "first")
+    (store.root / "second.partial").mkdir()
+    code, text = lab("down", "--keep-checkpoints")
+    assert code == 2
+    assert "a save or a restore was cut short" in text
+
+
+def keep(tmp_path: Path, name: str) -> Checkpoints:
+    """Make a checkpoint that has nothing but its papers."""
+    build = tmp_path / ".lab" / "render-me"
+    plan = load_plan(build)
+    assert plan is not None
+    store = Checkpoints(build)
+    store.finish(store.begin(name, plan, State()), Manifest(created=0.0, running=True, steps=("10-environment",)))
+    return store
+
+
+def test_checkpoints_are_listed_and_go_with_the_lab(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    lab("render")
+    assert "no checkpoints yet" in lab("checkpoint", "list")[1]
+    store = keep(tmp_path, "first")
+    (store.root / "second.partial").mkdir()
+    rows = json.loads(lab("checkpoint", "list", "--json")[1])
+    assert rows[0] == {
+        "version": 1,
+        "name": "first",
+        "complete": True,
+        "running": True,
+        "created": 0.0,
+        "steps": ["10-environment"],
+        "size_mib": store.find("first").size_mib(),
+    }
+    assert rows[1] == {"name": "second", "complete": False}
+    text = lab("checkpoint", "list")[1]
+    assert "10-environment" in text
+    assert "half-written" in text
+    assert lab("down")[0] == 0
+    assert sorted(path.name for path in store.root.parent.iterdir()) == ["lock", "seed"]
 
 
 def test_render_is_private_and_diff_is_then_empty(tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from sample_plans import sample_plan
+
+from lab.errors import MachineError
+from lab.runtime import settle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.runtime.ssh import Ssh
+
+PLAN = sample_plan(computes=3, wait_factor=2.0)
+
+
+class FakeNodes:
+    """Nodes that answer to ssh: with a date, or with the services that keep silent at each question."""
+
+    def __init__(self, *silent: str) -> None:
+        self.silent = list(silent)
+        self.off = -1000.0
+        self.chrony = 0
+        self.asked: list[tuple[str, ...]] = []
+        self.ready: dict[str, float] = {}
+        self.together = threading.Barrier(len(PLAN.nodes), timeout=20)
+
+    def close(self) -> None:
+        assert not self.ready, "before anybody is asked"
+
+    def wait_ready(self, node: str, timeout_s: float) -> None:
+        self.together.wait()  # nobody passes unless all are asked at the same time
+        self.ready[node] = timeout_s
+
+    def run(self, node: str, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        if command[0] == "date":
+            return subprocess.CompletedProcess(command, 0, f"{time.time() + self.off:.3f}\n", "")
+        self.asked.append((node, *command))
+        if settle._WAIT_FOR_CHRONY in command:
+            return subprocess.CompletedProcess(command, self.chrony, "", "")
+        told = self.silent.pop(0) if len(self.silent) > 1 else self.silent[0] if self.silent else ""
+        return subprocess.CompletedProcess(command, 0, told, "")
+
+
+def ssh(nodes: FakeNodes) -> Ssh:
+    return cast("Ssh", nodes)
+
+
+def test_all_clocks_are_set_at_the_same_time_and_then_chrony_is_waited_for() -> None:
+    nodes = FakeNodes()
+    assert settle.step_clocks(ssh(nodes), PLAN) == pytest.approx(1000, abs=5)
+    names = [node.name for node in PLAN.nodes]
+    assert nodes.ready == dict.fromkeys(names, 120.0)
+    kinds = [command[2] for command in nodes.asked]
+    assert kinds == ["date"] * len(names) + ["sh"] * len(names)
+    assert {command[0] for command in nodes.asked[len(names) :]} == set(names)
+    assert all(command[-1] == "120" for command in nodes.asked[len(names) :])
+
+
+def test_a_chrony_that_finds_no_time_is_told() -> None:
+    nodes = FakeNodes()
+    nodes.chrony = 1
+    with pytest.raises(MachineError, match="chrony has not found its time within 120 s"):
+        settle.step_clocks(ssh(nodes), PLAN)
+
+
+def test_clocks_that_are_right_need_no_wait() -> None:
+    nodes = FakeNodes()
+    nodes.off = 0.0
+    assert settle.step_clocks(ssh(nodes), PLAN) < 1
+    assert nodes.asked == []
+
+
+@pytest.mark.parametrize(
+    ("active", "status", "code", "asked"),
+    [
+        (0, "Leap status     : Normal", 0, 1),
+        (0, "Leap status     : Not synchronised", 1, 3),
+        (3, "506 Cannot talk to daemon", 0, 0),
+    ],
+)
+def test_the_wait_for_chrony_as_the_shell_does_it(
+    active: int, status: str, code: int, asked: int, tmp_path: Path
+) -> None:
+    programs = {"systemctl": f"exit {active}", "chronyc": f"echo >>{tmp_path}/asked; echo '{status}'", "sleep": ""}
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "asked").touch()
+    argv = ["/bin/sh", "-c", settle._WAIT_FOR_CHRONY, "chrony", "3"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert done.returncode == code
+    assert (tmp_path / "asked").read_text().count("\n") == asked
+
+
+def test_the_wait_ends_when_nobody_keeps_silent() -> None:
+    nodes = FakeNodes("nova-compute on compute1\nnova-scheduler on controller\n", "nova-compute on compute1\n", "")
+    said: list[str] = []
+    settle.wait_for_heartbeats(ssh(nodes), PLAN, 5000.0, poll_s=0, say=said.append)
+    assert len(nodes.asked) == 3
+    assert said == [
+        "waiting for the heartbeat of nova-compute on compute1, nova-scheduler on controller",
+        "waiting for the heartbeat of nova-compute on compute1",
+    ]
+    assert nodes.asked[0][0] == "controller"
+    assert nodes.asked[0][-2] == "4925"  # who told in the 75 s before the machines stopped was alive
+
+
+def test_a_lab_without_services_is_not_waited_for() -> None:
+    nodes = FakeNodes()
+    settle.wait_for_heartbeats(ssh(nodes), PLAN, 5000.0)
+    assert len(nodes.asked) == 1
+
+
+def test_the_wait_is_bounded_and_says_who_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settle, "HEARTBEAT_LIMIT_S", 0.05)
+    with pytest.raises(MachineError, match="no heartbeat within 0 s: nova-compute on compute1") as caught:
+        settle.wait_for_heartbeats(ssh(FakeNodes("nova-compute on compute1\n")), PLAN, 5000.0, poll_s=0.01)
+    assert caught.value.exit_code == 4
+
+
+def test_the_question_reaches_the_client_whole(tmp_path: Path) -> None:
+    """bash runs it, with a client that shows what it is asked."""
+    client = tmp_path / "mariadb"
+    client.write_text('#!/bin/sh\necho "$@"\ncat\nexit 1\n')
+    client.chmod(0o755)
+    bash = shutil.which("bash")
+    assert bash
+    argv = [bash, "-c", settle._QUERY, "heartbeats", "100", "200"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert "--force --skip-column-names" in done.stdout
+    assert "SELECT CONCAT(`binary`, ' on ', host) FROM nova.services" in done.stdout
+    assert done.stdout.count("BETWEEN FROM_UNIXTIME(100) AND FROM_UNIXTIME(200)") == 2
+    assert done.stderr == ""
+
+
+def test_a_node_without_a_database_has_nothing_to_tell(tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    assert bash
+    argv = [bash, "-c", settle._QUERY, "heartbeats", "100", "200"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (0, "")
