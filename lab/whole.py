@@ -15,7 +15,7 @@ from lab import project
 from lab.errors import HostError, MachineError, UsageError
 from lab.hostfit import fit
 from lab.runtime.checkpoints import Checkpoint, Checkpoints, tag_of
-from lab.runtime.host_facts import count_for
+from lab.runtime.host_facts import count
 from lab.runtime.lock import lab_lock
 from lab.runtime.machines import Machines
 from lab.runtime.settle import step_clocks
@@ -155,9 +155,11 @@ def define(machines: Machines, plan: Plan, checkpoint: Checkpoint) -> None:
 
 
 def _require_memory(plan: Plan, host: Host) -> None:
-    """Refuse where machines that do not run now would not fit into the host's memory."""
-    problems = [text for text in fit(plan, count_for(plan, host)).problems if text.startswith("memory:")]
-    if problems:
+    """Refuse where machines that are off now would not fit into the host's memory; who is paused has its own."""
+    with machines_of(plan, host) as machines:
+        there = frozenset(node for node, state in machines.states().items() if state in ("running", "paused"))
+    numbers = count(host.pool_dir, running=there)
+    if problems := [text for text in fit(plan, numbers).problems if text.startswith("memory:")]:
         raise HostError("the lab does not fit on this host", detail="\n".join(problems))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ from lab.errors import HostError, LockedError, MachineError, UsageError
 from lab.generator.files import write_text
 from lab.project import Lab
 from lab.report import Report
+from lab.runtime import host_facts
 from lab.runtime.checkpoints import Checkpoints, age, tag_of
 from lab.runtime.libvirt import Hypervisor
 from lab.runtime.lock import lab_lock
@@ -25,7 +27,6 @@ from lab.ui import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from lab.plan import Plan
 
@@ -41,6 +42,8 @@ class TestHost:
 
     __test__ = False
     name = mode = reason = uri = URI
+
+    pool_dir = Path("/")
 
     def start(self) -> None:
         """Nothing to start."""
@@ -59,7 +62,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     write_text(tmp_path / "plan.json", plan.model_dump_json(), mode=0o600)
     StateFile(tmp_path / "state.json").save(steps("10-environment"))
     monkeypatch.setattr(checkpoint, "choose_host", lambda *_: TestHost())
-    monkeypatch.setattr(whole, "_require_memory", lambda *_: None)
+    monkeypatch.setattr(host_facts, "memory_mib", lambda: (24000, 20000))
     for module in (checkpoint, whole):
         monkeypatch.setattr(module, "step_clocks", lambda *_: 0.0)
     monkeypatch.setattr(checkpoint, "wait_for_heartbeats", lambda *_, **__: None)
@@ -291,6 +294,22 @@ def test_no_space(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         save(lab)
     assert caught.value.exit_code == 3
     assert not (lab.build_dir / "checkpoints").exists()
+
+
+def test_no_memory_for_machines_that_are_off(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who runs or is paused has its memory already, as after a crash in the middle of bringing back."""
+    save(lab)
+    monkeypatch.setattr(host_facts, "memory_mib", lambda: (24000, 1000))
+    checkpoint.restore(lab, "first", Progress())
+    with whole.machines_of(lab.plan, host()) as machines:
+        machines.suspend()
+        checkpoint.restore(lab, "first", Progress())
+        machines.destroy()
+    before = unchanged(lab)
+    with pytest.raises(HostError, match="does not fit on this host") as caught:
+        checkpoint.restore(lab, "first", Progress())
+    assert "controller 5 GiB" in caught.value.detail
+    assert unchanged(lab) == before
 
 
 # --- Bad input: nothing is changed
