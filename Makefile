@@ -12,7 +12,7 @@ SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 TEST_PACKAGES := bats vagrant vagrant-libvirt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test test-release test-archive lint format bench wheel clean
+.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test test-release test-archive test-faults lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,17 +69,20 @@ test-release: setup  ## the real lab of a release: up, verified, broken and mend
 test-archive: setup  ## the releases' packages, units and options against the archives: network, root, boxes
 	@$(SUDO) $(BIN)/pytest tests/archive $(ARGS)
 
+test-faults: setup  ## kill, cut, fill and damage a lab, which comes back each time (ARGS="--kills 5 --to 30-identity"; root)
+	@$(SUDO) env PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
+
 lint: setup  ## ruff, mypy, shellcheck, shfmt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step .ci/run .ci/release)
-	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step .ci/run .ci/release)
+	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release)
+	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release)
 
 format: setup  ## let the formatters write
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step .ci/run .ci/release)
+	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release)
 
 bench: setup  ## the figures of the README, measured here, as JSON
 	@$(SUDO) $(BIN)/python tests/bench.py $(ARGS)

@@ -39,6 +39,11 @@ def provider_pool(network: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
     return network[network.num_addresses // 2], network[-2]
 
 
+def domain_name(lab: str, node: str) -> str:
+    """Give libvirt's name for a node, as compute-101-controller."""
+    return f"{lab}-{node}"
+
+
 def lab_number(name: str) -> int:
     """Give a number of 32 bits for a lab's name: the same name, the same number, on every host."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
@@ -50,8 +55,9 @@ def bridge_name(lab: str, kind: NetworkKind) -> str:
 
 
 def mac(lab: str, compute: int, interface: int) -> str:
-    """Give the MAC 52:54:00:LL:RR:II of lab, node and interface (52:54:00 is QEMU's)."""
-    return f"52:54:00:{lab_number(lab) >> 24:02x}:{node_offset(compute):02x}:{interface:02x}"
+    """Give the MAC 52:54:00:LL:LL:NI of lab, node and interface (52:54:00 is QEMU's); NI is 4 x node + interface."""
+    number = lab_number(lab) >> 16
+    return f"52:54:00:{number >> 8:02x}:{number & 0xFF:02x}:{4 * compute + interface:02x}"
 
 
 def make_networks(lab: str, cidrs: dict[NetworkKind, IPv4Network]) -> tuple[Network, ...]:

@@ -20,7 +20,7 @@ from lab.runtime.host_facts import host_facts
 from lab.spec.load import load_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from lab.box.store import Box
     from lab.plan import Plan
@@ -45,11 +45,17 @@ def wanted_boxes(plan: Plan) -> list[BoxSpec]:
     return needed
 
 
-def ensure_for_plan(plan: Plan, mirror: str | None, tell: Callable[[BoxEvent], None]) -> list[Box]:
-    """See that the plan's boxes are there and up to date; builds what is not. Vagrant fetches a ready-made one."""
+def ensure_for_plan(
+    plan: Plan, mirror: str | None, tell: Callable[[BoxEvent], None], *, nodes: Collection[str] | None = None
+) -> list[Box]:
+    """See that the boxes of the plan, or of these nodes of it, are there and up to date; builds what is not.
+
+    Vagrant fetches a ready-made one.
+    """
     if plan.box_url:
         return []
-    return ensure_boxes(wanted_boxes(plan), mirror=mirror, on_event=tell)
+    names = {node.box for node in plan.nodes if nodes is None or node.name in nodes}
+    return ensure_boxes([box for box in wanted_boxes(plan) if box.name in names], mirror=mirror, on_event=tell)
 
 
 def show_to_vagrant(boxes: list[Box], host: Host) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,8 +14,11 @@ import typer
 from typer.core import TyperGroup
 
 from lab import __version__, errors, ui
+from lab.cli_checkpoint import checkpoint_app, goto
+from lab.cli_diagnose import lab_findings, support
 from lab.cli_groups import box_app, release_app
 from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
+from lab.cli_power import register as register_power
 
 if TYPE_CHECKING:
     from lab.project import Lab
@@ -29,6 +33,13 @@ class _LabGroup(TyperGroup):
         except errors.LabError as error:
             ui.errors.print(f"lab: {error}", style="red", markup=False, soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = f" ({error.filename})" if error.filename else ""
+            hint = "free some, then run the same command again: `lab doctor` looks how much there is, and where"
+            ui.errors.print(f"lab: the disk is full{where}\n  hint: {hint}", style="red", markup=False, soft_wrap=True)
+            raise typer.Exit(errors.HostError.exit_code) from None
         except KeyboardInterrupt:
             next_verbs = "`lab up` goes on where it stopped, `lab down` removes the lab"
             ui.errors.print(f"lab: interrupted; {next_verbs}", markup=False, soft_wrap=True)
@@ -45,6 +56,10 @@ app = typer.Typer(
 )
 app.add_typer(box_app, name="box")
 app.add_typer(release_app, name="release")
+register_power(app)
+app.command()(support)
+app.add_typer(checkpoint_app, name="checkpoint")
+app.command()(goto)
 
 
 def _version(wanted: bool) -> None:
@@ -64,13 +79,14 @@ def _root(
 
 def _standing(file: Path, build_dir: Path | None) -> Lab:
     """Open the lab of a read verb and step onto its host."""
-    from lab import project
+    from lab import project, whole
     from lab.runtime.host import choose_host
 
     lab = project.existing(file, build_dir)
     host = choose_host(lab.plan.name, lab.build_dir)
     host.start()
     host.enter()
+    whole.mend_for_reader(lab, host, lambda text: ui.errors.print(text, soft_wrap=True))
     return lab
 
 
@@ -103,20 +119,23 @@ def schema() -> None:
 
 @app.command()
 def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
-    """Validate the spec and print the plan against this host; touches nothing."""
+    """Validate the spec; print the plan against this host, and its difference to a lab that stands; touches nothing."""
     from lab import overview, project
-    from lab.runtime.host import choose_host
+    from lab.check_only import print_difference
     from lab.runtime.host_facts import count_for, host_facts
+    from lab.runtime.standing import host_for
     from lab.spec.load import load_spec
 
     spec = load_spec(file)
     known = host_facts(spec.accelerator, prove=False)
-    plan = project.decide(spec, known.facts)
+    lab = project.from_spec(file, build_dir, known.facts, write=False)
+    plan = lab.plan
     if as_json:
         typer.echo(plan.model_dump_json(indent=2))
     else:
         overview.print_plan(plan, known.reason)
-    host = choose_host(spec.name, project.build_dir_of(file, build_dir, spec.name))
+        print_difference(lab)
+    host = host_for(plan, lab.build_dir)
     overview.require_fit(plan, count_for(plan, host))
 
 
@@ -149,7 +168,10 @@ def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Run the commands that mend what is missing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the host: what is missing, why it is needed, what mends it; and the KVM proof."""
+    """Look at the host (what is missing, why it is needed, what mends it; the KVM proof) and at a lab in trouble.
+
+    --fix is about the host alone: what is wrong with a lab, `lab up` mends, or the command that is told.
+    """
     from lab import overview, project
     from lab.runtime import doctor as host_doctor
     from lab.runtime.host_facts import host_facts
@@ -163,12 +185,17 @@ def doctor(
         directory = project.build_dir_of(file, build_dir, spec.name)
         plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
     findings = host_doctor.diagnose(plan, directory)
+    troubles = lab_findings(plan.name, directory) if plan and directory and not fix else []
     if as_json:
-        _print_json([finding.as_dict() for finding in findings])
+        _print_json([finding.as_dict() for finding in (*findings, *troubles)])
     else:
         overview.print_findings(findings)
-    if any(finding.fatal and not finding.ok for finding in findings):
-        raise typer.Exit(errors.HostError.exit_code)
+        if troubles:
+            ui.console.print()
+            overview.print_findings(troubles, of="the lab's part", bad="trouble")
+    for kind, found in ((errors.HostError, findings), (errors.MachineError, troubles)):
+        if any(finding.fatal and not finding.ok for finding in found):
+            raise typer.Exit(kind.exit_code)
 
 
 @app.command()
@@ -176,11 +203,26 @@ def up(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
     to: Annotated[str | None, typer.Option("--to", help="Stop after this step.", metavar="STEP")] = None,
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="Print what would be done and change nothing; exit code 1 if anything.")
+    ] = False,
+    recreate: Annotated[
+        bool, typer.Option("--recreate", help="Remove the lab that stands first, with all that is in it.")
+    ] = False,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Chapter by chapter, with a checkpoint after each.")
+    ] = False,
 ) -> None:
     """Everything to a running, provisioned, verified lab; goes on at the first step that is not proven done."""
+    from functools import partial
+
+    from lab.check_only import check_only as tell
     from lab.up import up as bring_up
 
-    if not bring_up(file, build_dir, to_step=to):
+    if check_only and (recreate or checkpoints):
+        raise errors.UsageError("--check-only goes with none of the others", hint="`lab check` shows what differs")
+    run = tell if check_only else partial(bring_up, recreate=recreate, checkpoints=checkpoints)
+    if not run(file, build_dir, to_step=to):
         raise typer.Exit(errors.CHECK_FAILED)
 
 
@@ -287,6 +329,7 @@ def verify(
     html: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
 ) -> None:
     """Run the testinfra suite against the running lab."""
+    from lab import proven
     from lab import report as reports
     from lab.verify import verify as run_suite
 
@@ -299,16 +342,34 @@ def verify(
         _print_json(result.as_dict())
     else:
         reports.print_report(ui.console, lab.plan, result)
+        reports.print_drift(ui.console, result)
+    proven.note(lab, result)
     if not result.good:
         raise typer.Exit(errors.CHECK_FAILED)
 
 
 @app.command()
-def down(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+def down(
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+    lab: Annotated[
+        str | None,
+        typer.Option("--lab", help="A lab of `lab list`, by name, NAME-HASH or directory.", metavar="NAME"),
+    ] = None,
+    keep_checkpoints: Annotated[
+        bool,
+        typer.Option("--keep-checkpoints", help="Keep the disks and the checkpoints."),
+    ] = False,
+) -> None:
     """Remove the lab: no domain, volume, network, lease, process or namespace stays."""
-    from lab.down import down as take_down
+    from lab import down as removal
 
-    take_down(file, build_dir)
+    if lab is not None and keep_checkpoints:
+        raise errors.UsageError("--keep-checkpoints is for a lab with its build directory", hint="leave --lab out")
+    if lab is not None:
+        removal.down_listed(lab)
+    else:
+        removal.down(file, build_dir, keep_checkpoints=keep_checkpoints)
 
 
 def _known_node(lab: Lab, name: str) -> None:

@@ -2,50 +2,154 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import project, ui
+from lab import labs, project, ui
+from lab.addressing import NETWORK_KINDS
+from lab.errors import DamagedFileError, HostError, UsageError
 from lab.generator.files import remove_tree
+from lab.runtime import records
+from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.host import choose_host
+from lab.runtime.host_facts import host_facts
 from lab.runtime.lock import lab_lock
 from lab.runtime.ssh import Ssh
+from lab.runtime.ssh_config import SshConfig
 from lab.runtime.vagrant import Vagrant
 from lab.spec.load import load_spec
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from lab.labs import SeenLab
+    from lab.runtime.host import Host
+    from lab.runtime.libvirt import Hypervisor
+    from lab.runtime.records import LabRecord
 
-MADE = (".vagrant", "logs", "mux", "known_hosts", "ssh_config", "state.json")
+MADE = (
+    *(".vagrant", "checkpoints", "logs", "mux", "known_hosts", "ssh_config"),
+    *("state.json", "state.json.damaged", "plan.json.damaged"),
+)
 """what `lab up` and Vagrant made beside the rendered files"""
 
 
-def down(spec_file: Path, build_dir: Path | None) -> None:
+def down(spec_file: Path, build_dir: Path | None, *, keep_checkpoints: bool = False) -> None:
     """Remove domains, volumes, networks, and for a private host its processes, namespace and files.
 
     The spec and the seed stay: the same spec makes the same lab, with the same passwords, again. Fine to run twice.
+    With `keep_checkpoints` the volumes and the build directory stay too, so that `lab checkpoint restore` brings the
+    lab back; what its machines did since the last checkpoint is lost.
+
+    Raises:
+        UsageError: there is no checkpoint to keep.
     """
-    name = load_spec(spec_file).name
+    spec = load_spec(spec_file)
+    name = spec.name
     directory = project.build_dir_of(spec_file, build_dir, name)
-    plan = project.load_plan(directory)
+    try:
+        plan = project.load_plan(directory)
+    except DamagedFileError:  # the spec names its machines and networks too
+        plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
     host = choose_host(name, directory)
-    if plan is None and not host.exists():
+    key = records.lab_key(name, directory)
+    if plan is None and not host.exists() and records.load(key) is None:
         ui.console.print(f"no lab in {directory}: nothing to remove")
         return
+    record = records.record_of(plan, directory, host.mode) if plan is not None else records.load(key)
+    kept = _kept(directory) if keep_checkpoints else []
     with lab_lock(directory, "lab down"):
-        Ssh(directory).close()
-        if plan is not None and host.is_running():
-            with host.hypervisor() as hypervisor:
-                hypervisor.remove([node.domain for node in plan.nodes], [network.name for network in plan.networks])
-        host.stop()
-        Vagrant(directory).forget()
-        remove_tree(directory)
-        for entry in MADE:
-            path = directory / entry
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        _remove(host, directory, key, record, keep_volumes=keep_checkpoints)
+    if keep_checkpoints:
+        told = f"lab {name} is put away; `lab checkpoint restore NAME` brings it back: {', '.join(kept)}"
+        ui.console.print(told, soft_wrap=True)
+        return
     ui.console.print(
         f"lab {name} is gone; {directory / 'seed'} stays, so that `lab up` makes it with the same passwords"
     )
+
+
+def down_listed(word: str) -> None:
+    """Remove a lab of `lab list`, named by its name, NAME-HASH or build directory; that directory may be gone.
+
+    Raises:
+        UsageError: no lab, or more than one, is named so.
+    """
+    lab = labs.find(word)
+    directory = Path(lab.build_dir) if lab.build_dir else None
+    with contextlib.ExitStack() as stack:
+        if directory is not None and directory.is_dir():
+            stack.enter_context(lab_lock(directory, "lab down"))
+        _remove(lab.host(), directory, lab.key, lab.record or _of_domains(lab))
+    ui.console.print(f"lab {lab.key} is gone")
+
+
+def _of_domains(lab: SeenLab) -> LabRecord | None:
+    """Make the record of a lab of the system libvirtd that has none, from its domains; its networks are named alike."""
+    if lab.mode != "system":
+        return None
+    return records.LabRecord(
+        key=lab.key,
+        name=lab.name,
+        release=lab.release,
+        build_dir=lab.build_dir,
+        mode="system",
+        domains={node: f"{lab.name}-{node}" for node in lab.states},
+        networks=tuple(f"{lab.name}-{kind}" for kind in NETWORK_KINDS),
+    )
+
+
+def _kept(directory: Path) -> list[str]:
+    """Name the checkpoints that will stay."""
+    kept = [checkpoint.name for checkpoint in Checkpoints(directory).complete()]
+    if not kept:
+        raise UsageError("there is no checkpoint to keep", hint="`lab checkpoint save NAME`, or `lab down` alone")
+    if Checkpoints(directory).unfinished():
+        raise UsageError("a save or a restore was cut short", hint="`lab up` makes the lab whole first")
+    return kept
+
+
+def _remove(
+    host: Host, directory: Path | None, key: str, record: LabRecord | None, *, keep_volumes: bool = False
+) -> None:
+    """Remove what is on the host, then what is in the build directory, and last what the machine remembers.
+
+    With `keep_volumes` the volumes, the build directory and the machine's memory of the lab stay.
+    """
+    if directory is not None:
+        Ssh(directory).close()
+    if host.mode == "system" and not host.is_running() and records.load(key) is not None:
+        raise HostError("the machine's libvirtd, which has the lab's machines, does not answer", hint="`lab doctor`")
+    if record is not None and host.is_running():
+        with host.hypervisor() as hypervisor:
+            _remove_from(hypervisor, host, record, keep_volumes)
+    host.stop(keep_volumes=keep_volumes)
+    if keep_volumes:
+        return
+    if directory is not None:
+        Vagrant(directory).forget()
+        shutil.rmtree(SshConfig(directory).socket_dir(), ignore_errors=True)
+        _clear(directory)
+    records.remove(key)
+
+
+def _remove_from(hypervisor: Hypervisor, host: Host, record: LabRecord, keep_volumes: bool) -> None:
+    """Remove a lab's domains, volumes and networks. On the machine's libvirtd another lab may have the same names."""
+    foreign: list[str] = []
+    if host.mode == "system":
+        foreign = hypervisor.foreign_domains(record.domains.values(), record.build_dir)
+    if foreign:
+        ui.console.print(f"left alone, because not of {record.build_dir}: {', '.join(foreign)}")
+    own = [domain for domain in record.domains.values() if domain not in foreign]
+    hypervisor.remove(own, () if foreign else record.networks, keep_volumes=keep_volumes)
+
+
+def _clear(directory: Path) -> None:
+    """Remove what `lab up` and Vagrant made in the build directory."""
+    remove_tree(directory)
+    for entry in MADE:
+        path = directory / entry
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -6,7 +6,8 @@
     ├── HostError           3   the host is not ready
     │   └── LockedError     3   another process works on this lab
     └── MachineError        4   a machine or a step failed
-        └── StepError       4   a provisioning step failed on a node
+        ├── StepError       4   a provisioning step failed on a node
+        └── DamagedFileError 4   a file of the build directory cannot be read; `lab up` sets it aside
 
 A failed check of `lab verify` is a result, not an error: it ends with CHECK_FAILED (1).
 lab.cli is the one place that catches LabError, prints it and exits.
@@ -94,6 +95,20 @@ class LockedError(HostError):
 
 class MachineError(LabError):
     """A machine failed: Vagrant, libvirt or ssh said no."""
+
+
+class DamagedFileError(MachineError):
+    """A file that lab wrote is cut short, or not what it wrote; nothing that only that file knows is needed."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path} is damaged: {what}", hint="`lab up` sets it aside and proves everything anew")
+        self.path = path
+
+    def set_aside(self) -> Path:
+        """Keep the file as NAME.damaged, out of everybody's way; gives its new name."""
+        aside = self.path.with_name(f"{self.path.name}.damaged")
+        self.path.replace(aside)
+        return aside
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from lab.errors import HostError, UsageError
@@ -91,13 +92,13 @@ def require_fit(plan: Plan, host: HostNumbers) -> None:
         raise HostError("the lab does not fit on this host", detail="\n".join(result.problems))
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
-    """Print what the doctor found; what is missing comes with the command that mends it."""
-    table = _table("", "requirement", "found", "why, and what mends it")
+def print_findings(findings: Iterable[Finding], of: str = "requirement", bad: str = "missing") -> None:
+    """Print what the doctor found; what is `bad` comes with the command that mends it."""
+    table = _table("", of, "found", "why, and what mends it")
     for finding in findings:
-        mark = "[green]ok[/green]" if finding.ok else "[red]missing[/red]" if finding.fatal else "[yellow]note[/yellow]"
+        mark = "[green]ok[/green]" if finding.ok else f"[red]{bad}[/red]" if finding.fatal else "[yellow]note[/yellow]"
         advice = finding.why if finding.ok or not finding.mend else f"{finding.why}\n{finding.mend}"
-        table.add_row(mark, finding.what, finding.found, advice)
+        table.add_row(mark, escape(finding.what), escape(finding.found), escape(advice))
     console.print(table)
 
 

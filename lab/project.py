@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from lab import resources
-from lab.errors import MachineError, UsageError
-from lab.plan import HostFacts, Plan
+from lab.errors import DamagedFileError, MachineError, UsageError
+from lab.plan import PLAN_VERSION, HostFacts, Plan
 from lab.resolve import resolve
 from lab.secrets import Secrets, load_or_create_seed
 from lab.spec.catalog import load_steps
@@ -77,48 +78,25 @@ def load_plan(build_dir: Path) -> Plan | None:
     """Read the plan of a build directory; None where there is none.
 
     Raises:
-        MachineError: it was written by another version, or is damaged.
+        DamagedFileError: it is cut short, or no plan.
+        MachineError: it was written by another version.
     """
     path = build_dir / "plan.json"
     try:
-        return Plan.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
     except FileNotFoundError:
         return None
+    try:
+        data = json.loads(text)
+        version = data.get("version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version != PLAN_VERSION:
+            raise MachineError(
+                f"{path} is of another version of lab (format {version}, this one knows {PLAN_VERSION})",
+                hint="use that version, or `lab render` to write it anew from the spec",
+            )
+        return Plan.model_validate(data, strict=False)
     except ValidationError as error:
         first = error.errors()[0]
-        raise MachineError(
-            f"{path} is damaged, or of another version: {'.'.join(map(str, first['loc']))}: {first['msg']}",
-            hint="`lab render` writes it anew from the spec",
-        ) from None
-
-
-def refuse_rebuild(old: Plan | None, new: Plan) -> None:
-    """Refuse a plan that would need other machines or networks than those that stand.
-
-    Raises:
-        UsageError: with what differs.
-    """
-    if old is None:
-        return
-    differences = [
-        f"{what}: {before} -> {after}"
-        for what, before, after in [
-            ("release", old.release, new.release),
-            ("box flavour", old.flavour, new.flavour),
-            ("accelerator", old.accelerator, new.accelerator),
-            *((f"network {a.kind}", str(a.cidr), str(b.cidr)) for a, b in zip(old.networks, new.networks, strict=True)),
-            ("nodes", ", ".join(n.name for n in old.nodes), ", ".join(n.name for n in new.nodes)),
-            *(
-                (f"{a.name}.{field}", getattr(a, field), getattr(b, field))
-                for a, b in zip(old.nodes, new.nodes, strict=False)
-                for field in ("cpus", "memory_mib", "disk_gib", "nested")
-            ),
-        ]
-        if before != after
-    ]
-    if differences:
-        raise UsageError(
-            "the lab that stands was made from another plan",
-            detail="\n".join(differences),
-            hint="`lab down` removes it; then `lab up` makes the new one",
-        )
+        raise DamagedFileError(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except ValueError as error:  # not JSON, or not even text
+        raise DamagedFileError(path, str(error)) from None

@@ -96,6 +96,14 @@ def print_report(console: Console, plan: Plan, report: Report) -> None:
     console.print(verdict(report))
 
 
+def print_drift(console: Console, report: Report) -> None:
+    """Name the steps whose work is not as it should be, and what mends them."""
+    drifted = dict.fromkeys((check.step, check.node) for check in report.checks if check.outcome == "failed")
+    if drifted:
+        named = ", ".join(f"{step} on {node}" for step, node in drifted)
+        console.print(f"drifted: {named}; `lab up` runs exactly these again", soft_wrap=True)
+
+
 def grouped(report: Report) -> list[list[CheckResult]]:
     """Give what is not good, in order; checks of one node that could not be judged for one reason are together."""
     groups: dict[tuple[str, ...], list[CheckResult]] = {}

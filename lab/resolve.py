@@ -160,7 +160,7 @@ def _node(
     return Node(
         name=name,
         role=role,
-        domain=f"{spec.name}-{name}",
+        domain=addressing.domain_name(spec.name, name),
         cpus=size.cpus,
         memory_mib=size.memory,
         disk_gib=size.disk,

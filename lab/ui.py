@@ -52,7 +52,7 @@ class Progress:
 
     @contextmanager
     def phase(self, name: str, title: str) -> Iterator[None]:
-        """Time a phase of the work and say its name."""
+        """Time a phase of the work and say its title; phases of one name add up."""
         with self._lock:
             self._phase_name = title
             self._phase_started = time.monotonic()
@@ -62,7 +62,8 @@ class Progress:
             yield
         finally:
             with self._lock:
-                self.phases[name] = round(time.monotonic() - self._phase_started, 1)
+                seconds = time.monotonic() - self._phase_started
+                self.phases[name] = round(self.phases.get(name, 0.0) + seconds, 1)
                 self._phase_name = ""
                 self._notes.clear()
 

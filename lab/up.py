@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lab import overview, project, ui
+from lab import changes, checkpoint, machines, overview, project, proven, ui, whole
 from lab import report as reports
-from lab.boxes import ensure_for_plan, line_of, show_to_vagrant
+from lab.addressing import domain_name
+from lab.down import down
+from lab.errors import DamagedFileError
 from lab.generator.files import write_tree
 from lab.generator.render import render
-from lab.runtime.clock import TOLERANCE_S, step_clock
-from lab.runtime.doctor import require_no_collision
-from lab.runtime.host import choose_host
+from lab.runtime import records
+from lab.runtime.checkpoints import Checkpoints
+from lab.runtime.clock import TOLERANCE_S
+from lab.runtime.greeting import greet
 from lab.runtime.host_facts import count_for, host_facts
 from lab.runtime.lock import lab_lock
-from lab.runtime.schedule import Job, jobs_of
+from lab.runtime.schedule import MACHINES, Job, jobs_of
+from lab.runtime.settle import settle
 from lab.runtime.ssh import Ssh
+from lab.runtime.standing import host_for
 from lab.runtime.state import StateFile
-from lab.runtime.steps import StepRunner
+from lab.runtime.steps import StepRunner, not_done
 from lab.runtime.vagrant import Vagrant
+from lab.shrink import Leaving, Shrink
 from lab.spec.load import load_spec
-from lab.verify import verify
+from lab.verify import quick_ids, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lab.box.store import Box
+    from lab.generator.render import RenderedFile
+    from lab.plan import Plan
     from lab.project import Lab
     from lab.report import Report
     from lab.runtime.host import Host
@@ -35,8 +42,18 @@ SSH_LIMIT_S = 60
 """for a VM that runs to answer; on a KVM host"""
 
 
-def up(spec_file: Path, build_dir: Path | None, *, to_step: str | None = None) -> bool:
+def up(
+    spec_file: Path,
+    build_dir: Path | None,
+    *,
+    to_step: str | None = None,
+    recreate: bool = False,
+    checkpoints: bool = False,
+) -> bool:
     """Bring a lab up; whether all its checks pass.
+
+    `recreate` removes the lab that stands first, as `lab down` does. With `checkpoints` it comes chapter by chapter,
+    with a checkpoint after each.
 
     Raises:
         LabError: any of its kinds, with the state such that `lab up` goes on and `lab down` removes.
@@ -49,80 +66,204 @@ def up(spec_file: Path, build_dir: Path | None, *, to_step: str | None = None) -
         with progress.phase("host", "looking at the host"):
             known = host_facts(spec.accelerator)
             plan = project.decide(spec, known.facts)
-            host = choose_host(spec.name, directory)
-            if to_step is not None:
+            if to_step not in (None, MACHINES):
                 overview.require_step(plan, to_step)
-            project.refuse_rebuild(project.load_plan(directory), plan)
+        if recreate:
+            with progress.phase("down", "removing the lab that stands, with all that is in it"):
+                _standing(directory, progress)
+                down(spec_file, build_dir)
+        host = host_for(plan, directory)
+        with lab_lock(directory, "lab up"):
+            standing = _standing(directory, progress)
+            changes.compare(standing if host.exists() else None, plan).refuse_rebuild()
             overview.require_fit(plan, count_for(plan, host))
-            require_no_collision(plan, host, directory)
             progress.say(f"accelerator {plan.accelerator}: {known.reason}")
             progress.say(f"host {host}")
-        with lab_lock(directory, "lab up"):
             lab = project.from_spec(spec_file, build_dir, known.facts)
-            runner = _machines(lab, host, progress, spec.box.mirror)
-            _steps(lab, runner, progress, to_step)
-            result = _verified(lab, runner, progress, to_step)
-    overview.print_summary(lab, ui.timing_table(lab.plan, progress.phases, runner.seconds, time.monotonic() - started))
+            records.save(records.record_of(lab.plan, directory, host.mode))
+            _make_whole(lab, host, progress)
+            story = _Up(lab, host, progress, to_step)
+            story.bring_machines(standing, spec.box.mirror)
+            done = story.proven()
+            if checkpoints and (broken := story.chapters(done)):
+                reports.print_report(ui.console, lab.plan, broken)
+                return False
+            ran = story.steps(done)
+            passed = len(story.quick.checks)
+            if not ran and story.is_verified():
+                ui.console.print(
+                    f"nothing to do: {passed} quick checks passed; `lab verify` runs all {len(plan.checks)}"
+                )
+                return True
+            result = story.verified()
+    overview.print_summary(
+        lab, ui.timing_table(lab.plan, progress.phases, story.runner.seconds, time.monotonic() - started)
+    )
     reports.print_report(ui.console, lab.plan, result)
     return result.good
 
 
-def _machines(lab: Lab, host: Host, progress: ui.Progress, mirror: str | None) -> StepRunner:
-    """Boxes, the host, the VMs, and the payload on each of them."""
-    ssh = Ssh(lab.build_dir)
-    standing = count_for(lab.plan, host).running == {node.name for node in lab.plan.nodes} and ssh.configured()
-    boxes: list[Box] = []
-    if not standing:  # the machines that run were made of a box that was right then
-        with progress.phase("boxes", "boxes"):
-            boxes = ensure_for_plan(lab.plan, mirror, lambda event: progress.say(line_of(event)))
-    with progress.phase("machines", f"virtual machines: {', '.join(n.name for n in lab.plan.nodes)}"):
-        files = render(lab.plan, lab.secrets)
-        write_tree(lab.build_dir, files)
+def _standing(directory: Path, progress: ui.Progress) -> Plan | None:
+    """Read the plan that stands; a damaged one, or a damaged state, is set aside: all is looked at anew."""
+    for read in (StateFile(directory / "state.json").load, lambda: project.load_plan(directory)):
+        try:
+            read()
+        except DamagedFileError as error:
+            progress.say(
+                f"[yellow]{error.message}[/yellow]; kept as {error.set_aside().name}, everything is proven anew"
+            )
+    return project.load_plan(directory)
+
+
+def _make_whole(lab: Lab, host: Host, progress: ui.Progress) -> None:
+    """See that no save and no restore of a checkpoint is half done, and that the lab was not put away."""
+    if Checkpoints(lab.build_dir).root.exists():
         host.start()
         host.enter()
-        if not standing:
-            show_to_vagrant(boxes, host)
-            vagrant = Vagrant(lab.build_dir)
-            vagrant.up(on_line=lambda node, text: progress.note(node or "vagrant", text))
-            ssh.write_config(vagrant.ssh_config())
-        for node in lab.plan.nodes:
-            ssh.wait_ready(node.name, timeout_s=SSH_LIMIT_S * lab.plan.wait_factor)
-            off = step_clock(ssh, node.name)
-            if abs(off) > TOLERANCE_S:
-                progress.say(f"{node.name:<11} clock set: it was off by {off:.0f} s")
-            ssh.push(node.name, lab.build_dir / "nodes" / node.name, "/opt/lab")
-    return StepRunner(lab, files, ssh, StateFile(lab.build_dir / "state.json"), progress)
+        whole.refuse_away(lab, host)
+        whole.mend(lab, host, progress.say)
 
 
-def _steps(lab: Lab, runner: StepRunner, progress: ui.Progress, to_step: str | None) -> None:
-    """Run what is not proven done."""
-    with progress.phase("steps", "provisioning"):
-        known = runner.known_done()
-        if known:
-            quick = verify(lab.plan, lab.build_dir, steps=tuple(sorted({j.step for j in known})), quick=True)
-            drift = _failing(quick) & known
-            for job in sorted(drift):
-                progress.say(f"{job.node:<11} {job.step:<24} [yellow]drifted[/yellow]: runs again")
-            runner.forget(drift)
-            known -= drift
-        runner.run(jobs_of(lab.plan, to_step=to_step), known)
-        Vagrant(lab.build_dir).mark_provisioned([node.name for node in lab.plan.nodes])
+class _Up:
+    """One `lab up` from the machines on; the lock is held, and the plan fits the machines that stand."""
 
+    def __init__(self, lab: Lab, host: Host, progress: ui.Progress, to_step: str | None) -> None:
+        self._lab, self._host, self._progress = lab, host, progress
+        self._ssh = Ssh(lab.build_dir)
+        self._state = StateFile(lab.build_dir / "state.json")
+        self._files: dict[str, RenderedFile] = render(lab.plan, lab.secrets)
+        self._jobs = jobs_of(lab.plan, to_step=to_step)
+        self._scope = tuple(dict.fromkeys(job.step for job in self._jobs))
+        self.runner = StepRunner(lab, self._files, self._ssh, self._state, progress)
+        self.quick = reports.Report(())
 
-def _verified(lab: Lab, runner: StepRunner, progress: ui.Progress, to_step: str | None) -> Report:
-    """Run the suite; what it finds broken is provisioned once more, then asked again."""
-    steps = tuple(dict.fromkeys(job.step for job in jobs_of(lab.plan, to_step=to_step)))
-    with progress.phase("verify", "verification"):
-        result = verify(lab.plan, lab.build_dir, steps=steps, on_result=progress.counter("checks"))
-    broken = _failing(result)
-    if not broken:
+    def bring_machines(self, standing: Plan | None, mirror: str | None) -> None:
+        """The host, the nodes that go and those that come, and the payload on each of them."""
+        lab, progress = self._lab, self._progress
+        began = time.time()
+        with progress.phase("machines", f"virtual machines: {', '.join(n.name for n in lab.plan.nodes)}"):
+            self._host.start()
+            self._host.enter()
+            with self._host.hypervisor() as hypervisor:
+                wanted = machines.look(lab.plan, lab.build_dir, hypervisor, self._ssh.nodes())
+                machines.start_off(lab.plan, wanted, hypervisor, self._ssh, progress)
+        # The plan of the build directory stays that of before until they are out: who is interrupted here goes on here.
+        self._take_out(standing, wanted)
+        write_tree(lab.build_dir, self._files)
+        if wanted.make or wanted.adopt:
+            machines.make(lab.plan, wanted, self._host, self._ssh, progress, mirror)
+        with progress.phase("nodes", "the nodes answer"):
+            limit_s = SSH_LIMIT_S * lab.plan.wait_factor
+            for name, found in greet(
+                self._ssh, lab.build_dir, [n.name for n in lab.plan.nodes], timeout_s=limit_s
+            ).items():
+                if abs(found.clock_off_s) > TOLERANCE_S:
+                    progress.say(f"{name:<11} clock set: it was off by {found.clock_off_s:.0f} s")
+        if wanted.start and self._state.load().steps:
+            with progress.phase("services", "waiting for what was done before to be well"):
+                settle(lab, self._ssh, since=began, say=progress.say)
+
+    def _take_out(self, standing: Plan | None, wanted: machines.Machines) -> None:
+        """Take out the nodes that the spec no longer has, and those whose machines are lost and will be made anew."""
+        plan, state = self._lab.plan, self._state.load()
+        names = {node.name for node in plan.nodes}
+        before = [*(node.name for node in (standing.nodes if standing else ())), *self._ssh.nodes()]
+        going = [Leaving(name, domain_name(plan.name, name)) for name in dict.fromkeys(before) if name not in names]
+        lost = [Leaving(name, plan.node(name).domain) for name in wanted.make if state.knows(name)]
+        if not going and not lost:
+            return
+        shrink = Shrink(self._host, self._ssh, self._state, self._progress, plan.wait_factor)
+        told = [f"{node.name} (not in the spec any more)" for node in going]
+        told += [f"{node.name} (its machine was lost)" for node in lost]
+        with self._progress.phase("shrink", f"taking out {', '.join(told)}"):
+            if machines.CONTROLLER not in wanted.make:
+                shrink.out_of_openstack([*going, *lost])
+            shrink.machines([*going, *lost])
+
+    def proven(self) -> set[Job]:
+        """Name the jobs that are proven done: recorded, with today's inputs, and their quick checks pass."""
+        with self._progress.phase("steps", "quick checks of what is done"):
+            missing = not_done(self._lab.plan, self._files, self._state.load())
+            known = {job for job in self._jobs if job not in missing}
+            self.quick = self._verify(ids=quick_ids(self._lab.plan, known))
+            drift = _failing(self.quick)
+            for job in self._jobs:
+                if job in drift:
+                    self._progress.say(f"{job.node:<11} {job.step:<24} [yellow]drifted[/yellow]: runs again")
+                elif missing.get(job, "").startswith("the suite"):
+                    self._progress.say(f"{job.node:<11} {job.step:<24} [yellow]runs again[/yellow]: {missing[job]}")
+            self.runner.forget(drift)
+            return known - drift
+
+    def steps(self, known: set[Job]) -> bool:
+        """Run the steps that are not proven done; whether any ran."""
+        missing = [job for job in self._jobs if job not in known]
+        if missing:
+            with self._progress.phase("steps", "provisioning"):
+                self.runner.run(self._jobs, known)
+        Vagrant(self._lab.build_dir).mark_provisioned([node.name for node in self._lab.plan.nodes])
+        return bool(missing)
+
+    def chapters(self, known: set[Job]) -> Report | None:
+        """Run step after step in teaching order; behind each its checks, then a checkpoint of its name.
+
+        A checkpoint shows the lab as it was when its chapter was the last one done: none is made where the lab is past
+        it. Adds to `known`. Gives the report of the first step whose checks do not pass; None where all do.
+        """
+        before = set(known)
+        if not known:
+            self._keep(MACHINES)
+        for step in self._scope:
+            own = {job for job in self._jobs if job.step == step}
+            if not own <= known:
+                with self._progress.phase("steps", f"chapter {step}"):
+                    self.runner.run(sorted(own), known)
+            known |= own
+            before -= own
+            if before:
+                self._progress.say(f"no checkpoint {step}: the lab is past it")
+                continue
+            result = self.verified((step,))
+            if not result.good:
+                return result
+            self._keep(step)
+        return None
+
+    def _keep(self, name: str) -> None:
+        if Checkpoints(self._lab.build_dir).exists(name):
+            self._progress.say(f"checkpoint {name} exists: it stays as it is")
+            return
+        with self._progress.phase("checkpoints", f"checkpoint {name}"):
+            checkpoint.take(self._lab, self._host, name, self._progress)
+
+    def is_verified(self) -> bool:
+        """Tell whether the suite has proven all of it since the last step ran."""
+        return proven.is_verified(self._lab.plan, self._state.load(), self._scope)
+
+    def verified(self, steps: tuple[str, ...] | None = None) -> Report:
+        """Run the suite (of these steps); what it finds broken is provisioned once more, then asked again."""
+        scope = self._scope if steps is None else steps
+        if not scope:  # to `verify`, none would be all
+            return reports.Report(())
+        with self._progress.phase("verify", "verification"):
+            result = self._suite(scope)
+        broken = _failing(result)
+        if not broken:
+            return result
+        with self._progress.phase("mend", "mending what the verification found"):
+            for check in result.checks:
+                if not check.good:
+                    self._progress.say(f"{check.id} [yellow]{check.outcome}[/yellow]: its step runs again")
+            self.runner.run([job for job in self._jobs if job in broken], ())
+            return self._suite(scope)
+
+    def _suite(self, scope: tuple[str, ...]) -> Report:
+        result = self._verify(steps=scope, on_result=self._progress.counter("checks"))
+        self._state.save(proven.remember(self._lab.plan, self._state.load(), result))
         return result
-    with progress.phase("mend", "mending what the verification found"):
-        for check in result.checks:
-            if not check.good:
-                progress.say(f"{check.id} [yellow]{check.outcome}[/yellow]: its step runs again")
-        runner.run([job for job in jobs_of(lab.plan) if job in broken], ())
-        return verify(lab.plan, lab.build_dir, steps=steps, on_result=progress.counter("checks"))
+
+    def _verify(self, **what: Any) -> Report:
+        return verify(self._lab.plan, self._lab.build_dir, sockets=self._ssh.sockets, **what)
 
 
 def _failing(result: Report) -> set[Job]:

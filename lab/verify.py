@@ -20,7 +20,7 @@ from lab.infra.selection import select
 from lab.report import CheckResult, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from lab.plan import Check, Plan
 
@@ -40,11 +40,12 @@ def verify(
     junit: Path | None = None,
     html: Path | None = None,
     on_result: Callable[[CheckResult], None] | None = None,
+    sockets: Path | None = None,
 ) -> Report:
     """Check the running lab: all steps or these, all checks, only the quick ones, or only those with these ids.
 
     The suite reads plan.json, ssh_config and nodes/NODE/env in the build directory. `on_result` is called as each
-    result arrives.
+    result arrives. `sockets` is where the ssh connections of a caller are that has just heard from the nodes.
 
     Raises:
         UsageError: a step is not one of the plan's.
@@ -63,6 +64,8 @@ def verify(
             *("-p", "no:cacheprovider", "-q", "--tb=short", "--color=no"),
             *("--lab-plan", str(build_dir / "plan.json"), "--lab-ids-from", str(scratch / "ids")),
         ]
+        if sockets is not None:
+            arguments += ["--lab-sockets", str(sockets)]
         if junit is not None:
             arguments += ["--junitxml", str(junit.absolute()), "-o", f"junit_suite_name=lab {plan.name}"]
         if html is not None:
@@ -75,6 +78,11 @@ def verify(
         tail = "\n".join(output.strip().splitlines()[-TAIL_LINES:])
         raise MachineError(f"the suite ended with exit code {code} before its end", detail=tail)
     return Report(tuple(reader.results.get(check.id) or _missing(check) for check in checks))
+
+
+def quick_ids(plan: Plan, jobs: Collection[tuple[str, str]]) -> list[str]:
+    """Name the quick checks of these (node, step)."""
+    return [check.id for check in plan.checks if check.quick and (check.node, check.step) in jobs]
 
 
 def _ini(build_dir: Path, scratch: Path) -> Path:

@@ -20,7 +20,19 @@ heading 'Start the message queue'
 # The broker's name is rabbit@HOSTNAME, and its data belong to that name: the host's name is set before the first
 # start.
 enable_units rabbitmq-server
-restart_if_changed rabbitmq-server /etc/rabbitmq/rabbitmq-env.conf /etc/hostname
+# A first start that was cut short (a power cut, a kill) leaves half a database or an empty secret, and the broker
+# never starts with them. All that it keeps is made anew: the queues by the services, the user below.
+if ! restart_if_changed rabbitmq-server /etc/rabbitmq/rabbitmq-env.conf /etc/hostname; then
+  say 'the message queue does not start with its data: they are put away, and it starts with none'
+  systemctl stop rabbitmq-server || true
+  rm -rf /var/lib/rabbitmq/mnesia.broken
+  if [[ -d /var/lib/rabbitmq/mnesia ]]; then
+    mv /var/lib/rabbitmq/mnesia /var/lib/rabbitmq/mnesia.broken
+    install -d -o rabbitmq -g rabbitmq -m 0750 /var/lib/rabbitmq/mnesia
+  fi
+  if [[ ! -s /var/lib/rabbitmq/.erlang.cookie ]]; then rm -f /var/lib/rabbitmq/.erlang.cookie; fi
+  restart_if_changed rabbitmq-server /etc/rabbitmq/rabbitmq-env.conf /etc/hostname
+fi
 
 heading 'Add the openstack user'
 # Deviation: the password comes on stdin, because a command line can be read by everybody on the machine. `add_user` is

@@ -51,10 +51,23 @@ if [[ ! -e /var/log/keystone/keystone.log ]]; then
   install -o keystone -g adm -m 0640 /dev/null /var/log/keystone/keystone.log
 fi
 sync_schema keystone keystone loaded keystone keystone-manage db_sync
-[[ -s /etc/keystone/fernet-keys/0 ]] ||
-  loaded root keystone-manage fernet_setup --keystone-user keystone --keystone-group keystone
-[[ -s /etc/keystone/credential-keys/0 ]] ||
-  loaded root keystone-manage credential_setup --keystone-user keystone --keystone-group keystone
+# keys_are_whole DIRECTORY: at least two keys, and each is one. A set-up that was cut short leaves one, or empty files;
+# keystone-manage would take them for good.
+keys_are_whole() {
+  local all whole
+  all=$(find "$1" -type f 2>/dev/null | wc -l)
+  whole=$(find "$1" -type f -user keystone -name '[0-9]*' -size +43c -size -46c 2>/dev/null | wc -l)
+  ((whole >= 2 && whole == all))
+}
+for kind in fernet credential; do
+  if ! keys_are_whole "/etc/keystone/$kind-keys"; then
+    if [[ -n $(find "/etc/keystone/$kind-keys" -type f 2>/dev/null) ]]; then
+      say "the $kind keys are not whole: they are made anew; what was encrypted with them is void"
+      rm -rf "/etc/keystone/$kind-keys"
+    fi
+    loaded root keystone-manage "${kind}_setup" --keystone-user keystone --keystone-group keystone
+  fi
+done
 
 heading 'Bootstrap the Identity service'
 # admin_logs_in: the account admin has the password ADMIN_PASS.
@@ -78,7 +91,7 @@ if ! admin_logs_in; then
     --bootstrap-region-id RegionOne
 fi
 restart_if_changed keystone /etc/keystone/keystone.conf /etc/keystone/keystone-uwsgi.ini
-wait_for 'the Identity API' 20 http_answers http://controller:5000/v3 200
+wait_for 'the Identity API' 40 http_answers http://controller:5000/v3 200
 
 heading 'Client environment script: /root/admin-openrc'
 put_file /root/admin-openrc 0600 <<EOF

@@ -44,7 +44,7 @@ set_line /etc/apache2/apache2.conf '^ServerName ' 'ServerName controller'
 heading 'Finalize the installation'
 service apache2 restart
 rm -f /var/lib/keystone/keystone.db
-wait_for 'the Identity API' 20 http_answers http://controller:5000/v3 200
+wait_for 'the Identity API' 40 http_answers http://controller:5000/v3 200
 
 heading 'Client environment script: /root/admin-openrc'
 put_file /root/admin-openrc 0600 <<EOF

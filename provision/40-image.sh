@@ -99,4 +99,4 @@ EOF
 heading 'Finalize installation: restart the Image service'
 enable_units glance-api
 restart_if_changed glance-api "${glance_files[@]}"
-wait_for 'the Image API' 20 http_answers http://controller:9292/versions 200
+wait_for 'the Image API' 40 http_answers http://controller:9292/versions 200

@@ -82,4 +82,4 @@ su -s /bin/sh -c "glance-manage db_sync" glance
 heading 'Finalize installation'
 service glance-registry restart
 service glance-api restart
-wait_for 'the Image API' 20 http_answers http://controller:9292/versions 200
+wait_for 'the Image API' 40 http_answers http://controller:9292/versions 200

@@ -67,4 +67,4 @@ EOF
 heading 'Finalize installation: restart the Placement service'
 enable_units placement-api
 restart_if_changed placement-api /etc/placement/placement.conf /etc/placement/placement-api-uwsgi.ini
-wait_for 'the Placement API' 20 http_answers http://controller:8778/ 200
+wait_for 'the Placement API' 40 http_answers http://controller:8778/ 200

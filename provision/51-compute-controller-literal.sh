@@ -101,5 +101,5 @@ service nova-consoleauth restart
 service nova-scheduler restart
 service nova-conductor restart
 service nova-novncproxy restart
-wait_for 'the Compute API' 20 http_answers http://controller:8774/ 200
+wait_for 'the Compute API' 40 http_answers http://controller:8774/ 200
 openstack compute service list

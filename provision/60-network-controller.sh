@@ -195,7 +195,9 @@ neutron=/etc/neutron/neutron.conf
 restart_if_changed neutron-api neutron-rpc-server "$neutron" /etc/neutron/plugins/ml2/ml2_conf.ini \
   /etc/neutron/neutron-api-uwsgi.ini
 # The agents ask the server for their work, and log errors while nobody answers.
-wait_for 'the Networking API' 40 http_answers http://controller:9696/ 200
+# Deviation: so they wait for it at boot too.
+start_behind neutron-openvswitch-agent neutron-dhcp-agent neutron-metadata-agent http://controller:9696/
+wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
 restart_if_changed neutron-openvswitch-agent "$neutron" /etc/neutron/plugins/ml2/openvswitch_agent.ini
 restart_if_changed neutron-dhcp-agent "$neutron" /etc/neutron/dhcp_agent.ini
 restart_if_changed neutron-metadata-agent "$neutron" /etc/neutron/metadata_agent.ini

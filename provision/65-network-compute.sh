@@ -85,6 +85,8 @@ heading 'Finalize installation: start the Open vSwitch agent'
 # shellcheck disable=SC2086
 enable_units $LAB_UNITS
 # The agent asks the Networking service for its work, and logs errors while nobody answers.
+# Deviation: so it waits for it at boot too.
+start_behind neutron-openvswitch-agent http://controller:9696/
 wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
 restart_if_changed neutron-openvswitch-agent /etc/neutron/neutron.conf /etc/neutron/plugins/ml2/openvswitch_agent.ini
 agent_is_ready() {

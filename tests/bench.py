@@ -4,7 +4,8 @@
 
 --tests   `make test`
 --boxes   both boxes from nothing, beside a bare mmdebstrap of the same packages (root; about 10 minutes)
---lab     a whole lab from nothing, removed, made again with its boxes there, verified, removed (root; about an hour)
+--lab     a whole lab from nothing, removed, made again with its boxes there, verified, saved, restored, removed (root;
+          about an hour)
 
 Prints one JSON object; all else goes to stderr. Times are wall clocks around the command `lab` as a user calls it.
 --boxes and --lab work in a cache and a build directory of their own: nothing that was there before is used or changed.
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 LAB = str(Path(sys.executable).with_name("lab"))
@@ -165,11 +166,34 @@ def parse_numbers(text: str) -> dict[str, int]:
     return {name: found[name] for name in MEMORY_NUMBERS} if set(MEMORY_NUMBERS) <= set(found) else {}
 
 
+def bench_checkpoint(lab: Callable[..., float], up_s: float, listed: Callable[[], str]) -> dict[str, Any]:
+    """Save a running lab, restore it, delete the checkpoint; seconds, and their share of a whole `lab up`.
+
+    `lab` runs a verb and gives its seconds; a restore that ends well has seen that point's quick checks pass.
+    `listed` gives what `lab checkpoint list --json` prints.
+    """
+    save_s = lab("checkpoint", "save", "bench")
+    size_mib = json.loads(listed())[0]["size_mib"]
+    restore_s = lab("checkpoint", "restore", "bench")
+    lab("checkpoint", "delete", "bench")
+    return {
+        "save_s": save_s,
+        "restore_s": restore_s,
+        "save_of_up": round(save_s / up_s, 3),
+        "restore_of_up": round(restore_s / up_s, 3),
+        "size_mib": size_mib,
+    }
+
+
 def bench_lab(flavour: str) -> dict[str, Any]:
     with workplace(flavour) as (spec, env):
 
-        def lab(verb: str) -> float:
-            return timed([LAB, verb, "--file", str(spec)], env=env)
+        def lab(*verb: str) -> float:
+            return timed([LAB, *verb, "--file", str(spec)], env=env)
+
+        def listed() -> str:
+            argv = [LAB, "checkpoint", "list", "--json", "--file", str(spec)]
+            return subprocess.run(argv, env={**os.environ, **env}, check=True, stdout=subprocess.PIPE, text=True).stdout
 
         try:
             seconds = {"up_from_nothing_s": lab("up"), "down_after_s": lab("down")}
@@ -177,10 +201,12 @@ def bench_lab(flavour: str) -> dict[str, Any]:
             watch.start()
             seconds["up_with_boxes_s"] = lab("up")
             memory = watch.result()
-            seconds |= {"verify_s": lab("verify"), "up_again_s": lab("up"), "down_s": lab("down")}
+            seconds |= {"verify_s": lab("verify"), "up_again_s": lab("up")}
+            checkpoint = bench_checkpoint(lab, seconds["up_with_boxes_s"], listed)
+            seconds["down_s"] = lab("down")
         finally:
             timed([LAB, "down", "--file", str(spec)], env=env)
-    return {"flavour": flavour, **seconds, "memory": memory}
+    return {"flavour": flavour, **seconds, "memory": memory, "checkpoint": checkpoint}
 
 
 def main() -> None:

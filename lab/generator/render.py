@@ -110,6 +110,8 @@ def payload(plan: Plan, node: Node, secrets: Mapping[str, str], hosts: str) -> d
         "hosts": RenderedFile(hosts),
         "run-step": RenderedFile(_read(resources.PROVISION / "run-step"), _EXECUTABLE),
     }
+    if node.role == "controller":
+        files["remove-compute"] = RenderedFile(_read(resources.PROVISION / "remove-compute"), _EXECUTABLE)
     for name, text in _tree(resources.PROVISION / "lib", ("*.sh", "*.py", *_PROGRAMS)):
         files[f"lib/{name}"] = RenderedFile(text, _EXECUTABLE if name in _PROGRAMS else _PRIVATE)
     for step in node.steps:

@@ -119,11 +119,16 @@ def _ssh_message(error: RuntimeError) -> str:
 
 
 class Connections:
-    """The ssh connections of one run: one master per node, closed at the end."""
+    """The ssh connections of one run: one master per node, closed at the end.
 
-    def __init__(self, ssh_config: Path) -> None:
+    With `sockets`, the masters that have theirs there are used, and stay: a new connection takes an emulated node
+    seconds. That is for who has just heard from the nodes; a master to a machine that is gone would not answer.
+    """
+
+    def __init__(self, ssh_config: Path, sockets: Path | None = None) -> None:
         self._ssh_config = ssh_config
-        self._sockets = Path(tempfile.mkdtemp(prefix="lab-ssh-"))
+        self._own = sockets is None
+        self._sockets = sockets or Path(tempfile.mkdtemp(prefix="lab-ssh-"))
         self._nodes: list[str] = []
 
     def host(self, node: str) -> Host:
@@ -143,7 +148,9 @@ class Connections:
         return host
 
     def close(self) -> None:
-        """End the masters; without this they would outlive the run by controlpersist."""
+        """End the masters of this run; without this they would outlive it by controlpersist."""
+        if not self._own:
+            return
         for node in self._nodes:
             if (self._sockets / node).exists():
                 path = f"ControlPath={self._sockets / node}"

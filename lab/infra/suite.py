@@ -107,8 +107,10 @@ def _indented(text: str) -> str:
     return text.strip().replace("\n", "\n" + " " * 10)
 
 
-def load(plan_file: Path, steps: Sequence[str], *, quick: bool, ids_file: Path | None) -> tuple[Suite, Connections]:
-    """Open a build directory by its plan.
+def load(
+    plan_file: Path, steps: Sequence[str], *, quick: bool, ids_file: Path | None, sockets: Path | None = None
+) -> tuple[Suite, Connections]:
+    """Open a build directory by its plan; `sockets` as of Connections.
 
     Raises:
         UsageError: a step is not one of the plan's.
@@ -117,7 +119,7 @@ def load(plan_file: Path, steps: Sequence[str], *, quick: bool, ids_file: Path |
     plan = Plan.model_validate_json(plan_file.read_bytes())
     ids = ids_file.read_text().split() if ids_file else None
     checks = select(plan, steps, quick=quick, ids=None if ids is None else frozenset(ids))
-    connections = Connections(plan_file.parent / "ssh_config")
+    connections = Connections(plan_file.parent / "ssh_config", sockets)
     return Suite(plan, plan_file.parent, connections.host, checks), connections
 
 

@@ -77,7 +77,8 @@ def judge(seen: Seen, plan: Plan | None = None) -> list[Finding]:
     if seen.numbers is not None:
         findings += _room(seen.numbers, plan)
     if plan is not None and seen.mode == "system":
-        findings += _collisions(seen, plan)
+        # Where root's lab would collide, it gets a private host (lab.runtime.standing).
+        findings += [replace(finding, fatal=not seen.root) for finding in _collisions(seen, plan)]
     return [replace(finding, mend="") if finding.ok else finding for finding in findings]
 
 

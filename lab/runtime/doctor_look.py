@@ -39,6 +39,7 @@ PACKAGES = (
     Package("libvirt-clients", "virsh, to look at them by hand", command="virsh"),
     Package("qemu-system-x86", "runs the virtual machines", command="qemu-system-x86_64"),
     Package("qemu-utils", "qemu-img: the boxes' disks", command="qemu-img"),
+    Package("lzop", "compresses the memory in checkpoints", command="lzop"),
     Package("dnsmasq-base", "DHCP of libvirt's networks", command="dnsmasq"),
     Package("iproute2", "network namespaces", command="ip"),
     Package("openssh-client", "the way into the nodes", command="ssh"),

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lab.errors import HostError, UsageError
+from lab.runtime import records
 from lab.runtime.libvirt import POOL_DIR, Hypervisor
-from lab.runtime.private import STATE_ROOT, PrivateHost
+from lab.runtime.private import PrivateHost
 from lab.runtime.process import Completed, run
+from lab.runtime.records import STATE_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,8 +57,8 @@ class Host(Protocol):
     def run(self, argv: Sequence[str | os.PathLike[str]], *, timeout_s: float, check: bool = True) -> Completed:
         """Run one program on it, without entering."""
 
-    def stop(self) -> None:
-        """Remove what `start` made."""
+    def stop(self, *, keep_volumes: bool = False) -> None:
+        """Remove what `start` made; the volumes stay on request."""
 
 
 class SystemHost:
@@ -107,7 +109,7 @@ class SystemHost:
         """Run one program."""
         return run(argv, timeout_s=timeout_s, check=check)
 
-    def stop(self) -> None:
+    def stop(self, *, keep_volumes: bool = False) -> None:
         """Leave libvirtd and the pool: they are the machine's."""
 
 
@@ -123,7 +125,7 @@ def choose_host(
 ) -> Host:
     """Choose where lab `name` stands, without changing anything.
 
-    `wanted`, else the variable LAB_HOST, decides: system, private, or auto. A lab that has its own libvirtd keeps it.
+    `wanted`, else the variable LAB_HOST, decides: system, private, or auto. A lab stays where it stands.
     UsageError for another word.
     """
     environ = os.environ if environ is None else environ
@@ -139,6 +141,9 @@ def choose_host(
         return SystemHost(name, reason=reason) if word == "system" else private(reason)
     if private("").exists():
         return private("this lab already has it")
+    record = records.load(records.lab_key(name, build_dir))
+    if record is not None and record.mode == "system":
+        return SystemHost(name, reason="this lab stands there")
     refusal = why_not(system_uri)
     if refusal is None:
         return SystemHost(name, reason="its libvirtd answers")

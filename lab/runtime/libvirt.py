@@ -79,6 +79,11 @@ class Hypervisor:
         """Hang up."""
         self._connection.close()
 
+    @property
+    def connection(self) -> Any:
+        """libvirt.virConnect, for those who look at more than this class asks for; who changes things adds a method."""
+        return self._connection
+
     # Domains
 
     def domain(self, name: str) -> Any | None:
@@ -102,14 +107,55 @@ class Hypervisor:
         """Tell the states of domains."""
         return {name: self.state(name) for name in names}
 
+    def uuid(self, name: str) -> str:
+        """Tell a domain's UUID, which is Vagrant's id of the machine; empty where there is no such domain."""
+        domain = self.domain(name)
+        return "" if domain is None else str(domain.UUIDString())
+
+    def macs(self, name: str) -> frozenset[str]:
+        """List the addresses of a domain's interfaces."""
+        domain = self.domain(name)
+        found = () if domain is None else ET.fromstring(domain.XMLDesc()).iterfind("devices/interface/mac")
+        return frozenset(mac.get("address", "").lower() for mac in found)
+
+    def start(self, name: str) -> None:
+        """Make a domain run, whatever it is doing instead: shut off, saved, paused or crashed."""
+        domain = self.domain(name)
+        if domain is None:
+            raise MachineError(f"there is no domain {name}")
+        state = self.state(name)
+        if state == "paused":
+            domain.resume()
+        elif state != "running":
+            self.power_off(name)  # a crashed one may still be there for whoever wants to look at it
+            domain.create()
+
+    def power_off(self, name: str) -> None:
+        """Cut a domain's power. Fine where it does not run."""
+        domain = self.domain(name)
+        if domain is not None and domain.isActive():
+            unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.destroy)
+
     def description(self, name: str) -> str:
         """Read a domain's description; vagrant-libvirt writes there which Vagrantfile it comes from."""
+        return self._text_of(name, "description")
+
+    def title(self, name: str) -> str:
+        """Read a domain's title; the Vagrantfile names the lab and the node there."""
+        return self._text_of(name, "title")
+
+    def _text_of(self, name: str, tag: str) -> str:
         domain = self.domain(name)
-        return "" if domain is None else (ET.fromstring(domain.XMLDesc()).findtext("description") or "")
+        return "" if domain is None else (ET.fromstring(domain.XMLDesc()).findtext(tag) or "")
 
     def foreign_domains(self, names: Iterable[str], mark: str) -> list[str]:
         """Name those domains that exist but do not have `mark` (the build directory) in their description."""
-        return [name for name in names if self.domain(name) is not None and mark not in self.description(name)]
+        place = f"{mark.rstrip('/')}/"  # /labs/demo is not the home of /labs/demo2/Vagrantfile
+        return [name for name in names if self.domain(name) is not None and place not in self.description(name)]
+
+    def domains(self) -> list[str]:
+        """Name all domains, foreign ones too."""
+        return sorted(domain.name() for domain in self._connection.listAllDomains())
 
     def wait_for_state(self, name: str, wanted: State, timeout_s: float) -> None:
         """Wait until a domain is in a state; MachineError after the limit."""
@@ -177,7 +223,9 @@ class Hypervisor:
 
     # Removal
 
-    def remove(self, domains: Sequence[str], networks: Sequence[str] = (), *, pool: str = POOL) -> Removed:
+    def remove(
+        self, domains: Sequence[str], networks: Sequence[str] = (), *, pool: str = POOL, keep_volumes: bool = False
+    ) -> Removed:
         """Remove exactly these domains, the volumes that are theirs, and these networks; what is absent is fine.
 
         A volume is a domain's when vagrant-libvirt named it so (`DOMAIN.img`, `DOMAIN-vdb.qcow2`); boxes' base volumes
@@ -185,7 +233,8 @@ class Hypervisor:
         """
         self._refuse_shared(networks, domains)
         gone_domains = tuple(name for name in domains if self._remove_domain(name))
-        gone_volumes = tuple(volume for name in domains for volume in self._remove_volumes(name, pool))
+        owners = () if keep_volumes else domains
+        gone_volumes = tuple(volume for name in owners for volume in self._remove_volumes(name, pool))
         gone_networks = tuple(name for name in networks if self._remove_network(name))
         return Removed(gone_domains, gone_volumes, gone_networks)
 
@@ -205,8 +254,7 @@ class Hypervisor:
         domain = self.domain(name)
         if domain is None:
             return False
-        if domain.isActive():
-            _unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.destroy)
+        self.power_off(name)
         try:
             _undefine(domain, _EVERY_TRACE)
         except libvirt.libvirtError as error:
@@ -279,10 +327,11 @@ _EVERY_TRACE = (
 
 def _undefine(domain: Any, flags: int) -> None:
     # A transient domain is gone with its destruction.
-    _unless(libvirt.VIR_ERR_NO_DOMAIN, domain.undefineFlags, flags)
+    unless(libvirt.VIR_ERR_NO_DOMAIN, domain.undefineFlags, flags)
 
 
-def _unless(harmless: int, call: Any, *arguments: Any) -> None:
+def unless(harmless: int, call: Any, *arguments: Any) -> None:
+    """Call libvirt; the error `harmless` (VIR_ERR_…) is none."""
     try:
         call(*arguments)
     except libvirt.libvirtError as error:

@@ -12,7 +12,7 @@ HASH is of the build directory, so two labs never meet, not even of one name. VM
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import json
 import os
 import re
 import shutil
@@ -25,11 +25,10 @@ from lab.errors import HostError
 from lab.runtime import private_view as view
 from lab.runtime.libvirt import Hypervisor
 from lab.runtime.process import Completed, run, tail_of
+from lab.runtime.records import STATE_ROOT, lab_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-STATE_ROOT = Path("/var/lib/compute-lab")
 
 _BINDS = {
     Path("/etc/libvirt"): "etc",
@@ -52,6 +51,9 @@ stdio_handler = "file"
 remember_owner = 0
 """
 
+SAVE_FORMAT = "lzop"
+"""of saved memory; also the program that libvirt pipes it through. Others were measured: docs/checkpoints.md"""
+
 _LIBVIRTD_CONF = """\
 auth_unix_ro = "none"
 auth_unix_rw = "none"
@@ -72,12 +74,15 @@ class PrivateHost:
     uri = "qemu:///system"
     """as seen by a process that has entered"""
 
-    def __init__(self, name: str, build_dir: Path, *, reason: str = "", state_root: Path = STATE_ROOT) -> None:
-        digest = hashlib.sha256(os.fsencode(build_dir.resolve())).hexdigest()[:8]
+    def __init__(
+        self, name: str, build_dir: Path, *, reason: str = "", state_root: Path = STATE_ROOT, key: str = ""
+    ) -> None:
+        """Name the host of a lab; `key` (NAME-HASH) finds one whose build directory is gone."""
+        key = key or lab_key(name, build_dir)
         self.name = name
         self.reason = reason
-        self.netns = f"lab-{name}-{digest}"
-        self.state_dir = state_root / f"{name}-{digest}"
+        self.netns = f"lab-{key}"
+        self.state_dir = state_root / key
         self._was_entered = False
 
     def __str__(self) -> str:
@@ -102,6 +107,10 @@ class PrivateHost:
         inode = view.netns_inode(self.netns)
         return inode != 0 and view.inode_of(self._libvirtd_pid()) == inode
 
+    def processes(self) -> list[int]:
+        """List what lives on it: libvirtd, DHCP servers, virtual machines; without this process and its ancestors."""
+        return view.pids_in(view.netns_inode(self.netns))
+
     def entered(self) -> bool:
         """Tell whether this process stands on it."""
         return view.inode_of("self") == view.netns_inode(self.netns)
@@ -119,6 +128,8 @@ class PrivateHost:
             )
         self._make_namespace()
         if not self.is_running():
+            if not self.processes():
+                self._remove_bridges()
             self._prepare_directories()
             self._start_libvirtd()
         with self._first_answer() as hypervisor:
@@ -150,9 +161,10 @@ class PrivateHost:
         command = argv if self.entered() else view.inside(self.netns, self._binds(), argv)
         return run(command, timeout_s=timeout_s, check=check)
 
-    def stop(self) -> None:
+    def stop(self, *, keep_volumes: bool = False) -> None:
         """Remove it: every process of the namespace (VMs too), the namespace, the state directory. Idempotent.
 
+        With `keep_volumes` the state directory stays, as after a reboot of the machine: `start` goes on from it.
         A process that has entered may call this, but has no libvirt and no network afterwards.
         """
         inode = view.netns_inode(self.netns)
@@ -164,6 +176,8 @@ class PrivateHost:
                 run(["ip", "netns", "delete", self.netns], timeout_s=30)
             else:
                 path.unlink()
+        if keep_volumes:
+            return
         if self.state_dir.exists():
             shutil.rmtree(self.state_dir)
         with_siblings = self.state_dir.parent
@@ -177,11 +191,18 @@ class PrivateHost:
             run(["ip", "netns", "add", self.netns], timeout_s=30)
         run(["ip", "-n", self.netns, "link", "set", "lo", "up"], timeout_s=30)
 
+    def _remove_bridges(self) -> None:
+        """Remove the bridges of a libvirtd that is gone with all its children: a new one would not take them over."""
+        shown = run(["ip", "-n", self.netns, "-json", "link", "show", "type", "bridge"], timeout_s=30).stdout
+        for link in json.loads(shown or "[]"):
+            if link:  # iproute2 prints {} for what the filter left out
+                run(["ip", "-n", self.netns, "link", "delete", link["ifname"]], timeout_s=30)
+
     def _prepare_directories(self) -> None:
         host = self.state_dir / "host"
         self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.state_dir.chmod(0o700)
-        if not view.pids_in(view.netns_inode(self.netns)):
+        if not self.processes():
             # Nothing is alive: what it calls running is from before a reboot. /run would be empty then.
             shutil.rmtree(host / "run", ignore_errors=True)
         for seen_at, sub in _BINDS.items():
@@ -196,7 +217,9 @@ class PrivateHost:
                 shutil.copy(source, etc / source.name)
         if Path("/etc/libvirt/nwfilter").is_dir():
             shutil.copytree("/etc/libvirt/nwfilter", etc / "nwfilter", dirs_exist_ok=True)
-        (etc / "qemu.conf").write_text(_QEMU_CONF)
+        # A format whose program is missing would make libvirt refuse to save.
+        save_format = SAVE_FORMAT if shutil.which(SAVE_FORMAT) else "raw"
+        (etc / "qemu.conf").write_text(f'{_QEMU_CONF}save_image_format = "{save_format}"\n')
         (etc / "libvirtd.conf").write_text(_LIBVIRTD_CONF)
 
     def _start_libvirtd(self) -> None:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from lab.plan import Plan, Step
 
 
+MACHINES = "00-machines"
+"""stands for the state before the first step: the machines, and nothing on them"""
+
+
 class Job(NamedTuple):
     """One step on one node."""
 
@@ -22,8 +26,10 @@ class Job(NamedTuple):
 
 
 def jobs_of(plan: Plan, *, to_step: str | None = None) -> list[Job]:
-    """All jobs of the plan in teaching order, up to and with `to_step`."""
+    """All jobs of the plan in teaching order, up to and with `to_step`; up to MACHINES, none."""
     jobs: list[Job] = []
+    if to_step == MACHINES:
+        return jobs
     for step in plan.steps:
         jobs += [Job(node, step.id) for node in step.nodes]
         if step.id == to_step:

@@ -21,7 +21,7 @@ from lab.errors import HostError, MachineError
 from lab.runtime.ssh_config import SshConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 CONNECTION_BROKE = 255
@@ -38,13 +38,18 @@ class Ssh:
     """Connections to the nodes of one build directory. The methods may be called from several threads."""
 
     def __init__(self, build_dir: Path) -> None:
-        self._build_dir = build_dir.absolute()
+        self.build_dir = build_dir.absolute()
         self._config = SshConfig(build_dir)
         self.config = self._config.path
         self._lock = threading.Lock()
         self._streams: set[subprocess.Popen[bytes]] = set()
         self.aborted = False
         """whether abort() was called"""
+
+    @property
+    def sockets(self) -> Path:
+        """Where the sockets of the standing connections are, one per node."""
+        return self._config.socket_dir()
 
     def configured(self) -> bool:
         """Tell whether the nodes' addresses are known."""
@@ -54,6 +59,20 @@ class Ssh:
         """Make ssh_config from what `vagrant ssh-config` printed; standing connections end."""
         self.close()
         self._config.write(vagrant_ssh_config)
+
+    def add_config(self, vagrant_ssh_config: str) -> None:
+        """Add machines to ssh_config from what `vagrant ssh-config` printed of them."""
+        self._config.add(vagrant_ssh_config)
+
+    def nodes(self) -> list[str]:
+        """Name the nodes whose addresses are known: those whose machines were made to the end."""
+        return self._config.nodes()
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Take nodes out of ssh_config, with their connections: their machines are gone, or about to be made anew."""
+        gone = list(names)
+        self.drop(gone)
+        self._config.forget(gone)
 
     def argv(self, node: str, command: Sequence[str] | str = (), *, options: Sequence[str] = ()) -> list[str]:
         """Give the ssh command line: `command` as words, or as one line for the node's shell."""
@@ -180,13 +199,23 @@ class Ssh:
         Raises:
             MachineError: not within `timeout_s`.
         """
+        self.first_answer(node, ["sudo", "-n", "true"], timeout_s)
+
+    def first_answer(self, node: str, command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+        """Run a command again and again until it ends well: the node may still boot.
+
+        Raises:
+            MachineError: not within `timeout_s`, or abort() was called.
+        """
         deadline = time.monotonic() + timeout_s
         said = ""
         while (left := deadline - time.monotonic()) > 0:
+            if self.aborted:
+                raise MachineError("interrupted")
             try:
-                result = self.run(node, ["sudo", "-n", "true"], timeout_s=max(1.0, left), check=False)
+                result = self.run(node, command, timeout_s=max(1.0, left), check=False)
                 if result.returncode == 0:
-                    return
+                    return result
                 said = result.stderr
             except HostError:
                 raise
@@ -196,7 +225,7 @@ class Ssh:
         raise MachineError(
             f"{node} did not answer to ssh within {timeout_s:.0f} s",
             detail=_tail(said),
-            hint=f"its console: {self._build_dir / 'logs' / node / 'console.log'}",
+            hint=f"its console: {self.build_dir / 'logs' / node / 'console.log'}",
         )
 
     def interactive(self, node: str, command: Sequence[str] | str = ()) -> int:
@@ -210,7 +239,13 @@ class Ssh:
 
     def close(self) -> None:
         """End the standing connections. Fine where there are none."""
-        for node in self._config.nodes():
+        self.drop(self._config.nodes())
+        with contextlib.suppress(OSError):
+            self._config.socket_dir().rmdir()
+
+    def drop(self, nodes: Iterable[str]) -> None:
+        """End the connections to nodes, as when their machines have lost them: a client would wait for the dead one."""
+        for node in nodes:
             socket = self._config.socket_dir() / node
             if socket.exists():
                 with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -222,12 +257,10 @@ class Ssh:
                         check=False,
                     )
                 socket.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self._config.socket_dir().rmdir()
 
     def _ready_argv(self, node: str, command: Sequence[str] | str, *, options: Sequence[str] = ()) -> list[str]:
         if not self.configured():
-            raise MachineError(f"no {self.config.name} in {self._build_dir}", hint="`lab up` writes it")
+            raise MachineError(f"no {self.config.name} in {self.build_dir}", hint="`lab up` writes it")
         self._config.make_socket_dir()
         return self.argv(node, command, options=options)
 

@@ -12,8 +12,12 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab.errors import HostError, MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 CONFIG = "ssh_config"
 
@@ -33,9 +37,7 @@ class SshConfig:
 
     def nodes(self) -> list[str]:
         """Name the nodes that it knows; none where there is no such file."""
-        with contextlib.suppress(FileNotFoundError):
-            return list(hosts_of(self.path.read_text(encoding="utf-8")))
-        return []
+        return list(self._hosts())
 
     def write(self, vagrant_ssh_config: str) -> None:
         """Make it from what `vagrant ssh-config` printed, and forget the host keys of an earlier lab.
@@ -43,10 +45,37 @@ class SshConfig:
         Raises:
             MachineError: no machine is named there.
         """
-        hosts = hosts_of(vagrant_ssh_config)
-        if not hosts:
-            raise MachineError("vagrant ssh-config names no machine", detail=vagrant_ssh_config)
         (self._build_dir / _KNOWN_HOSTS).unlink(missing_ok=True)
+        self._write(_machines_of(vagrant_ssh_config))
+
+    def add(self, vagrant_ssh_config: str) -> None:
+        """Add the machines that `vagrant ssh-config` printed, or put them in the place of those of the same name.
+
+        Raises:
+            MachineError: no machine is named there.
+        """
+        new = _machines_of(vagrant_ssh_config)
+        self.forget(new)
+        self._write({**self._hosts(), **new})
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Take machines out, with their host keys: they are gone, or about to be made anew. Fine where they are not."""
+        gone = set(names)
+        hosts = self._hosts()
+        kept = {name: options for name, options in hosts.items() if name not in gone}
+        if kept == hosts:
+            return
+        keys = self._build_dir / _KNOWN_HOSTS
+        lines = keys.read_text().splitlines(keepends=True) if keys.exists() else []
+        self._write(kept)
+        keys.write_text("".join(line for line in lines if line.partition(" ")[0] not in gone))
+
+    def _hosts(self) -> dict[str, dict[str, str]]:
+        with contextlib.suppress(FileNotFoundError):
+            return hosts_of(self.path.read_text(encoding="utf-8"))
+        return {}
+
+    def _write(self, hosts: Mapping[str, dict[str, str]]) -> None:
         text = "# Made by `lab up` from `vagrant ssh-config`. By hand: ssh -F THIS_FILE controller\n"
         for name, options in hosts.items():
             text += f"\nHost {name}\n" + "".join(f"  {k} {v}\n" for k, v in self._options(name, options).items())
@@ -95,6 +124,13 @@ class SshConfig:
             "ControlPath": _quoted(self.socket_dir() / name),
             "ControlPersist": str(_PERSIST_S),
         }
+
+
+def _machines_of(vagrant_ssh_config: str) -> dict[str, dict[str, str]]:
+    hosts = hosts_of(vagrant_ssh_config)
+    if not hosts:
+        raise MachineError("vagrant ssh-config names no machine", detail=vagrant_ssh_config)
+    return hosts
 
 
 def hosts_of(config: str) -> dict[str, dict[str, str]]:

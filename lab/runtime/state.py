@@ -1,7 +1,7 @@
 """What is known to be done on a lab: `state.json` in the build directory.
 
 A record says that a step's script ended well with certain inputs. It is a claim, not a proof: `lab up` asks the
-suite's quick checks before it believes it.
+suite's quick checks before it believes it. What the whole suite said last is kept beside it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ import json
 from pathlib import Path  # noqa: TC003 - pydantic-free module, but kept importable at run time for callers
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import ValidationError
-
-from lab.errors import MachineError
+from lab.errors import DamagedFileError, MachineError
 from lab.generator.files import write_text
 from lab.models import Frozen
 
@@ -40,22 +38,43 @@ class State(Frozen):
     steps: dict[str, StepRecord] = {}
     phases: dict[str, float] = {}
     """seconds of each phase of the last `lab up`, as {"boxes": 0.3, "machines": 48.1}"""
+    verified: dict[str, str] = {}
+    """step -> digest of its checks, all of which passed after the last step ran"""
+    drifted: dict[str, tuple[str, ...]] = {}
+    """NODE/STEP -> ids of its checks that failed when the suite last ran; the step has not run since"""
 
     def with_step(self, node: str, step: str, record: StepRecord) -> State:
-        """Return the state with one more step done."""
-        return self.model_copy(update={"steps": {**self.steps, f"{node}/{step}": record}})
+        """Return the state with one more step done; what ran may have broken what was verified."""
+        key = f"{node}/{step}"
+        drifted = {k: v for k, v in self.drifted.items() if k != key}
+        return self.model_copy(update={"steps": {**self.steps, key: record}, "verified": {}, "drifted": drifted})
 
     def without_steps(self, keys: set[tuple[str, str]]) -> State:
         """Return the state in which these (node, step) are not done."""
         gone = {f"{node}/{step}" for node, step in keys}
         return self.model_copy(update={"steps": {k: v for k, v in self.steps.items() if k not in gone}})
 
+    def without_node(self, node: str) -> State:
+        """Return the state in which nothing is known of a node: its machine is gone."""
+        return self.model_copy(
+            update={
+                "steps": {k: v for k, v in self.steps.items() if k.partition("/")[0] != node},
+                "drifted": {k: v for k, v in self.drifted.items() if k.partition("/")[0] != node},
+                "verified": {},
+            }
+        )
+
+    def knows(self, node: str) -> bool:
+        """Tell whether a step ever ended well on a node, as far as is remembered."""
+        return any(key.partition("/")[0] == node for key in self.steps)
+
 
 class StateFile:
     """state.json, read and replaced as a whole.
 
     Raises:
-        MachineError: the file was written by a newer version, or is damaged.
+        DamagedFileError: the file is cut short, or no state.
+        MachineError: it was written by a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,7 +83,7 @@ class StateFile:
     def load(self) -> State:
         """Read the state; an absent file is the empty state."""
         try:
-            text = self.path.read_text()
+            text = self.path.read_bytes()
         except FileNotFoundError:
             return State()
         try:
@@ -76,11 +95,8 @@ class StateFile:
                     hint="use that version, or remove the lab with it and build it again",
                 )
             return State.model_validate(data)
-        except (json.JSONDecodeError, ValidationError) as error:
-            raise MachineError(
-                f"{self.path} is damaged: {str(error).splitlines()[0]}",
-                hint=f"remove {self.path}: `lab up` then runs every step again, which changes nothing that is right",
-            ) from None
+        except ValueError as error:  # pydantic's too
+            raise DamagedFileError(self.path, str(error).splitlines()[0]) from None
 
     def save(self, state: State) -> None:
         """Replace the file; a crash leaves the old one or the new one."""

@@ -17,29 +17,52 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.generator.render import RenderedFile
+    from lab.plan import Plan
     from lab.project import Lab
     from lab.runtime.ssh import Ssh
-    from lab.runtime.state import StateFile
+    from lab.runtime.state import State, StateFile
     from lab.ui import Progress, Verdict
 
 _FAILED = re.compile(r"^run-step: failed: (?P<step>\S+): line (?P<line>\d+): exit code (?P<code>\d+): (?P<command>.*)$")
 _TAIL_LINES = 15
+_NODES_LIST = "$LAB_DIR/hosts"
 _IRRELEVANT = {"LAB_WAIT_FACTOR"}
 """variables that change how long a step waits, not what it does"""
 
 
 def inputs_digest(files: Mapping[str, RenderedFile], job: Job) -> str:
-    """Digest of what decides a step's result on a node: its script, the libraries, and the variables that they name."""
+    """Digest of what decides a step's result on a node: its script, the libraries, and what they name.
+
+    That are variables, and the list of the lab's nodes: a step that names neither that list nor LAB_COMPUTES does not
+    run again when the lab grows.
+    """
     root = f"nodes/{job.node}/"
+    script = f"{root}steps/{job.step}.sh"
     code = {
         path: file.text
         for path, file in files.items()
-        if path in (f"{root}run-step", f"{root}hosts", f"{root}steps/{job.step}.sh", f"{root}steps/{job.step}.env")
-        or path.startswith(f"{root}lib/")
+        if path in (f"{root}run-step", script, f"{root}steps/{job.step}.env") or path.startswith(f"{root}lib/")
     }
+    if _NODES_LIST in code[script]:
+        code["hosts"] = files[f"{root}hosts"].text
     named = set(re.findall(r"[A-Z][A-Z0-9_]+", "\n".join(code.values()))) - _IRRELEVANT
     env = [line for line in files[f"{root}env"].text.splitlines() if line.partition("=")[0] in named]
     return digest({**code, "env": "\n".join(env)})
+
+
+def not_done(plan: Plan, files: Mapping[str, RenderedFile], state: State) -> dict[Job, str]:
+    """Name the jobs that are not known to be done with today's inputs, each with why, in teaching order."""
+    found: dict[Job, str] = {}
+    for job in jobs_of(plan):
+        key = f"{job.node}/{job.step}"
+        record = state.steps.get(key)
+        if record is None:
+            found[job] = "never ran to its end"
+        elif record.inputs != inputs_digest(files, job):
+            found[job] = "its inputs changed"
+        elif key in state.drifted:
+            found[job] = f"the suite found: {', '.join(state.drifted[key])}"
+    return found
 
 
 class StepRunner:
@@ -58,14 +81,8 @@ class StepRunner:
         """NODE/STEP -> seconds, of the jobs that this runner ran; all runs of a job together"""
 
     def known_done(self) -> set[Job]:
-        """Jobs whose record carries today's inputs."""
-        records = self._state_file.load().steps
-        return {
-            job
-            for job in jobs_of(self._lab.plan)
-            if (record := records.get(f"{job.node}/{job.step}")) is not None
-            and record.inputs == inputs_digest(self._files, job)
-        }
+        """Jobs whose record carries today's inputs, and that the suite has not found broken since."""
+        return set(jobs_of(self._lab.plan)) - set(not_done(self._lab.plan, self._files, self._state_file.load()))
 
     def run(self, jobs: Iterable[Job], done: Iterable[Job]) -> None:
         """Run jobs in their order, side by side where it allows.

@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -41,6 +42,11 @@ UP_LIMIT_S = 1800.0
 HALT_LIMIT_S = 300.0
 DESTROY_LIMIT_S = 300.0
 READ_LIMIT_S = 120.0
+
+LOCK = ".vagrant/lab.lock"
+"""held by a running vagrant itself, so that the next one knows of it even where `lab` was killed"""
+_EARLIER_LIMIT_S = 180.0
+"""for one that an ended `lab` left behind; it is told to leave when `lab` ends"""
 
 _GRACE_S = 60.0
 """for Vagrant to release its locks and to undo a half-made machine after an interrupt"""
@@ -83,10 +89,17 @@ class Vagrant:
         """Remove machines with their volumes, and networks that no machine uses any more. Fine where there are none."""
         self._client(timeout_s).destroy(vm_name=_pattern(names))
 
-    def ssh_config(self, *, timeout_s: float = READ_LIMIT_S) -> str:
-        """Give `vagrant ssh-config` of all machines; they must be running."""
-        text: str = self._client(timeout_s).ssh_config()
+    def ssh_config(self, names: Iterable[str] = (), *, timeout_s: float = READ_LIMIT_S) -> str:
+        """Give `vagrant ssh-config` of machines (all, where none are named); they must be running."""
+        text: str = self._client(timeout_s).ssh_config(vm_name=_pattern(names))
         return text
+
+    def machine_id(self, name: str) -> str:
+        """Give Vagrant's id of a machine, its domain's UUID; empty where Vagrant knows none."""
+        try:
+            return (self._data / name / "libvirt" / "id").read_text().strip()
+        except FileNotFoundError:
+            return ""
 
     def mark_provisioned(self, names: Iterable[str]) -> None:
         """Tell Vagrant that machines are provisioned, so that a `vagrant up` by hand does not do it all again."""
@@ -96,8 +109,14 @@ class Vagrant:
                 # Vagrant's own sentinel: lib/vagrant/action/builtin/provision.rb
                 (data / "action_provision").write_text(f"1.5:{(data / 'id').read_text().strip()}")
 
-    def forget(self) -> None:
-        """Take this directory's machines out of Vagrant's list of all machines, for when others removed them."""
+    def forget(self, names: Iterable[str] | None = None) -> None:
+        """Take this directory's machines (all, or these) out of Vagrant's books, for when others removed them.
+
+        That is its list of all machines and, of those that are named, what it keeps here.
+        """
+        gone = None if names is None else set(names)
+        for name in gone or ():
+            shutil.rmtree(self._data / name, ignore_errors=True)
         home = Path(self._env.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
         index = home / "data" / "machine-index" / "index"
         with contextlib.suppress(FileNotFoundError), index.with_name("index.lock").open("r+") as lock:
@@ -107,6 +126,7 @@ class Vagrant:
                 key: machine
                 for key, machine in listed["machines"].items()
                 if machine.get("vagrantfile_path") != str(self._build_dir)
+                or (gone is not None and machine.get("name") not in gone)
             }
             if machines != listed["machines"]:
                 index.write_text(json.dumps({**listed, "machines": machines}), encoding="utf-8")
@@ -155,7 +175,7 @@ class _Run:
         self._log_path.parent.mkdir(mode=0o700, exist_ok=True)
         with os.fdopen(os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as log:
             log.write(f"\n$ {shlex.join(self._argv)}    # {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-            process = self._start()
+            process = self._start_alone()
             readers = [
                 threading.Thread(target=self._read, args=(stream, log, kept), daemon=True)
                 for stream, kept in ((process.stdout, self._out), (process.stderr, self._complaints))
@@ -177,12 +197,32 @@ class _Run:
             raise self._error(f"failed with exit code {process.returncode}")
         return "".join(f"{line}\n" for line in self._out)
 
-    def _start(self) -> subprocess.Popen[str]:
+    def _start_alone(self) -> subprocess.Popen[str]:
+        """Start it once no other vagrant works here; it holds the lock as long as it lives."""
+        path = Path(self._cwd) / LOCK
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        deadline = time.monotonic() + _EARLIER_LIMIT_S
+        with path.open("w") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise self._error("cannot start: an earlier one still runs in this directory") from None
+                    time.sleep(0.5)
+                else:
+                    return self._start(lock.fileno())
+
+    def _start(self, lock: int) -> subprocess.Popen[str]:
+        # Vagrant asks to be interrupted when this process ends, however it ends: it would go on alone otherwise.
+        leash = ["setpriv", "--pdeathsig", "INT", "--"] if shutil.which("setpriv") else []
+        if shutil.which(self._argv[0], path=self._env.get("PATH")) is None:
+            leash = []  # so that the error is that of the missing program
         try:
             # A process group of its own: the terminal's Ctrl-C reaches Vagrant once, through _interrupt. A second
             # signal would make it leave at once, with its locks and half-made machines.
             return subprocess.Popen(
-                self._argv,
+                [*leash, *self._argv],
                 cwd=self._cwd,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
@@ -191,6 +231,7 @@ class _Run:
                 text=True,
                 errors="replace",
                 process_group=0,
+                pass_fds=(lock,),
             )
         except FileNotFoundError as error:
             raise HostError("vagrant is not installed", hint="`lab doctor --fix` installs what is missing") from error

@@ -22,7 +22,7 @@ sync_schema() {
     say "schema of $databases: as $package $version made it"
     return 0
   fi
-  if [[ -f $begun && ! -f $stamp ]]; then
+  if [[ -f $begun && ! -s $stamp ]]; then
     say "schema of $databases: an earlier first migration was cut short; starting again from an empty database"
     for database in $databases; do
       printf 'DROP DATABASE IF EXISTS %s; CREATE DATABASE %s;\n' "$database" "$database"
@@ -31,7 +31,12 @@ sync_schema() {
   touch "$begun"
   sync -f "$begun"
   "$@" || return
-  printf '%s %s\n' "$version" "$(schema_shape "$databases")" >"$stamp"
+  # The database keeps its last second in memory (20-database); the stamp must not be older than what it tells of.
+  mariadb --execute 'FLUSH ENGINE LOGS'
+  printf '%s %s\n' "$version" "$(schema_shape "$databases")" >"$stamp.new"
+  sync "$stamp.new"
+  mv "$stamp.new" "$stamp"
+  sync -f "$stamp"
   rm -f "$begun"
   say "schema of $databases: at the head of $package $version"
 }

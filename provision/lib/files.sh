@@ -3,12 +3,12 @@
 # Whole files and single lines.
 
 # put_file PATH [MODE [OWNER:GROUP]] <<EOF: PATH holds exactly the text on stdin. Written only when it differs,
-# through a temporary file beside it, so that no reader sees half of it.
+# through a temporary file beside it, so that no reader sees half of it, and neither does who comes after a power cut.
 put_file() {
   local path=$1 mode=${2:-0644} owner=${3:-root:root}
-  local temporary
-  temporary=$(mktemp "$path.XXXXXX")
-  cat >"$temporary"
+  local temporary=$path.lab-new
+  rm -f -- "$temporary"
+  (umask 077 && cat >"$temporary")
   if cmp --silent -- "$temporary" "$path"; then
     rm -f -- "$temporary"
     if [[ $(stat --format=%04a -- "$path") != "$mode" ]]; then chmod "$mode" -- "$path"; fi
@@ -17,6 +17,7 @@ put_file() {
   fi
   chmod "$mode" -- "$temporary"
   chown "$owner" -- "$temporary"
+  sync -- "$temporary"
   mv -- "$temporary" "$path"
   say "wrote $path"
 }
@@ -24,18 +25,25 @@ put_file() {
 # set_line FILE PATTERN LINE: every line of FILE that matches the extended regular expression PATTERN becomes LINE;
 # when none does, LINE is appended. LINE is taken as it is, whatever characters it holds. Mode and owner of FILE stay.
 set_line() {
-  local file=$1 temporary
-  temporary=$(mktemp)
-  LAB_PATTERN=$2 LAB_LINE=$3 awk '
-    $0 ~ ENVIRON["LAB_PATTERN"] { print ENVIRON["LAB_LINE"]; found = 1; next }
-    { print }
-    END { if (!found) print ENVIRON["LAB_LINE"] }
-  ' "$file" >"$temporary"
-  if ! cmp --silent -- "$temporary" "$file"; then
-    cat -- "$temporary" >"$file"
-    say "changed $file"
-  fi
+  local file=$1 temporary=$1.lab-new
   rm -f -- "$temporary"
+  (
+    umask 077
+    LAB_PATTERN=$2 LAB_LINE=$3 awk '
+      $0 ~ ENVIRON["LAB_PATTERN"] { print ENVIRON["LAB_LINE"]; found = 1; next }
+      { print }
+      END { if (!found) print ENVIRON["LAB_LINE"] }
+    ' "$file" >"$temporary"
+  )
+  if cmp --silent -- "$temporary" "$file"; then
+    rm -f -- "$temporary"
+    return 0
+  fi
+  chown --reference="$file" -- "$temporary"
+  chmod --reference="$file" -- "$temporary"
+  sync -- "$temporary"
+  mv -- "$temporary" "$file"
+  say "changed $file"
 }
 
 # trim_empty FILE…: no space behind an option that is set to nothing. crudini leaves one there, and takes it away when it

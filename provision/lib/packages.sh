@@ -18,16 +18,18 @@ missing_packages() {
 # Deviation: --no-install-recommends, because the recommended packages double the download and no step uses them.
 # Deviation: no service starts during the installation (policy-rc.d), because each would start on an unconfigured
 # system, and some packages fail when it does not come up.
+#
+# An installation that was cut short (a kill, a power cut) is finished first.
 install_packages() {
-  local missing lock policy=${LAB_POLICY_RC_D:-/usr/sbin/policy-rc.d}
+  local missing lock policy=${LAB_POLICY_RC_D:-/usr/sbin/policy-rc.d} begun=$LAB_STATE/installing
   missing=$(missing_packages "$@")
-  if [[ -z $missing ]]; then
+  if [[ -z $missing && ! -f $begun ]]; then
     say "packages: all installed ($*)"
     return 0
   fi
   # shellcheck disable=SC2086
-  say "packages to install:" $missing
-  mkdir -p "$LAB_RUN"
+  say "packages to install:" ${missing:-"(to finish an installation that was cut short)"}
+  mkdir -p "$LAB_RUN" "$LAB_STATE"
   (
     # One installation at a time on a node; the policy file belongs to the holder.
     exec {lock}>"$LAB_RUN/apt.lock"
@@ -36,12 +38,42 @@ install_packages() {
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
     export DEBIAN_FRONTEND=noninteractive
+    finish_installation "$begun" {lock}>&- || exit
+    cat /proc/sys/kernel/random/boot_id >"$begun"
+    sync "$begun"
     if [[ ! -f $LAB_RUN/apt-updated ]]; then
-      dpkg --configure -a --force-confold {lock}>&-
-      apt-get -q update {lock}>&-
+      apt-get -q update {lock}>&- || exit
       touch "$LAB_RUN/apt-updated"
     fi
-    apt-get -q -y -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 \
-      install --no-install-recommends "$@" {lock}>&-
+    apt_install "$@" {lock}>&- || exit
+    # dpkg does not wait for the disk here.
+    sync
+    rm -f "$begun"
   )
+}
+
+apt_install() {
+  apt-get -q -y -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"
+}
+
+# finish_installation BEGUN: what an earlier installation left half-way. BEGUN is there when one was cut short, and holds
+# the boot that it ran in: when that was another one, the power was cut, and files of the packages that were unpacked
+# since may never have reached the disk: these packages are installed again.
+finish_installation() {
+  local begun=$1 doubtful
+  if [[ -f $begun || -n $(dpkg --audit) ]]; then
+    say 'an earlier installation was cut short: finishing it'
+    dpkg --force-confold --configure -a || say 'not all of it can be configured yet'
+    if [[ -f $begun && $(cat "$begun") != "$(cat /proc/sys/kernel/random/boot_id)" ]]; then
+      doubtful=$(find "${LAB_DPKG_INFO:-/var/lib/dpkg/info}" -name '*.list' -newer "$begun" -printf '%f\n' |
+        sed 's/\.list$//' | sort)
+      if [[ -n $doubtful ]]; then
+        # shellcheck disable=SC2086
+        say 'after a power cut, installed again:' $doubtful
+        # shellcheck disable=SC2086
+        apt_install --reinstall $doubtful || return
+      fi
+    fi
+    apt_install --fix-broken
+  fi
 }

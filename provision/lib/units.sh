@@ -102,6 +102,35 @@ is_later() {
   awk -v a="$1" -v b="$2" 'BEGIN { exit !(a + 0 >= b + 0) }'
 }
 
+# start_behind UNIT… URL…: at each start of the node these units wait until every URL answers, for at most nine minutes
+# each; then they start all the same. A unit that ends is started again every five seconds, without end. An argument
+# with :// is a URL.
+#
+# When all nodes boot at once, the services come up in any order, and slowly on an emulated processor. Some give up, or
+# log errors, when what they talk to is not there yet; systemd knows the order of units on one node only, and takes most
+# of them for started as soon as they have a process.
+start_behind() {
+  local argument unit url file before changed=
+  local units=() urls=()
+  for argument in "$@"; do
+    if [[ $argument == *://* ]]; then urls+=("$argument"); else units+=("$argument"); fi
+  done
+  for unit in "${units[@]}"; do
+    file=${LAB_SYSTEMD:-/etc/systemd/system}/$unit.service.d/lab-boot.conf
+    mkdir -p "${file%/*}"
+    before=$(cat "$file" 2>/dev/null || true)
+    {
+      printf '[Unit]\nStartLimitIntervalSec=0\n\n[Service]\nTimeoutStartSec=600\nRestartSec=5\n'
+      for url in "${urls[@]}"; do
+        printf "ExecStartPre=-/usr/bin/timeout 540 /bin/sh -c '%s %s; do sleep 3; done'\n" \
+          'until curl --silent --fail --output /dev/null --max-time 20 --noproxy "*"' "$url"
+      done
+    } | put_file "$file"
+    [[ $before == "$(cat "$file")" ]] || changed=yes
+  done
+  [[ -z $changed ]] || systemctl daemon-reload
+}
+
 # start_limit PREFIX: units whose names begin with PREFIX (nova-, neutron-) have ten minutes to start, instead of 90
 # s. systemd reads PREFIX.service.d for every unit PREFIX*.service.
 start_limit() {

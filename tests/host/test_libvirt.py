@@ -73,6 +73,31 @@ def test_states(hypervisor: Hypervisor) -> None:
     assert hypervisor.state("demo-controller") == "saved"
 
 
+def test_whatever_a_domain_does_it_runs_then(hypervisor: Hypervisor) -> None:
+    define(hypervisor, "demo-controller")
+    domain = hypervisor.domain("demo-controller")
+    assert domain is not None
+    hypervisor.start("demo-controller")
+    hypervisor.start("demo-controller")
+    assert hypervisor.state("demo-controller") == "running"
+    domain.suspend()
+    hypervisor.start("demo-controller")
+    assert hypervisor.state("demo-controller") == "running"
+    hypervisor.power_off("demo-controller")
+    hypervisor.power_off("demo-controller")
+    assert hypervisor.state("demo-controller") == "shut off"
+    hypervisor.power_off("nobody")
+    with pytest.raises(MachineError, match="no domain nobody"):
+        hypervisor.start("nobody")
+
+
+def test_a_domain_is_known_by_its_uuid_and_interfaces(hypervisor: Hypervisor) -> None:
+    define(hypervisor, "demo-controller", network="default")
+    assert len(hypervisor.macs("demo-controller")) == 1
+    assert len(hypervisor.uuid("demo-controller")) == 36
+    assert (hypervisor.macs("nobody"), hypervisor.uuid("nobody")) == (frozenset(), "")
+
+
 def test_waiting_for_a_state_ends(hypervisor: Hypervisor) -> None:
     define(hypervisor, "demo-controller")
     hypervisor.wait_for_state("demo-controller", "shut off", 1)
@@ -141,6 +166,14 @@ def test_removal_takes_exactly_the_labs_things(hypervisor: Hypervisor) -> None:
     )
     assert everything(hypervisor) == before
     assert not hypervisor.remove(DOMAINS, NETWORKS, pool=POOL)
+
+
+def test_volumes_are_kept_on_request(hypervisor: Hypervisor) -> None:
+    add_volumes(hypervisor, "demo-controller.img")
+    define(hypervisor, "demo-controller")
+    removed = hypervisor.remove(DOMAINS, pool=POOL, keep_volumes=True)
+    assert removed == Removed(("demo-controller",))
+    assert hypervisor.volumes(POOL) == ["demo-controller.img"]
 
 
 def test_a_volume_without_its_domain_goes_too(hypervisor: Hypervisor) -> None:

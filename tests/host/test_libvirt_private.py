@@ -167,6 +167,49 @@ def test_after_a_reboot_networks_come_back_and_machines_are_off(host: PrivateHos
         assert hypervisor.state("demo-controller") == "shut off"
 
 
+def test_when_all_its_processes_were_killed_the_network_comes_back(host: PrivateHost) -> None:
+    host.start()
+    put_lab(host)
+    for pid in processes(host):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not processes(host))
+    assert view.netns_inode(host.netns)  # unlike after a reboot, the namespace lives on with the dead libvirtd's bridge
+    host.start()
+    with host.hypervisor() as hypervisor:
+        wait_until(lambda: hypervisor.networks(["demo-access"]) == {"demo-access": True})
+        assert hypervisor.state("demo-controller") == "shut off"
+
+
+def test_a_host_that_is_put_away_keeps_its_volumes_and_comes_back(host: PrivateHost) -> None:
+    host.start()
+    put_lab(host)
+    (host.pool_dir / "demo-controller.img").write_text("a disk")
+    running = processes(host)
+    with host.hypervisor() as hypervisor:
+        hypervisor.remove(["demo-controller"], ["demo-access"], keep_volumes=True)
+    host.stop(keep_volumes=True)
+    assert not host.is_running()
+    assert not (view.NETNS_DIR / host.netns).exists()
+    assert not [pid for pid in running if alive(pid)]
+    assert host.exists()  # so that the lab stays on it
+    host.start()
+    with host.hypervisor() as hypervisor:
+        assert hypervisor.state("demo-controller") == "absent"
+        assert hypervisor.networks(["demo-access"]) == {}
+        hypervisor.refresh_pool()
+        assert hypervisor.volumes() == ["demo-controller.img"]
+
+
+def test_saved_memory_is_compressed_where_the_program_is_there(
+    host: PrivateHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = host.state_dir / "host" / "etc" / "qemu.conf"
+    for found, expected in (("/usr/bin/lzop", "lzop"), (None, "raw")):
+        monkeypatch.setattr("lab.runtime.private.shutil.which", lambda _, found=found: found)
+        host._prepare_directories()
+        assert conf.read_text().splitlines()[-1] == f'save_image_format = "{expected}"'
+
+
 def test_a_libvirtd_that_refuses_to_work_is_told_with_its_log(
     host: PrivateHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,18 +41,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--lab-steps", metavar="STEPS", default="", help="only these steps, separated by commas")
     group.addoption("--lab-quick", action="store_true", help="only checks that are cheap")
     group.addoption("--lab-ids-from", metavar="FILE", help="only the checks whose ids the file lists")
+    group.addoption("--lab-sockets", metavar="DIR", help="use the ssh connections whose sockets are there")
     group.addoption("--lab-progress", metavar="FILE", help="write each result there as a line of JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     named = config.getoption("--lab-plan") or os.environ.get("LAB_PLAN") or config.rootpath / "plan.json"
-    ids = config.getoption("--lab-ids-from")
+    ids, sockets = config.getoption("--lab-ids-from"), config.getoption("--lab-sockets")
     steps = [step for step in config.getoption("--lab-steps").split(",") if step]
     for module in sorted(Path(__file__).parent.glob("test_*.py")):
         importlib.import_module(f"{__package__}.{module.stem}")
     try:
         suite, connections = load(
-            Path(named), steps, quick=config.getoption("--lab-quick"), ids_file=Path(ids) if ids else None
+            Path(named),
+            steps,
+            quick=config.getoption("--lab-quick"),
+            ids_file=Path(ids) if ids else None,
+            sockets=Path(sockets) if sockets else None,
         )
     except FileNotFoundError as error:
         raise pytest.UsageError(f"{error.filename} is missing: name the lab's plan with --lab-plan FILE") from None

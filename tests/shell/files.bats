@@ -73,3 +73,20 @@ key=new" ]
   trim_empty "$F"
   [ "$(stat --format='%i %.Z' "$F")" = "$before" ]
 }
+
+@test "what an interrupted run left beside a file is gone after the next" {
+  echo half >"$BATS_TEST_TMPDIR/a.conf.lab-new"
+  put_file "$BATS_TEST_TMPDIR/a.conf" 0644 "$(id -un):$(id -gn)" <<<whole
+  [ "$(cat "$BATS_TEST_TMPDIR/a.conf")" = whole ]
+  [ ! -e "$BATS_TEST_TMPDIR/a.conf.lab-new" ]
+}
+
+@test "set_line puts a whole file in the place of the old one, with its mode" {
+  printf 'a = 1\n' >"$BATS_TEST_TMPDIR/b.conf"
+  chmod 640 "$BATS_TEST_TMPDIR/b.conf"
+  exec {old}<"$BATS_TEST_TMPDIR/b.conf"
+  set_line "$BATS_TEST_TMPDIR/b.conf" '^a = ' 'a = 2'
+  [ "$(cat "$BATS_TEST_TMPDIR/b.conf")" = 'a = 2' ]
+  [ "$(stat --format=%a "$BATS_TEST_TMPDIR/b.conf")" = 640 ]
+  [ "$(cat <&"$old")" = 'a = 1' ]
+}

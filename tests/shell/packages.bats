@@ -10,8 +10,12 @@ setup() {
   stand_in dpkg-query <<'EOF'
 printf 'installed bash\ninstalled chrony\nconfig-files keystone\n'
 EOF
+  # dpkg: --audit tells what the file `audit` holds; the rest is noted.
+  export AUDIT=$BATS_TEST_TMPDIR/audit LAB_DPKG_INFO=$BATS_TEST_TMPDIR/info
+  : >"$AUDIT"
+  mkdir "$LAB_DPKG_INFO"
   stand_in dpkg <<'EOF'
-exit 0
+if [[ $* == --audit ]]; then cat "$AUDIT"; else printf 'dpkg %s\n' "$*" >>"$CALLS"; fi
 EOF
   stand_in apt-get <<'EOF'
 printf '%s\n' "$*" >>"$CALLS"
@@ -43,4 +47,37 @@ absent' ]
   run install_packages no-such-package
   [ "$status" = 100 ]
   [ ! -e "$LAB_POLICY_RC_D" ]
+}
+
+@test "a clean system is not repaired" {
+  install_packages keystone
+  ! grep -q 'dpkg\|--fix-broken\|--reinstall' "$CALLS"
+  [ ! -e "$LAB_STATE/installing" ]
+}
+
+@test "an installation that was killed is finished, also when all packages seem to be there" {
+  cat /proc/sys/kernel/random/boot_id >"$LAB_STATE/installing"
+  echo 'half a package' >"$AUDIT"
+  run install_packages bash
+  [ "$status" = 0 ]
+  [[ $output == *'cut short: finishing it'* ]]
+  grep -q 'dpkg --force-confold --configure -a' "$CALLS"
+  grep -q -- --fix-broken "$CALLS"
+  ! grep -q -- --reinstall "$CALLS"
+  [ ! -e "$LAB_STATE/installing" ]
+}
+
+@test "after a power cut the packages that were unpacked since are installed again" {
+  touch -d '-1 hour' "$LAB_DPKG_INFO/old.list"
+  echo another-boot >"$LAB_STATE/installing"
+  touch -d '-1 minute' "$LAB_STATE/installing"
+  touch "$LAB_DPKG_INFO/keystone.list"
+  run install_packages bash
+  [ "$status" = 0 ]
+  grep -q -- '--reinstall keystone$' "$CALLS"
+}
+
+@test "an installation that fails is known to the next run" {
+  run install_packages no-such-package
+  [ -e "$LAB_STATE/installing" ]
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# enable_units, disable_units, start_if_stopped, restart_if_changed
+# enable_units, disable_units, start_if_stopped, restart_if_changed, start_behind
 
 load helpers
 
@@ -35,6 +35,7 @@ start | restart)
   for u in "${units[@]}"; do date -u '+%F %T.%6N UTC' >"$UNITS/$u.active"; done
   ;;
 reset-failed) ;;
+daemon-reload) echo daemon-reload >>"$CALLS" ;;
 *) echo "unexpected: $*" >&2; exit 64 ;;
 esac
 EOF
@@ -117,4 +118,32 @@ enable b c' ]
   touch "$UNITS/a.active"
   start_if_stopped a b
   [ "$(calls)" = 'start b' ]
+}
+
+@test "start_behind makes a unit wait for each URL at boot, and tells systemd once" {
+  export LAB_SYSTEMD=$BATS_TEST_TMPDIR/systemd
+  start_behind nova-compute nova-scheduler http://controller:5000/v3 http://controller:8778/
+  start_behind nova-compute nova-scheduler http://controller:5000/v3 http://controller:8778/
+  [ "$(calls)" = daemon-reload ]
+  file=$LAB_SYSTEMD/nova-scheduler.service.d/lab-boot.conf
+  cmp "$file" "$LAB_SYSTEMD/nova-compute.service.d/lab-boot.conf"
+  [ "$(grep -c ^ExecStartPre=-/usr/bin/timeout "$file")" -eq 2 ]
+  grep -qx RestartSec=5 "$file"
+  start_behind nova-compute http://controller:5000/v3
+  [ "$(calls | wc -l)" -eq 2 ]
+  [ "$(grep -c ^ExecStartPre= "$LAB_SYSTEMD/nova-compute.service.d/lab-boot.conf")" -eq 1 ]
+}
+
+@test "the command that start_behind writes ends when the URL answers, and not before" {
+  export LAB_SYSTEMD=$BATS_TEST_TMPDIR/systemd TRIES=$BATS_TEST_TMPDIR/tries
+  start_behind nova-compute http://controller:5000/v3
+  line=$(sed -n 's/^ExecStartPre=-//p' "$LAB_SYSTEMD/nova-compute.service.d/lab-boot.conf")
+  stand_in curl <<'EOF'
+echo "${*: -1}" >>"$TRIES"
+(($(wc -l <"$TRIES") == 3))
+EOF
+  stand_in sleep <<<''
+  eval "$line"
+  [ "$(sort -u "$TRIES")" = http://controller:5000/v3 ]
+  [ "$(wc -l <"$TRIES")" -eq 3 ]
 }

@@ -53,6 +53,16 @@ def test_macs_are_unique_in_a_lab_and_always_the_same() -> None:
     assert all(mac.startswith("52:54:00:") and len(mac) == 17 for mac in macs)
 
 
+def test_macs_of_many_labs_do_not_meet() -> None:
+    macs = [
+        addressing.mac(f"lab-{n}", compute, interface)
+        for n in range(40)
+        for compute in (0, 1, 16)
+        for interface in (0, 1, 2)
+    ]
+    assert len(set(macs)) == len(macs)
+
+
 def test_only_the_management_interface_has_an_address() -> None:
     nics = addressing.make_nics("demo", GUIDE, 2)
     assert [(nic.device, nic.network, nic.address) for nic in nics] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from typer.testing import CliRunner
 
 from lab import __version__
 from lab.cli import app
+from lab.project import load_plan
+from lab.runtime.checkpoints import Checkpoints, Manifest
+from lab.runtime.state import State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +70,11 @@ def test_init_never_overwrites(tmp_path: Path) -> None:
         "ssh-config",
         "ssh controller",
         "exec -- id",
+        "checkpoint save first",
+        "checkpoint list",
+        "checkpoint restore first",
+        "checkpoint delete first",
+        "goto identity",
     ],
 )
 def test_a_missing_spec_is_one_message(verb: str, tmp_path: Path) -> None:
@@ -76,7 +85,13 @@ def test_a_missing_spec_is_one_message(verb: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("verb", ["status", "verify", "secrets", "logs", "ssh-config", "ssh controller", "exec -- id"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("status", "verify", "secrets", "logs", "ssh-config", "ssh controller", "exec -- id"),
+        *("checkpoint save first", "checkpoint list", "checkpoint restore first", "checkpoint delete first"),
+    ],
+)
 def test_a_lab_that_does_not_stand(verb: str) -> None:
     lab("init", "nobody")
     code, text = lab(*verb.split())
@@ -90,6 +105,59 @@ def test_down_without_a_lab_is_fine() -> None:
     code, text = lab("down")
     assert code == 0
     assert "nothing to remove" in text
+
+
+def test_down_without_a_checkpoint_keeps_none(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    lab("render")
+    code, text = lab("down", "--keep-checkpoints")
+    assert code == 2
+    assert "there is no checkpoint to keep" in text
+    assert (tmp_path / ".lab" / "render-me" / "plan.json").exists()
+
+
+def test_down_with_checkpoints_does_not_cut_a_half_done_one_short(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    lab("render")
+    store = keep(tmp_path, "first")
+    (store.root / "second.partial").mkdir()
+    code, text = lab("down", "--keep-checkpoints")
+    assert code == 2
+    assert "a save or a restore was cut short" in text
+
+
+def keep(tmp_path: Path, name: str) -> Checkpoints:
+    """Make a checkpoint that has nothing but its papers."""
+    build = tmp_path / ".lab" / "render-me"
+    plan = load_plan(build)
+    assert plan is not None
+    store = Checkpoints(build)
+    store.finish(store.begin(name, plan, State()), Manifest(created=0.0, running=True, steps=("10-environment",)))
+    return store
+
+
+def test_checkpoints_are_listed_and_go_with_the_lab(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    lab("render")
+    assert "no checkpoints yet" in lab("checkpoint", "list")[1]
+    store = keep(tmp_path, "first")
+    (store.root / "second.partial").mkdir()
+    rows = json.loads(lab("checkpoint", "list", "--json")[1])
+    assert rows[0] == {
+        "version": 1,
+        "name": "first",
+        "complete": True,
+        "running": True,
+        "created": 0.0,
+        "steps": ["10-environment"],
+        "size_mib": store.find("first").size_mib(),
+    }
+    assert rows[1] == {"name": "second", "complete": False}
+    text = lab("checkpoint", "list")[1]
+    assert "10-environment" in text
+    assert "half-written" in text
+    assert lab("down")[0] == 0
+    assert sorted(path.name for path in store.root.parent.iterdir()) == ["lock", "seed"]
 
 
 def test_render_is_private_and_diff_is_then_empty(tmp_path: Path) -> None:
@@ -115,8 +183,68 @@ def test_no_secret_is_shown_by_a_diff(tmp_path: Path) -> None:
     assert password not in text
 
 
+def test_a_full_disk_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/labs/plan.json")
+
+    lab("init", "full")
+    monkeypatch.setattr("lab.generator.files.write_tree", full)
+    code, text = lab("render")
+    assert code == 3
+    assert "the disk is full (/labs/plan.json)" in text
+    assert "hint: free some" in text
+
+
 def test_the_schema_is_json() -> None:
     assert json.loads(lab("schema")[1])["type"] == "object"
+
+
+def spec_with(tmp_path: Path, **nodes: object) -> None:
+    spec = {"name": "grow-me", "release": "zed", "nodes": nodes}
+    (tmp_path / "lab.yaml").write_text(json.dumps(spec))  # JSON is YAML
+
+
+def test_check_shows_what_differs_from_the_lab_that_stands(tmp_path: Path) -> None:
+    spec_with(tmp_path, compute={"count": 1})
+    assert "would run" not in lab("check")[1]
+    lab("render")
+    spec_with(tmp_path, compute={"count": 2})
+    code, text = lab("check")
+    assert code == 0
+    assert "node compute2: added" in text
+    assert "all 18 steps would run: none ran to its end yet" in text
+    spec_with(tmp_path, compute={"count": 1, "memory": "4 GiB"})
+    code, text = lab("check")
+    assert code == 0
+    assert "compute1.memory_mib: 3072 -> 4096" in text
+    assert "lab up --recreate" in text
+
+
+def test_a_damaged_plan_is_told_by_check_and_refused_by_the_others(tmp_path: Path) -> None:
+    spec_with(tmp_path)
+    lab("render")
+    plan = tmp_path / ".lab/grow-me/plan.json"
+    plan.write_text(plan.read_text()[:1000])
+    assert lab("check")[0] == 0
+    assert "lab up` sets it aside" in " ".join(lab("check")[1].split())
+    code, text = lab("status")
+    assert code == 4
+    assert "plan.json is damaged" in text
+    plan.write_text(json.dumps({"version": 2}))
+    code, text = lab("status")
+    assert code == 4
+    assert "is of another version of lab (format 2, this one knows 1)" in text
+
+
+def test_check_only_without_a_lab_tells_and_makes_nothing(tmp_path: Path) -> None:
+    spec_with(tmp_path)
+    code, text = lab("up", "--check-only")
+    assert code == 1
+    assert "would start libvirtd" in text
+    assert "all 15 steps would run" in text
+    assert lab("up", "--check-only", "--to", "20-databse")[0] == 2
+    assert lab("up", "--check-only", "--recreate")[0] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["lab.yaml"]
 
 
 def test_an_unknown_verb_or_option() -> None:

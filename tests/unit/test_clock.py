@@ -1,39 +1,95 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from sample_plans import sample_plan
 
-from lab.runtime.clock import step_clock
+from lab.errors import MachineError
+from lab.runtime import clock
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab.runtime.ssh import Ssh
 
+PLAN = sample_plan(computes=3, wait_factor=2.0)
 
-class FakeSsh:
-    """A node whose clock is off by some seconds."""
 
-    def __init__(self, off: float) -> None:
-        self.off = off
-        self.set_to: float | None = None
+class FakeNodes:
+    """Nodes that answer to ssh with a date."""
+
+    def __init__(self) -> None:
+        self.off = -1000.0
+        self.chrony = 0
+        self.asked: list[tuple[str, ...]] = []
+        self.ready: dict[str, float] = {}
+        self.together = threading.Barrier(len(PLAN.nodes), timeout=20)
+
+    def close(self) -> None:
+        assert not self.ready, "before anybody is asked"
+
+    def wait_ready(self, node: str, timeout_s: float) -> None:
+        self.together.wait()  # nobody passes unless all are asked at the same time
+        self.ready[node] = timeout_s
 
     def run(self, node: str, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        if "--set" in command:
-            self.set_to = float(command[-1].removeprefix("@"))
-        return subprocess.CompletedProcess(command, 0, f"{time.time() + self.off}\n", "")
+        if command[0] == "date":
+            return subprocess.CompletedProcess(command, 0, f"{time.time() + self.off:.3f}\n", "")
+        self.asked.append((node, *command))
+        code = self.chrony if clock._WAIT_FOR_CHRONY in command else 0
+        return subprocess.CompletedProcess(command, code, "", "")
 
 
-@pytest.mark.parametrize("off", [-1147.0, 3.0])
-def test_a_clock_that_is_off_is_set(off: float) -> None:
-    node = FakeSsh(off)
-    assert step_clock(cast("Ssh", node), "controller") == pytest.approx(off, abs=0.5)
-    assert node.set_to == pytest.approx(time.time(), abs=5)
+def ssh(nodes: FakeNodes) -> Ssh:
+    return cast("Ssh", nodes)
 
 
-@pytest.mark.parametrize("off", [0.0, 0.5, -0.5])
-def test_a_clock_that_is_right_is_left_alone(off: float) -> None:
-    node = FakeSsh(off)
-    step_clock(cast("Ssh", node), "controller")
-    assert node.set_to is None
+def test_all_clocks_are_set_at_the_same_time_and_then_chrony_is_waited_for() -> None:
+    nodes = FakeNodes()
+    assert clock.step_clocks(ssh(nodes), PLAN) == pytest.approx(1000, abs=5)
+    names = [node.name for node in PLAN.nodes]
+    assert nodes.ready == dict.fromkeys(names, 120.0)
+    kinds = [command[2] for command in nodes.asked]
+    assert kinds == ["date"] * len(names) + ["sh"] * len(names)
+    assert {command[0] for command in nodes.asked[len(names) :]} == set(names)
+    assert all(command[-1] == "120" for command in nodes.asked[len(names) :])
+
+
+def test_a_chrony_that_finds_no_time_is_told() -> None:
+    nodes = FakeNodes()
+    nodes.chrony = 1
+    with pytest.raises(MachineError, match="chrony has not found its time within 120 s"):
+        clock.step_clocks(ssh(nodes), PLAN)
+
+
+def test_clocks_that_are_right_need_no_wait() -> None:
+    nodes = FakeNodes()
+    nodes.off = 0.0
+    assert clock.step_clocks(ssh(nodes), PLAN) < 1
+    assert nodes.asked == []
+
+
+@pytest.mark.parametrize(
+    ("active", "status", "code", "asked"),
+    [
+        (0, "Leap status     : Normal", 0, 1),
+        (0, "Leap status     : Not synchronised", 1, 3),
+        (3, "506 Cannot talk to daemon", 0, 0),
+    ],
+)
+def test_the_wait_for_chrony_as_the_shell_does_it(
+    active: int, status: str, code: int, asked: int, tmp_path: Path
+) -> None:
+    programs = {"systemctl": f"exit {active}", "chronyc": f"echo >>{tmp_path}/asked; echo '{status}'", "sleep": ""}
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "asked").touch()
+    argv = ["/bin/sh", "-c", clock._WAIT_FOR_CHRONY, "chrony", "3"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert done.returncode == code
+    assert (tmp_path / "asked").read_text().count("\n") == asked

@@ -143,6 +143,9 @@ def test_subnet_collisions(networks: dict[str, list[str]], routes: tuple[str, ..
     finding = by_id(judge(seen, sample_plan()))["subnet-management"]
     assert finding.found == expected
     assert finding.ok == (expected == "free")
+    assert not finding.fatal  # root's lab stands on a private host then
+    as_user = Seen(mode="system", networks=networks, routes=routes, root=False)
+    assert by_id(judge(as_user, sample_plan()))["subnet-management"].fatal
 
 
 def test_a_private_host_cannot_collide() -> None:

@@ -305,6 +305,10 @@ def test_log_allows_a_block_by_one_of_its_lines(tmp_path: Path) -> None:
         ("/var/log/nova/nova-api.log", "[Errno 104] Connection reset by peer. Trying again in 1 seconds.", 0),
         ("/var/log/nova/nova-api.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 1),
         ("/var/log/nova/nova-conductor.log", "[Errno 104] Connection reset by peer. Trying again in 1 seconds.", 1),
+        # the controller was rebooted under a compute node
+        ("/var/log/nova/nova-compute.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 0),
+        ("/var/log/neutron/neutron-openvswitch-agent.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 0),
+        ("/var/log/neutron/neutron-rpc-server.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 1),
     ],
 )
 def test_log_allows_a_connection_that_fell_silent(tmp_path: Path, path: str, error: str, blocks: int) -> None:

@@ -24,7 +24,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Rendered
     plan = sample_plan(computes=2)
     provision = tmp_path / "provision"
     (provision / "lib").mkdir(parents=True)
-    for name in ("run-step", "lib/common.sh", "lib/openstack-batch", "lib/notes.md"):
+    for name in ("run-step", "remove-compute", "lib/common.sh", "lib/openstack-batch", "lib/notes.md"):
         (provision / name).write_text(f"# {name}\n")
     for step in plan.steps:
         (provision / f"{step.id}.sh").write_text(f"# {step.id}: $NOVA_PASS {{{{ not a template }}}}\n")

@@ -127,6 +127,21 @@ def test_a_new_config_forgets_old_host_keys(ssh: Ssh) -> None:
     assert not known.exists()
 
 
+def test_a_machine_is_added_and_another_forgotten_with_their_keys(ssh: Ssh) -> None:
+    keys = ssh.build_dir / "known_hosts"
+    keys.write_text("controller ssh-ed25519 A\ncompute1 ssh-ed25519 B\n")
+    ssh.add_config("Host compute2\n  HostName 192.168.121.9\n  User vagrant\n")
+    assert ssh.nodes() == ["controller", "compute1", "compute2"]
+    assert keys.read_text().count("\n") == 2
+    before = ssh.config.read_text()
+    ssh.add_config("Host compute2\n  HostName 192.168.121.9\n  User vagrant\n")
+    assert ssh.config.read_text() == before
+    ssh.forget(["compute1", "compute7"])
+    assert ssh.nodes() == ["controller", "compute2"]
+    assert keys.read_text() == "controller ssh-ed25519 A\n"
+    assert 'IdentityFile "/my labs/' in ssh.config.read_text()
+
+
 def test_an_empty_answer_of_vagrant_is_an_error(ssh: Ssh) -> None:
     with pytest.raises(MachineError, match="names no machine"):
         ssh.write_config("\n")
@@ -298,6 +313,13 @@ def test_wait_ready_has_a_limit_and_says_where_to_look(ssh: Ssh, notes: Path) ->
         ssh.wait_ready("compute1", 0.6)
     assert caught.value.detail == "Connection refused"
     assert "logs/compute1/console.log" in caught.value.hint
+
+
+def test_abort_ends_the_waiting(ssh: Ssh, notes: Path) -> None:
+    Path(f"{notes}.refuse").touch()
+    threading.Timer(0.5, ssh.abort).start()
+    with pytest.raises(MachineError, match="interrupted"):
+        ssh.wait_ready("controller", timeout_s=60)
 
 
 def test_interactive_gives_the_exit_code_and_asks_for_a_terminal(ssh: Ssh, notes: Path) -> None:

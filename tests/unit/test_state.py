@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.errors import MachineError
+from lab.errors import DamagedFileError, MachineError
 from lab.runtime.state import State, StateFile, StepRecord, digest
 
 if TYPE_CHECKING:
@@ -35,17 +35,27 @@ def test_a_step_can_be_forgotten() -> None:
 def test_a_damaged_file_says_what_to_do(tmp_path: Path, text: str) -> None:
     path = tmp_path / "state.json"
     path.write_text(text)
-    with pytest.raises(MachineError, match=r"state\.json is damaged") as caught:
+    with pytest.raises(DamagedFileError, match=r"state\.json is damaged") as caught:
         StateFile(path).load()
     assert "lab up" in caught.value.hint
     assert path.read_text() == text
+    assert caught.value.set_aside().read_text() == text
+    assert StateFile(path).load() == State()
+
+
+def test_bytes_that_are_no_text_are_damage(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DamagedFileError):
+        StateFile(tmp_path / "state.json").load()
 
 
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text('{"version": 2}')
-    with pytest.raises(MachineError, match="newer version of lab"):
+    with pytest.raises(MachineError, match="newer version of lab") as caught:
         StateFile(path).load()
+    assert not isinstance(caught.value, DamagedFileError)
+    assert path.exists()
 
 
 def test_digest_tells_names_and_texts_apart() -> None:

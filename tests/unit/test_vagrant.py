@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -190,3 +192,46 @@ def test_forget_takes_only_this_directorys_machines_off_the_list(
     index.write_text(json.dumps({"version": 1, "machines": {"a1": ours, "b2": theirs}}))
     vagrant.forget()
     assert json.loads(index.read_text()) == {"version": 1, "machines": {"b2": theirs}}
+
+
+def test_the_addresses_of_some_machines(fake: Callable[[str], Vagrant], tmp_path: Path) -> None:
+    assert fake("echo Host compute2").ssh_config(["compute2"]) == "Host compute2\n"
+    assert _called(tmp_path) == ["ssh-config /^(compute2)$/"]
+
+
+def test_a_vagrant_whose_lab_was_killed_is_told_to_leave_and_waited_for(
+    fake: Callable[[str], Vagrant], tmp_path: Path
+) -> None:
+    fake("sleep 1; echo done > ended")
+    program = (
+        "import sys; from pathlib import Path; from lab.runtime.vagrant import Vagrant; Vagrant(Path(sys.argv[1])).up()"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "build")])
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "called").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
+    lines: list[str] = []
+    fake("cat ended 2>/dev/null || echo interrupted").up(on_line=lambda _, text: lines.append(text))
+    assert lines == ["interrupted"]
+
+
+def test_forget_of_one_machine_leaves_the_others(
+    fake: Callable[[str], Vagrant], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "home"))
+    vagrant = fake("")
+    index = tmp_path / "home/data/machine-index/index"
+    index.parent.mkdir(parents=True)
+    index.with_name("index.lock").touch()
+    own = {name: {"name": name, "vagrantfile_path": str(tmp_path / "build")} for name in ("controller", "compute2")}
+    index.write_text(json.dumps({"version": 1, "machines": own}))
+    for name in own:
+        data = tmp_path / "build/.vagrant/machines" / name / "libvirt"
+        data.mkdir(parents=True)
+        (data / "id").write_text(f"ID-{name}\n")
+    vagrant.forget(["compute2"])
+    assert list(json.loads(index.read_text())["machines"]) == ["controller"]
+    assert (vagrant.machine_id("controller"), vagrant.machine_id("compute2")) == ("ID-controller", "")

@@ -1,0 +1,42 @@
+"""What is wrong with a lab: its part of `lab doctor`, and `lab support`."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  (typer reads annotations)
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lab.cli_options import DEFAULT_SPEC, BuildDir, SpecFile
+
+if TYPE_CHECKING:
+    from lab.runtime.doctor import Finding
+
+
+def lab_findings(name: str, build_dir: Path) -> list[Finding]:
+    """Look at the lab of a build directory; none where nothing of it stands."""
+    from lab import project
+    from lab.errors import MachineError
+    from lab.runtime.doctor import Finding
+    from lab.runtime.host import choose_host
+    from lab.runtime.trouble import diagnose_lab
+
+    try:
+        plan = project.load_plan(build_dir)
+    except MachineError as error:
+        why = "no verb of the lab works without it"
+        return [Finding("plan", "plan.json", False, error.message, why, "lab render")]
+    return [] if plan is None else diagnose_lab(plan, choose_host(name, build_dir), build_dir)
+
+
+def support(
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The archive (default: lab-support-NAME-TIME.tar.xz here).")
+    ] = None,
+) -> None:
+    """Pack logs, plan, versions and states into one file, without a secret, to be sent to who can help."""
+    from lab.support import pack
+
+    pack(file, build_dir, output)

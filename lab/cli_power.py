@@ -1,0 +1,58 @@
+"""The verbs `lab halt`, `resume`, `pause`, `unpause`, and `lab list`."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from lab import errors
+from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
+
+
+def register(app: typer.Typer) -> None:
+    """Give the command line these verbs."""
+    for verb in (halt, resume, pause, unpause):
+        app.command()(verb)
+    app.command("list")(list_labs)
+
+
+def halt(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Shut the nodes down, computes first; `lab resume` boots them again."""
+    from lab import power, project
+
+    power.halt(project.existing(file, build_dir))
+
+
+def resume(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Boot or wake a lab that was halted, paused or rebooted; wait until it is well; run no step."""
+    from lab import power, project
+
+    if not power.resume(project.existing(file, build_dir)):
+        raise typer.Exit(errors.CHECK_FAILED)
+
+
+def pause(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Stop the nodes where they are; they keep their memory."""
+    from lab import power, project
+
+    power.pause(project.existing(file, build_dir))
+
+
+def unpause(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Let a paused lab go on: clocks first, then wait until it is well."""
+    from lab import power, project
+
+    if not power.unpause(project.existing(file, build_dir)):
+        raise typer.Exit(errors.CHECK_FAILED)
+
+
+def list_labs(as_json: AsJson = False) -> None:
+    """List the labs of this machine, running or left over; `lab down --lab NAME` removes one."""
+    from lab import labs
+
+    found = labs.all_labs()
+    if as_json:
+        typer.echo(json.dumps([lab.as_dict() for lab in found], indent=2))
+    else:
+        labs.print_labs(found)

@@ -1,0 +1,137 @@
+"""The lab's virtual machines: what each of them needs, and seeing to it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab.boxes import ensure_for_plan, line_of, show_to_vagrant
+from lab.runtime.vagrant import Vagrant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from lab.box.store import Box
+    from lab.plan import Node, Plan
+    from lab.runtime.host import Host
+    from lab.runtime.libvirt import Hypervisor
+    from lab.runtime.ssh import Ssh
+    from lab.ui import Progress
+
+CONTROLLER = "controller"
+ABSENT = "there is none"
+PANIC = b"end Kernel panic - not syncing"
+"""Linux's last line (kernel/panic.c). A busy emulated host was seen to let a guest's timer fail at boot"""
+_CONSOLE_TAIL = 2000
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What the machines of a plan need. Node names."""
+
+    make: dict[str, str]
+    """to be made (anew), with why"""
+    start: dict[str, str]
+    """whole, but not running: what they do instead"""
+    adopt: tuple[str, ...] = ()
+    """whole, but their addresses are not noted: made by hand, or by a `lab up` that was cut short as they booted"""
+
+    panicked: frozenset[str] = frozenset()
+    """of those, the ones that libvirt takes for running, but whose kernel has given up"""
+
+    def __bool__(self) -> bool:
+        return bool(self.make or self.start or self.adopt)
+
+
+def look(plan: Plan, build_dir: Path, hypervisor: Hypervisor, known: Iterable[str]) -> Machines:
+    """Compare the plan's machines with those of libvirt; changes nothing.
+
+    A machine is whole when `lab up` has noted its address (`known`), or when it is the one that Vagrant means and has
+    all its interfaces, as one that was made by hand. Vagrant adds interfaces last: what it did not make to the end
+    would start without them.
+    """
+    vagrant, noted = Vagrant(build_dir), frozenset(known)
+    states = hypervisor.states(node.domain for node in plan.nodes)
+    make: dict[str, str] = {}
+    start: dict[str, str] = {}
+    adopt: list[str] = []
+    panicked = {node.name for node in plan.nodes if states[node.domain] == "running" and _panicked(build_dir, node)}
+    for node in plan.nodes:
+        state = "in a kernel panic" if node.name in panicked else states[node.domain]
+        if state == "absent":
+            make[node.name] = ABSENT
+        elif node.name not in noted:
+            if _whole(node, vagrant, hypervisor):
+                adopt.append(node.name)
+            else:
+                make[node.name] = "it was not made to its end"
+        elif state != "running":
+            start[node.name] = state
+    if CONTROLLER in make:  # the computes belong to an OpenStack that is gone
+        for node in plan.nodes:
+            if node.name in noted:
+                make.setdefault(node.name, "its controller is gone")
+                start.pop(node.name, None)
+    return Machines(make, start, tuple(adopt), frozenset(panicked - set(make)))
+
+
+def _whole(node: Node, vagrant: Vagrant, hypervisor: Hypervisor) -> bool:
+    wanted = {nic.mac.lower() for nic in node.nics}
+    return vagrant.machine_id(node.name) == hypervisor.uuid(node.domain) and wanted <= hypervisor.macs(node.domain)
+
+
+def _panicked(build_dir: Path, node: Node) -> bool:
+    """Tell by a node's console, which begins anew with each boot, whether its kernel has ended."""
+    try:
+        with (build_dir / "logs" / node.name / "console.log").open("rb") as console:
+            console.seek(0, os.SEEK_END)
+            console.seek(max(0, console.tell() - _CONSOLE_TAIL))
+            return PANIC in console.read()
+    except FileNotFoundError:
+        return False
+
+
+def start_off(plan: Plan, machines: Machines, hypervisor: Hypervisor, ssh: Ssh, progress: Progress) -> None:
+    """Start the machines that are whole and do not run, and make or start the networks that all need.
+
+    Vagrant would give a network that it makes the next free virbrN, which another lab may take too.
+
+    One to be adopted whose kernel has given up is only switched off: Vagrant starts it.
+    """
+    active = hypervisor.networks(network.name for network in plan.networks)
+    for network in plan.networks:
+        if not active.get(network.name):
+            hypervisor.ensure_network(network)
+    for name in sorted(machines.panicked):
+        progress.say(f"{name:<11} is in a kernel panic: switching it off")
+        hypervisor.power_off(plan.node(name).domain)
+    for name, state in machines.start.items():
+        progress.say(f"{name:<11} is {state}: starting it")
+        ssh.drop([name])
+        hypervisor.start(plan.node(name).domain)
+
+
+def make(plan: Plan, machines: Machines, host: Host, ssh: Ssh, progress: Progress, mirror: str | None) -> None:
+    """Make machines, and only these, with their boxes; remains of earlier ones of their names go first.
+
+    Those to be adopted are started by Vagrant too, which waits for them and knows their addresses.
+    """
+    names = list(machines.make)
+    boxes: list[Box] = []
+    if names:
+        with progress.phase("boxes", "boxes"):
+            boxes = ensure_for_plan(plan, mirror, lambda event: progress.say(line_of(event)), nodes=names)
+    vagrant = Vagrant(ssh.build_dir)
+    for name, why in machines.make.items():
+        if why != ABSENT:
+            progress.say(f"{name:<11} is made anew: {why}")
+    ssh.forget(names)
+    with host.hypervisor() as hypervisor:
+        hypervisor.remove([plan.node(name).domain for name in names])
+    vagrant.forget(names)
+    show_to_vagrant(boxes, host)
+    names += machines.adopt
+    vagrant.up(names, on_line=lambda node, text: progress.note(node or "vagrant", text))
+    ssh.add_config(vagrant.ssh_config(names))

@@ -1,0 +1,51 @@
+"""Texts without the secrets in them, for what leaves the machine: the lab's passwords, and whatever looks like one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MASK = "***"
+
+_SHAPES = (
+    # keys, whole
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
+    # scheme://user:password@host, as connection and transport_url have them; a password may hold a slash or a colon
+    (re.compile(r"(?<=://)([^\s:/@'\"]+):[^\s@'\"]+@"), rf"\1:{MASK}@"),
+    # keystone's tokens, and what fernet encrypts
+    (re.compile(r"gAAAA[A-Za-z0-9_=%-]{16,}"), MASK),
+    # MariaDB's password hashes
+    (re.compile(r"\*[0-9A-F]{40}\b"), MASK),
+    # option = value, NAME_PASS=value, "password": "value"; neither a list of names nor a ${VARIABLE}
+    (
+        re.compile(
+            r"(?i)(\b[\w-]*(?:passw(?:or)?d|secret|token|_pass|_dbpass)[\w-]*[\"']?[ \t]*[=:][ \t]*)"
+            r"(?:\"[^\"\n]*\"|'[^'\n]*'|(?![\[{$])[^\s,;}\"']+)"
+        ),
+        rf"\1{MASK}",
+    ),
+)
+
+
+class Masking:
+    """Hides these values, by their text, and everything that has the shape of a secret."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        # the longest first: one may be a part of another
+        self._values = sorted({value for value in values if value}, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """Give the text without either."""
+        text = self.values(text)
+        for shape, instead in _SHAPES:
+            text = shape.sub(instead, text)
+        return text
+
+    def values(self, text: str) -> str:
+        """Give the text without the values alone: for what is known to hold no other secret, and must stay JSON."""
+        for value in self._values:
+            text = text.replace(value, MASK)
+        return text

@@ -1,0 +1,98 @@
+"""What this machine remembers of its labs, so that each is found when its build directory is not.
+
+    /var/lib/compute-lab/NAME-HASH.json             of root's labs; beside the state of a private host
+    ~/.local/state/compute-lab/NAME-HASH.json       of a user's
+
+HASH is of the build directory's path. A record is written by `lab up` before anything else is made, and removed by
+`lab down` when everything else is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ValidationError
+
+from lab.generator.files import write_text
+from lab.models import Frozen
+
+if TYPE_CHECKING:
+    from lab.plan import Plan
+
+STATE_ROOT = Path("/var/lib/compute-lab")
+
+
+class LabRecord(Frozen):
+    """A lab of this machine: enough to find and to remove it."""
+
+    version: Literal[1] = 1
+    key: str
+    """NAME-HASH"""
+    name: str
+    release: str
+    build_dir: str
+    mode: Literal["system", "private"]
+    domains: dict[str, str]
+    """node → libvirt's name for it"""
+    networks: tuple[str, ...]
+
+
+def lab_key(name: str, build_dir: Path) -> str:
+    """Give NAME-HASH of a lab: two labs of one name have different ones."""
+    return f"{name}-{hashlib.sha256(os.fsencode(build_dir.resolve())).hexdigest()[:8]}"
+
+
+def record_of(plan: Plan, build_dir: Path, mode: str) -> LabRecord:
+    """Make the record of a lab that is about to stand."""
+    return LabRecord.model_validate(
+        {
+            "key": lab_key(plan.name, build_dir),
+            "name": plan.name,
+            "release": plan.release,
+            "build_dir": str(build_dir.absolute()),
+            "mode": mode,
+            "domains": {node.name: node.domain for node in plan.nodes},
+            "networks": tuple(network.name for network in plan.networks),
+        }
+    )
+
+
+def places() -> list[Path]:
+    """Name the directories with records that this user can see; the first is where own ones go."""
+    if os.geteuid() == 0:
+        return [STATE_ROOT]
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return [state / "compute-lab", STATE_ROOT]
+
+
+def save(record: LabRecord) -> None:
+    """Write a record, in the place of an earlier one."""
+    place = places()[0]
+    place.mkdir(parents=True, exist_ok=True)
+    write_text(place / f"{record.key}.json", record.model_dump_json(indent=2) + "\n", mode=0o644)
+
+
+def load(key: str) -> LabRecord | None:
+    """Read the record of a lab; None where there is none that can be read."""
+    for place in places():
+        try:
+            return LabRecord.model_validate_json((place / f"{key}.json").read_bytes())
+        except (OSError, ValidationError):  # a newer version's: the lab is then known by its key alone
+            continue
+    return None
+
+
+def known_keys() -> list[str]:
+    """Name all labs with a record, also those whose record cannot be read."""
+    return sorted({path.stem for place in places() if place.is_dir() for path in place.glob("*.json")})
+
+
+def remove(key: str) -> None:
+    """Forget a lab; fine where nothing is known of it."""
+    place = places()[0]
+    (place / f"{key}.json").unlink(missing_ok=True)
+    if place.is_dir() and not any(place.iterdir()):
+        place.rmdir()

@@ -1,0 +1,179 @@
+"""Waiting until a lab whose machines were off, paused or restored is well again.
+
+What must be well is what `lab up` recorded as done, and nothing else: its units run, its APIs answer, and its services
+have reported themselves to nova and neutron since. One cheap command per node and look: systemd is asked, each API
+once, and the heartbeats are read from the database: one `openstack` takes twelve seconds on an emulated node.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from lab.errors import MachineError
+from lab.runtime.state import StateFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from lab.plan import Plan
+    from lab.project import Lab
+    from lab.runtime.ssh import Ssh
+
+LIMIT_S = 180.0
+"""on a KVM host; times the lab's wait factor. The boot of a controller with everything on it takes a third of it"""
+_LOOK_EVERY_S = 3.0
+_LOOK_LIMIT_S = 60.0
+_FETCH_LIMIT_S = 20
+_TELL_EVERY_S = 60.0
+
+_NOVA = frozenset({"nova-conductor", "nova-scheduler", "nova-compute"})
+_NEUTRON = frozenset({"neutron-openvswitch-agent", "neutron-dhcp-agent", "neutron-metadata-agent", "neutron-l3-agent"})
+"""units that report themselves, by the name that the database knows them by (column `binary`)"""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What must be well on a node."""
+
+    units: tuple[str, ...] = ()
+    urls: tuple[tuple[str, int], ...] = ()
+    """address and status of each API; the controller's alone"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at a node found."""
+
+    up: bool = True
+    """systemd has done all that it does at boot: a unit that does not run then will not start by itself"""
+    units: dict[str, str] = field(default_factory=dict)
+    """unit → active, activating, failed …"""
+    urls: dict[str, int] = field(default_factory=dict)
+    """address → status; 0: no answer"""
+    beats: frozenset[tuple[str, str]] = frozenset()
+    """(node, unit) that reported themselves in time; the controller knows them"""
+
+
+def settle(lab: Lab, ssh: Ssh, *, since: float, say: Callable[[str], None], limit_s: float | None = None) -> list[str]:
+    """Wait until the lab is well, and give what is not, which is nothing where all went well.
+
+    The nodes answer to ssh and their clocks are right: that is the caller's work. Ends before its limit where something
+    will not come by itself: a unit that failed, or that nobody started.
+
+    Args:
+        lab: the lab.
+        ssh: its connections.
+        since: when its machines were started or woken, in seconds since 1970; older heartbeats do not count.
+        say: told once a minute what is waited for.
+        limit_s: as it stands; without it LIMIT_S times the wait factor.
+    """
+    wanted = expected(lab.plan, StateFile(lab.build_dir / "state.json").load().steps)
+    if not wanted:
+        return []
+    deadline = time.monotonic() + (LIMIT_S * max(1.0, lab.plan.wait_factor) if limit_s is None else limit_s)
+    tell_at = time.monotonic() + _TELL_EVERY_S
+    while True:
+        seen = {node: look(ssh, node, wanted[node], since) for node in wanted}
+        wrong = complaints(wanted, seen)
+        if not wrong or hopeless(wanted, seen) or time.monotonic() > deadline:
+            return wrong
+        if time.monotonic() > tell_at:
+            say(f"waiting for {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")
+            tell_at += _TELL_EVERY_S
+        time.sleep(_LOOK_EVERY_S)
+
+
+def expected(plan: Plan, done: Iterable[str]) -> dict[str, Expected]:
+    """Tell what must be well on each node, from the steps recorded as done (NODE/STEP)."""
+    known = set(done)
+    wanted: dict[str, Expected] = {}
+    for node in plan.nodes:
+        steps = [step for step in plan.steps if f"{node.name}/{step.id}" in known]
+        units = dict.fromkeys(unit for step in steps for unit in step.env.get("LAB_UNITS", "").split())
+        urls = {
+            (check.args["url"], int(check.args.get("status", 200)))
+            for check in plan.checks
+            if check.kind == "http" and check.quick and check.node == node.name and node.role == "controller"
+            and "$" not in check.args["url"] and f"{check.node}/{check.step}" in known
+        }  # fmt: skip
+        if units:
+            wanted[node.name] = Expected(tuple(units), tuple(sorted(urls)))
+    return wanted
+
+
+def complaints(wanted: dict[str, Expected], seen: dict[str, Seen]) -> list[str]:
+    """Name what is not well: units first, then APIs, then who has not reported itself."""
+    wrong = []
+    for node, want in wanted.items():
+        for unit in want.units:
+            if (state := seen[node].units.get(unit, "unknown")) != "active":
+                wrong.append(f"{unit} on {node} ({state})")
+    for node, want in wanted.items():
+        for url, status in want.urls:
+            if (code := seen[node].urls.get(url, 0)) != status:
+                wrong.append(f"{url} ({f'status {code}' if code else 'no answer'})")
+    beats = frozenset[tuple[str, str]]().union(*(look.beats for look in seen.values()))
+    for node, want in wanted.items():
+        for unit in want.units:
+            if unit in _NOVA | _NEUTRON and (node, unit) not in beats:
+                wrong.append(f"{unit} on {node} (has not reported itself)")
+    return list(dict.fromkeys(wrong))
+
+
+def hopeless(wanted: dict[str, Expected], seen: dict[str, Seen]) -> bool:
+    """Tell whether a unit will not come by itself."""
+    return any(
+        seen[node].up and seen[node].units.get(unit) in ("failed", "inactive")
+        for node, want in wanted.items()
+        for unit in want.units
+    )
+
+
+def look(ssh: Ssh, node: str, want: Expected, since: float) -> Seen:
+    """Look at a node once; one that does not answer, for now, has nothing that is known to be well."""
+    limit_s = _LOOK_LIMIT_S + _FETCH_LIMIT_S * len(want.urls)
+    try:
+        said = ssh.run(node, ["sudo", "-n", "bash", "-s"], input=script(want, since), timeout_s=limit_s).stdout
+    except MachineError:
+        return Seen(up=False)
+    up, units, urls, beats = False, dict[str, str](), dict[str, int](), set[tuple[str, str]]()
+    for line in said.splitlines():
+        match line.split():
+            case ["system", state]:
+                up = state not in ("initializing", "starting", "maintenance", "offline")
+            case ["unit", name, state]:
+                units[name] = state
+            case ["url", address, code]:
+                urls[address] = int(code)
+            case ["beat", host, name]:
+                beats.add((host, name))
+    return Seen(up, units, urls, frozenset(beats))
+
+
+def script(want: Expected, since: float) -> str:
+    """Write the command of one look; APIs and heartbeats are asked only when all units run."""
+    moment = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    lines = [_UNITS.format(units=" ".join(want.units))]
+    urls = [shlex.quote(url) for url, _ in want.urls]
+    lines += [f"printf 'url %s %s\\n' {url} \"$({_FETCH} {url})\"" for url in urls]
+    for names, table, condition in (
+        (_NOVA, "nova.services", f"deleted = 0 AND last_seen_up >= '{moment}'"),
+        (_NEUTRON, "neutron.agents", f"heartbeat_timestamp >= '{moment}'"),
+    ):
+        if names & set(want.units):
+            query = f"SELECT 'beat', host, \\`binary\\` FROM {table} WHERE {condition}"
+            lines.append(f'mariadb --batch --skip-column-names --execute "{query}"')
+    return "\n".join([*lines, "exit 0\n"])
+
+
+_UNITS = """\
+units=({units})
+mapfile -t states < <(systemctl is-active "${{units[@]}}")
+printf 'system %s\\n' "$(systemctl is-system-running)"
+for i in "${{!units[@]}}"; do printf 'unit %s %s\\n' "${{units[i]}}" "${{states[i]}}"; done
+for state in "${{states[@]}}"; do [[ $state == active ]] || exit 0; done"""
+_FETCH = f"curl --silent --output /dev/null --noproxy '*' --max-time {_FETCH_LIMIT_S} --write-out '%{{http_code}}'"

@@ -1,0 +1,56 @@
+"""Where a lab is to stand, when its neighbours on this machine are known."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lab.errors import HostError
+from lab.runtime import records
+from lab.runtime.doctor import require_no_collision
+from lab.runtime.host import choose_host
+from lab.runtime.private import PrivateHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lab.plan import Plan
+    from lab.runtime.host import Host
+
+
+def host_for(plan: Plan, build_dir: Path, *, choose: Callable[[str, Path], Host] = choose_host) -> Host:
+    """Choose where a lab stands, as `choose_host` does, and out of its neighbours' way.
+
+    Where somebody else on the machine's libvirt has its subnets or names, the lab gets a private host of its own, and
+    so keeps the guide's addresses.
+
+    Raises:
+        HostError: that cannot be: it stands there already, LAB_HOST decides otherwise, or it would need root.
+    """
+    host = choose(plan.name, build_dir)
+    try:
+        _refuse_namesake(plan, host, build_dir)
+        require_no_collision(plan, host, build_dir)
+    except HostError as error:
+        asked = os.environ.get("LAB_HOST", "auto") not in ("", "auto")
+        stands = records.load(records.lab_key(plan.name, build_dir)) is not None
+        if asked or stands or os.geteuid() != 0:
+            raise
+        first = (error.detail.splitlines() or [error.message])[0]
+        return PrivateHost(plan.name, build_dir, reason=f"the machine's libvirt is not free for it: {first}")
+    return host
+
+
+def _refuse_namesake(plan: Plan, host: Host, build_dir: Path) -> None:
+    """Refuse a lab whose networks have the names of another's; libvirt's networks do not say whose they are."""
+    if host.mode != "system":
+        return
+    own = records.lab_key(plan.name, build_dir)
+    for key in records.known_keys():
+        other = records.load(key)
+        if other is not None and other.name == plan.name and other.mode == "system" and key != own:
+            raise HostError(
+                f"lab {plan.name} of {other.build_dir} stands on this machine's libvirt",
+                hint="another `name` in the spec; `lab list` shows the labs of this machine",
+            )

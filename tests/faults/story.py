@@ -1,0 +1,162 @@
+"""One fault after the other, and the way back from each; at the end nothing of the lab is left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from faults import deeds
+from faults.draw import DAMAGES, SIGNALS, Moment
+from faults.lab_run import LabRun, run_lab
+from faults.traces import traces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from faults.deeds import Target
+    from faults.draw import Round
+
+UP_LIMIT_S = 3600.0
+"""for a `lab up` that nothing disturbs; each of its own waits is shorter"""
+PATIENCE_S = 900.0
+"""for the `lab up` that met the fault: then it is interrupted, as a user would"""
+
+
+class NotSurvivedError(Exception):
+    """The lab did not come back; the message says from what, and where the logs are."""
+
+
+@dataclass
+class Survived:
+    """What became of one round."""
+
+    number: int
+    kind: str
+    node: str
+    moment: str
+    target: str
+    done: str = ""
+    """what was done"""
+    in_progress: bool = False
+    """`lab up` was at work when it was done; otherwise the lab stood"""
+    met_code: int | None = None
+    """how the `lab up` that met the fault ended; None: it had to be interrupted"""
+    met_s: float = 0.0
+    """from the fault to its end"""
+    converge_s: float = 0.0
+    """the next `lab up`"""
+    by_hint: bool = False
+    """it asked for something first, and that was done"""
+
+
+@dataclass
+class Suite:
+    """The faults of one run."""
+
+    target: Target
+    seed: int
+    logs: Path
+    say: Callable[[str], None] = print
+    survived: list[Survived] = field(default_factory=list)
+
+    def run(self, rounds: Sequence[Round]) -> None:
+        """Do all rounds; NotSurvivedError at the first that the lab does not survive."""
+        for round_ in rounds:
+            result = self._round(round_)
+            self.survived.append(result)
+            ended = "was interrupted" if result.met_code is None else f"ended with {result.met_code}"
+            met = f"lab up {ended} after {result.met_s:.0f} s; " if result.in_progress else "at rest; "
+            hint = " (by its hint)" if result.by_hint else ""
+            self.say(
+                f"kill {round_.number}/{len(rounds)} seed {self.seed}: {round_.kind} at {result.moment}: "
+                f"{result.done}; {met}converged in {result.converge_s:.0f} s{hint}"
+            )
+
+    def _round(self, round_: Round) -> Survived:
+        result = Survived(round_.number, round_.kind, round_.node, str(round_.moment), round_.target)
+        log = self.logs / f"{round_.number:02d}-{round_.kind}.log"
+        if round_.forget:
+            forget(self.target.build_dir / "state.json", round_.forget)
+        up = ["up", *self.target.options, *(["--to", round_.target] if round_.target else [])]
+        run, moment = None, round_.moment
+        if moment.event != "standing":
+            run = self._met(up, log, moment)
+            if run is None and round_.kind in SIGNALS:  # `lab` came to its end first: the next one is met for certain
+                moment = Moment("verification", 1, moment.fraction)
+                run = self._met(up, log, moment)
+        result.moment, result.in_progress = str(moment), run is not None
+        try:
+            result.done = deeds.do(round_, self.target, run)
+        except deeds.NothingToBreakError as error:
+            result.done = f"nothing to break: {error}"
+        if run is not None:
+            began = time.monotonic()
+            result.met_code = run.end(PATIENCE_S)
+            result.met_s = round(time.monotonic() - began, 1)
+            if "Traceback (most recent call last)" in run.said():
+                raise NotSurvivedError(
+                    f"{round_.kind} at {moment}: {result.done}: lab up shows a traceback; its log: {log}"
+                )
+        with contextlib.suppress(deeds.NothingToBreakError):  # a node that does not answer is `lab up`'s to mend
+            deeds.undo(round_, self.target)
+        self._converge(round_, up, log.with_suffix(".back.log"), result)
+        return result
+
+    def _met(self, up: list[str], log: Path, moment: Moment) -> LabRun | None:
+        """Start `lab up` and wait for the moment; None where it came to its good end first."""
+        run = LabRun(up, log)
+        if run.wait_for(moment, UP_LIMIT_S):
+            return run
+        code = run.end(0)
+        if code != 0:
+            raise NotSurvivedError(f"lab up, undisturbed, ended with {code}; its log: {log}")
+        return None
+
+    def _converge(self, round_: Round, up: list[str], log: Path, result: Survived) -> None:
+        code, result.converge_s = run_lab(up, log, UP_LIMIT_S)
+        if code == 0:
+            return
+        if round_.kind in DAMAGES and f"{deeds.damaged_file(round_.kind)} is damaged" in log.read_text():
+            result.by_hint = True
+            if verb := deeds.follow_hint(round_.kind, self.target):
+                run_lab(verb, log.with_suffix(".hint.log"), UP_LIMIT_S)
+            code, seconds = run_lab(up, log.with_suffix(".again.log"), UP_LIMIT_S)
+            result.converge_s = round(result.converge_s + seconds, 1)
+        if code != 0:
+            raise NotSurvivedError(
+                f"kill {round_.number} seed {self.seed}: {round_.kind} at {result.moment}: {result.done}: "
+                f"lab up does not converge: exit code {code} after {result.converge_s:.0f} s; its log: {log}"
+            )
+
+    def verify(self, steps: Sequence[str]) -> None:
+        """Run the suite for the steps that are done."""
+        log = self.logs / "verify.log"
+        code, seconds = run_lab(["verify", *self.target.options, *steps], log, UP_LIMIT_S)
+        if code != 0:
+            raise NotSurvivedError(f"lab verify ended with {code}; its log: {log}")
+        self.say(f"lab verify: passed in {seconds:.0f} s")
+
+    def down(self, name: str) -> None:
+        """Remove the lab, and see that nothing of it is left."""
+        log = self.logs / "down.log"
+        code, seconds = run_lab(["down", *self.target.options], log, UP_LIMIT_S)
+        if code != 0:
+            raise NotSurvivedError(f"lab down ended with {code}; its log: {log}")
+        if left := traces(name, self.target.build_dir):
+            raise NotSurvivedError("lab down left: " + "; ".join(left))
+        self.say(f"lab down: nothing left, in {seconds:.0f} s")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return {"seed": self.seed, "kills": [asdict(each) for each in self.survived]}
+
+
+def forget(state: Path, count: int) -> None:
+    """Drop the last records of done steps, so that `lab up` runs these steps again."""
+    data = json.loads(state.read_text())
+    data["steps"] = dict(list(data["steps"].items())[:-count])
+    state.write_text(json.dumps(data))
