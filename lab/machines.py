@@ -133,5 +133,6 @@ def make(plan: Plan, machines: Machines, host: Host, ssh: Ssh, progress: Progres
     vagrant.forget(names)
     show_to_vagrant(boxes, host)
     names += machines.adopt
-    vagrant.up(names, on_line=lambda node, text: progress.note(node or "vagrant", text))
-    ssh.add_config(vagrant.ssh_config(names))
+    with progress.phase("machines", f"virtual machines: {', '.join(names)}"):
+        vagrant.up(names, on_line=lambda node, text: progress.note(node or "vagrant", text))
+        ssh.add_config(vagrant.ssh_config(names))

@@ -141,7 +141,7 @@ class _Up:
         """The host, the nodes that go and those that come, and the payload on each of them."""
         lab, progress = self._lab, self._progress
         began = time.time()
-        with progress.phase("machines", f"virtual machines: {', '.join(n.name for n in lab.plan.nodes)}"):
+        with progress.phase("machines", "looking at the virtual machines"):
             self._host.start()
             self._host.enter()
             with self._host.hypervisor() as hypervisor:
@@ -182,9 +182,11 @@ class _Up:
 
     def proven(self) -> set[Job]:
         """Name the jobs that are proven done: recorded, with today's inputs, and their quick checks pass."""
+        missing = not_done(self._lab.plan, self._files, self._state.load())
+        known = {job for job in self._jobs if job not in missing}
+        if not known:
+            return known
         with self._progress.phase("steps", "quick checks of what is done"):
-            missing = not_done(self._lab.plan, self._files, self._state.load())
-            known = {job for job in self._jobs if job not in missing}
             self.quick = self._verify(ids=quick_ids(self._lab.plan, known))
             drift = _failing(self.quick)
             for job in self._jobs:
