@@ -151,7 +151,8 @@ def play(suite: Suite, rounds: list[Round], options: argparse.Namespace, last: C
         say(f"FAILED: {failure}")
         archive = str(suite.logs / "support.tar.xz")
         run_lab(["support", *suite.target.options, "--output", archive], suite.logs / "support.log", 600)
-        shutil.copytree(suite.target.build_dir / "logs", suite.logs / "build", dirs_exist_ok=True)
+        if (said := suite.target.build_dir / "logs").is_dir():  # somebody may have taken the lab down meanwhile
+            shutil.copytree(said, suite.logs / "build", dirs_exist_ok=True)
     if options.json:
         options.json.write_text(json.dumps({**suite.as_dict(), "failure": failure}, indent=2) + "\n")
     return 1 if failure else 0
