@@ -46,6 +46,9 @@ install_packages() {
       touch "$LAB_RUN/apt-updated"
     fi
     apt_install "$@" {lock}>&- || exit
+    # Which users may offer what on D-Bus it reads anew when it is told to, and the policy file kept the packages from
+    # telling it. polkit, which libvirt asks about its clients, would not be let in, and nova-compute would end.
+    systemctl reload dbus {lock}>&- || exit
     # dpkg does not wait for the disk here.
     sync
     rm -f "$begun"

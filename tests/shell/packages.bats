@@ -22,6 +22,9 @@ printf '%s\n' "$*" >>"$CALLS"
 [[ -x $LAB_POLICY_RC_D ]] && echo 'nothing may start' >>"$CALLS"
 [[ $* != *no-such-package* ]] || exit 100
 EOF
+  stand_in systemctl <<'EOF'
+printf 'systemctl %s\n' "$*" >>"$CALLS"
+EOF
   source "$PROVISION/lib/common.sh"
 }
 
@@ -41,6 +44,11 @@ absent' ]
   grep -q -- '--no-install-recommends bash keystone' "$CALLS"
   grep -q 'nothing may start' "$CALLS"
   [ ! -e "$LAB_POLICY_RC_D" ]
+}
+
+@test "what was installed may speak on D-Bus" {
+  install_packages bash keystone
+  [ "$(tail -n 1 "$CALLS")" = 'systemctl reload dbus' ]
 }
 
 @test "an installation that fails fails the step, and services may start again" {
