@@ -9,7 +9,7 @@ from lab import report as reports
 from lab import ui
 from lab.errors import UsageError
 from lab.runtime import power as switch
-from lab.runtime.clock import TOLERANCE_S, step_clock
+from lab.runtime.clock import SSH_LIMIT_S, TOLERANCE_S, step_clock
 from lab.runtime.host import choose_host
 from lab.runtime.lock import lab_lock
 from lab.runtime.power import OFF, SHUTDOWN_LIMIT_S
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from lab.runtime.libvirt import State
     from lab.ui import Progress
 
-BOOT_LIMIT_S = 60.0
-"""for a node to answer to ssh; on a KVM host"""
 INSTANCE_LIMIT_S = 60.0
 """for the first instances to have booted again; on a KVM host"""
 
@@ -98,7 +96,7 @@ def resume(lab: Lab, *, command: str = "lab resume") -> bool:
             woken = switch.switch_on(hypervisor, [node.domain for node in lab.plan.nodes])
             progress.say(f"started: {', '.join(woken)}" if woken else "all run already")
             for node in lab.plan.nodes:
-                ssh.wait_ready(node.name, timeout_s=BOOT_LIMIT_S * max(1.0, lab.plan.wait_factor))
+                ssh.wait_ready(node.name, timeout_s=SSH_LIMIT_S * max(1.0, lab.plan.wait_factor))
                 off = step_clock(ssh, node.name)
                 if abs(off) > TOLERANCE_S:
                     progress.say(f"{node.name:<11} clock set: it was off by {off:.0f} s")

@@ -14,7 +14,7 @@ from lab.generator.files import write_tree
 from lab.generator.render import render
 from lab.runtime import records
 from lab.runtime.checkpoints import Checkpoints
-from lab.runtime.clock import TOLERANCE_S
+from lab.runtime.clock import SSH_LIMIT_S, TOLERANCE_S
 from lab.runtime.greeting import greet
 from lab.runtime.host_facts import count_for, host_facts
 from lab.runtime.lock import lab_lock
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from lab.project import Lab
     from lab.report import Report
     from lab.runtime.host import Host
-
-SSH_LIMIT_S = 60
-"""for a VM that runs to answer; on a KVM host"""
 
 
 def up(
