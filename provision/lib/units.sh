@@ -103,8 +103,8 @@ is_later() {
 }
 
 # start_behind UNIT… URL…: at each start of the node these units wait until every URL answers, for at most nine minutes
-# each; then they start all the same. A unit that ends is started again every five seconds, without end. An argument
-# with :// is a URL.
+# each; then they start all the same. A unit that ends, even without an error, as nova-compute does when libvirt refuses
+# it, is started again every five seconds, without end. An argument with :// is a URL.
 #
 # When all nodes boot at once, the services come up in any order, and slowly on an emulated processor. Some give up, or
 # log errors, when what they talk to is not there yet; systemd knows the order of units on one node only, and takes most
@@ -120,7 +120,7 @@ start_behind() {
     mkdir -p "${file%/*}"
     before=$(cat "$file" 2>/dev/null || true)
     {
-      printf '[Unit]\nStartLimitIntervalSec=0\n\n[Service]\nTimeoutStartSec=600\nRestartSec=5\n'
+      printf '[Unit]\nStartLimitIntervalSec=0\n\n[Service]\nTimeoutStartSec=600\nRestart=always\nRestartSec=5\n'
       for url in "${urls[@]}"; do
         printf "ExecStartPre=-/usr/bin/timeout 540 /bin/sh -c '%s %s; do sleep 3; done'\n" \
           'until curl --silent --fail --output /dev/null --max-time 20 --noproxy "*"' "$url"

@@ -128,6 +128,7 @@ enable b c' ]
   file=$LAB_SYSTEMD/nova-scheduler.service.d/lab-boot.conf
   cmp "$file" "$LAB_SYSTEMD/nova-compute.service.d/lab-boot.conf"
   [ "$(grep -c ^ExecStartPre=-/usr/bin/timeout "$file")" -eq 2 ]
+  grep -qx Restart=always "$file"
   grep -qx RestartSec=5 "$file"
   start_behind nova-compute http://controller:5000/v3
   [ "$(calls | wc -l)" -eq 2 ]
