@@ -29,22 +29,23 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
   echo 'TINY: no dhcp lease yet'
 done
 
-# Not wget: busybox 1.35's ends with a segmentation fault on http addresses.
+# Not wget: busybox 1.35's ends with a segmentation fault on http addresses. Nor nc alone, which waits for an answer
+# without end: on a compute node that has just booted, the network agent may cut the connection without a word.
 metadata() {
   printf 'GET /latest/meta-data/%s HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n' "$1" |
-    nc -w 60 169.254.169.254 80 2>/dev/null | tr -d '\r' | awk 'body {print} /^$/ {body = 1}'
+    timeout 60 nc 169.254.169.254 80 2>/dev/null | tr -d '\r' | awk 'body {print} /^$/ {body = 1}'
 }
 give_up=$(($(date +%s) + 600))
 until
   id=$(metadata instance-id)
-  [ "${id#i-}" != "$id" ]
+  name=$(metadata hostname)
+  [ "${id#i-}" != "$id" ] && [ -n "$name" ]
 do
   id=none
   [ "$(date +%s)" -ge "$give_up" ] && break
   echo 'TINY: no instance-id from the metadata service yet'
   sleep 10
 done
-name=$(metadata hostname)
 [ -n "$name" ] && hostname "${name%%.*}"
 echo "TINY: ip=$(ip -4 -o addr show dev eth0 | awk '{print $4}') instance-id=$id hostname=$(hostname)"
 echo "TINY: BOOT OK $(cat /proc/uptime)"

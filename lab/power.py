@@ -9,7 +9,7 @@ from lab import report as reports
 from lab import ui
 from lab.errors import UsageError
 from lab.runtime import power as switch
-from lab.runtime.clock import SSH_LIMIT_S, TOLERANCE_S, step_clock
+from lab.runtime.clock import TOLERANCE_S, step_clocks
 from lab.runtime.host import choose_host
 from lab.runtime.lock import lab_lock
 from lab.runtime.power import OFF, SHUTDOWN_LIMIT_S
@@ -87,7 +87,6 @@ def resume(lab: Lab, *, command: str = "lab resume") -> bool:
     ssh = Ssh(lab.build_dir)
     with progress.live(), lab_lock(lab.build_dir, command):
         _states(lab, host)
-        ssh.close()
         host.enter()
         since = time.time()
         with progress.phase("machines", "virtual machines"), host.hypervisor() as hypervisor:
@@ -95,11 +94,9 @@ def resume(lab: Lab, *, command: str = "lab resume") -> bool:
                 hypervisor.ensure_network(network)
             woken = switch.switch_on(hypervisor, [node.domain for node in lab.plan.nodes])
             progress.say(f"started: {', '.join(woken)}" if woken else "all run already")
-            for node in lab.plan.nodes:
-                ssh.wait_ready(node.name, timeout_s=SSH_LIMIT_S * max(1.0, lab.plan.wait_factor))
-                off = step_clock(ssh, node.name)
-                if abs(off) > TOLERANCE_S:
-                    progress.say(f"{node.name:<11} clock set: it was off by {off:.0f} s")
+            off = step_clocks(ssh, lab.plan)
+            if off > TOLERANCE_S:
+                progress.say(f"clocks set: they were off by up to {ui.clock(off)}")
         with progress.phase("services", "waiting for the services"):
             # Services that ran all the time have reported themselves within the last minute and a half.
             for wrong in settle(lab, ssh, since=since if woken else since - 90, say=progress.say):
