@@ -52,11 +52,12 @@ echo "TINY: BOOT OK $(cat /proc/uptime)"
 mkdir -p /www
 echo "hello from $(hostname)" >/www/index.html
 httpd -p 80 -h /www
-(while :; do
-  setsid sh -c 'exec sh </dev/tty1 >/dev/tty1 2>&1'
-  sleep 1
-done) &
-while :; do
-  setsid cttyhack sh
-  sleep 1
-done
+# Not cttyhack, which takes the screen for the console where the kernel has both.
+shell_on() {
+  while :; do
+    setsid sh -c "exec sh </dev/$1 >/dev/$1 2>&1"
+    sleep 1
+  done
+}
+shell_on tty1 &
+shell_on ttyS0

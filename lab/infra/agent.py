@@ -202,7 +202,8 @@ def console(operation: dict[str, Any]) -> dict[str, Any]:
     try:
         with socket.create_connection((url.hostname or "", url.port or 80), timeout=operation["timeout"]) as stream:
             stream.sendall(request.encode())
-            while expect not in payload(rest) and time.monotonic() < deadline:
+            while expect not in payload(rest) and (left := deadline - time.monotonic()) > 0:
+                stream.settimeout(left)
                 data = stream.recv(4096)
                 if not data:
                     break
