@@ -113,16 +113,20 @@ def start_off(plan: Plan, machines: Machines, hypervisor: Hypervisor, ssh: Ssh, 
         hypervisor.start(plan.node(name).domain)
 
 
-def make(plan: Plan, machines: Machines, host: Host, ssh: Ssh, progress: Progress, mirror: str | None) -> None:
-    """Make machines, and only these, with their boxes; remains of earlier ones of their names go first.
+def boxes_for(plan: Plan, machines: Machines, progress: Progress, mirror: str | None) -> list[Box]:
+    """See to the boxes of the machines to be made. A private host has no way to a mirror: not to be done on it."""
+    if not machines.make:
+        return []
+    with progress.phase("boxes", "boxes"):
+        return ensure_for_plan(plan, mirror, lambda event: progress.say(line_of(event)), nodes=machines.make)
+
+
+def make(plan: Plan, machines: Machines, boxes: list[Box], host: Host, ssh: Ssh, progress: Progress) -> None:
+    """Make machines, and only these, of their boxes; remains of earlier ones of their names go first.
 
     Those to be adopted are started by Vagrant too, which waits for them and knows their addresses.
     """
     names = list(machines.make)
-    boxes: list[Box] = []
-    if names:
-        with progress.phase("boxes", "boxes"):
-            boxes = ensure_for_plan(plan, mirror, lambda event: progress.say(line_of(event)), nodes=names)
     vagrant = Vagrant(ssh.build_dir)
     for name, why in machines.make.items():
         if why != ABSENT:

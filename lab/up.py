@@ -32,6 +32,7 @@ from lab.verify import quick_ids, verify
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.box.store import Box
     from lab.generator.render import RenderedFile
     from lab.plan import Plan
     from lab.project import Lab
@@ -78,9 +79,10 @@ def up(
             progress.say(f"host {host}")
             lab = project.from_spec(spec_file, build_dir, known.facts)
             records.save(records.record_of(lab.plan, directory, host.mode))
-            _make_whole(lab, host, progress)
             story = _Up(lab, host, progress, to_step)
-            story.bring_machines(standing, spec.box.mirror)
+            boxes = story.boxes(spec.box.mirror)
+            _make_whole(lab, host, progress)
+            story.bring_machines(standing, boxes)
             done = story.proven()
             if checkpoints and (broken := story.chapters(done)):
                 reports.print_report(ui.console, lab.plan, broken)
@@ -115,7 +117,6 @@ def _standing(directory: Path, progress: ui.Progress) -> Plan | None:
 def _make_whole(lab: Lab, host: Host, progress: ui.Progress) -> None:
     """See that no save and no restore of a checkpoint is half done, and that the lab was not put away."""
     if Checkpoints(lab.build_dir).root.exists():
-        host.start()
         host.enter()
         whole.refuse_away(lab, host)
         whole.mend(lab, host, progress.say)
@@ -134,12 +135,18 @@ class _Up:
         self.runner = StepRunner(lab, self._files, self._ssh, self._state, progress)
         self.quick = reports.Report(())
 
-    def bring_machines(self, standing: Plan | None, mirror: str | None) -> None:
-        """The host, the nodes that go and those that come, and the payload on each of them."""
+    def boxes(self, mirror: str | None) -> list[Box]:
+        """Start the host, and see to the boxes of the machines that it lacks, before this process moves onto it."""
+        self._host.start()
+        with self._host.hypervisor() as hypervisor:
+            wanted = machines.look(self._lab.plan, self._lab.build_dir, hypervisor, self._ssh.nodes())
+        return machines.boxes_for(self._lab.plan, wanted, self._progress, mirror)
+
+    def bring_machines(self, standing: Plan | None, boxes: list[Box]) -> None:
+        """The nodes that go and those that come, and the payload on each of them."""
         lab, progress = self._lab, self._progress
         began = time.time()
         with progress.phase("machines", "looking at the virtual machines"):
-            self._host.start()
             self._host.enter()
             with self._host.hypervisor() as hypervisor:
                 wanted = machines.look(lab.plan, lab.build_dir, hypervisor, self._ssh.nodes())
@@ -148,7 +155,7 @@ class _Up:
         self._take_out(standing, wanted)
         write_tree(lab.build_dir, self._files)
         if wanted.make or wanted.adopt:
-            machines.make(lab.plan, wanted, self._host, self._ssh, progress, mirror)
+            machines.make(lab.plan, wanted, boxes, self._host, self._ssh, progress)
         with progress.phase("nodes", "the nodes answer"):
             limit_s = SSH_LIMIT_S * lab.plan.wait_factor
             for name, found in greet(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from sample_plans import sample_plan
+from sample_plans import SECRETS, sample_plan
 
+from lab import machines
 from lab.machines import ABSENT, Machines, look, start_off
+from lab.project import Lab
+from lab.secrets import Secrets
 from lab.ui import Progress
+from lab.up import _Up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 PLAN = sample_plan(computes=2)
@@ -148,3 +153,38 @@ def test_networks_come_before_the_machines(hypervisor: FakeHypervisor) -> None:
     start_off(PLAN, machines, cast("Any", hypervisor), cast("Any", ssh), Progress())
     assert hypervisor.done == ["network demo-management", "network demo-provider", "start demo-compute1"]
     assert ssh.dropped == ["compute1"]
+
+
+def test_boxes_are_seen_to_before_lab_up_moves_onto_the_host(
+    hypervisor: FakeHypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a private host there is no way to a mirror."""
+    acts: list[str] = []
+
+    class FakeHost:
+        def start(self) -> None:
+            acts.append("start")
+
+        def enter(self) -> None:
+            acts.append("enter")
+
+        @contextmanager
+        def hypervisor(self) -> Iterator[FakeHypervisor]:
+            yield hypervisor
+
+    def ensure(_plan: Any, mirror: str | None, _tell: Any, *, nodes: Iterable[str]) -> list[str]:
+        acts.append(f"boxes of {' '.join(nodes)} from {mirror}")
+        return ["a box"]
+
+    def make(_plan: Any, _wanted: Any, boxes: list[str], *_: Any) -> None:
+        acts.append(f"make of {boxes}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(machines, "ensure_for_plan", ensure)
+    monkeypatch.setattr(machines, "make", make)
+    hypervisor.domains.clear()
+    up = _Up(Lab(tmp_path, PLAN, Secrets(SECRETS)), cast("Any", FakeHost()), Progress(), None)
+    boxes = up.boxes("a mirror")
+    with pytest.raises(KeyboardInterrupt):
+        up.bring_machines(None, boxes)
+    assert acts == ["start", "boxes of controller compute1 compute2 from a mirror", "enter", "make of ['a box']"]
