@@ -160,7 +160,7 @@ def _domain(seen: LabSeen, node: Node) -> Iterator[Finding]:
         why = f"the disk of {node.name} stands on that image: it does not start again"
         yield _bad(f"base-{node.name}", f"box image {domain.base_gone}", "gone", why, "lab down && lab up")
     if domain.state != "running":
-        mend = _virsh("resume", node.domain) if domain.state == "paused" else "lab up"
+        mend = "lab unpause" if domain.state == "paused" else "lab up"
         why = f"{node.name} does not run"
         if domain.state == "paused" and domain.reason:
             why, mend = f"{why}: the host's disk was full", f"free space on the host, then: {mend}"

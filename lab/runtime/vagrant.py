@@ -53,6 +53,8 @@ _GRACE_S = 60.0
 _TAIL_LINES = 15
 _MACHINE_LINE = re.compile(r"^(?:==> | {4})(?P<machine>[A-Za-z0-9][\w.-]*): ?(?P<text>.*)$")
 _PROGRESS_BAR = re.compile(r"Progress: +\d+%")
+_BACKTRACE = re.compile(r"\s*(?:\d+: )?(?:from )?\S+:\d+:in [`'][^']*'")
+"""a line of Ruby's; the first one, which ends with the message, is not meant"""
 
 _SETTINGS = {
     "VAGRANT_CHECKPOINT_DISABLE": "1",  # no question home for new versions
@@ -245,9 +247,10 @@ class _Run:
 
     def _hear(self, line: str, log: IO[str], kept: list[str] | deque[str]) -> None:
         with self._lock:
-            kept.append(line)
-            if line:
-                self._said.append(line)
+            if not _BACKTRACE.fullmatch(line):
+                kept.append(line)
+                if line:
+                    self._said.append(line)
             if not log.closed:  # a process that Vagrant left behind still talks
                 log.write(f"{line}\n")
                 log.flush()

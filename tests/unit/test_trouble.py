@@ -125,9 +125,9 @@ def test_a_machine_that_was_killed() -> None:
 
 def test_a_paused_machine() -> None:
     plain = bad(with_domain("compute1", DomainSeen("paused")))["domain-compute1"]
-    assert plain.mend == "lab exec -- virsh resume demo-compute1"
+    assert plain.mend == "lab unpause"
     full = bad(with_domain("compute1", DomainSeen("paused", "its disk could not be written")))["domain-compute1"]
-    assert full.mend.startswith("free space on the host, then: ")
+    assert full.mend == "free space on the host, then: lab unpause"
 
 
 def test_waiting_for_an_ip_and_not_answering_are_two_things() -> None:

@@ -98,6 +98,15 @@ def test_a_failure_shows_what_vagrant_complained_of(fake: Callable[[str], Vagran
     assert caught.value.detail.splitlines() == ["No KVM here.", f"full log: {vagrant.log}"]
 
 
+def test_a_failure_shows_the_cause_and_not_the_backtrace(fake: Callable[[str], Vagrant]) -> None:
+    script = "echo \"/usr/share/a.rb:7:in 'call': no such pool (Libvirt::Error)\" >&2\n"
+    script += "for n in $(seq 30); do printf \"\\tfrom /usr/share/b.rb:$n:in 'block in run'\\n\" >&2; done; exit 1"
+    with pytest.raises(MachineError) as caught:
+        fake(script).up()
+    assert "no such pool" in caught.value.detail
+    assert "b.rb" not in caught.value.detail
+
+
 def test_a_silent_failure_shows_the_last_of_stdout(fake: Callable[[str], Vagrant]) -> None:
     with pytest.raises(MachineError, match="exit code 7") as caught:
         fake("for i in $(seq 40); do echo line $i; done; exit 7").destroy()
