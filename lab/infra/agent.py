@@ -215,7 +215,9 @@ def console(operation: dict[str, Any]) -> dict[str, Any]:
     except OSError as error:
         problem = f"{type(error).__name__}: {error}"
     said = payload(rest).decode("latin-1") if b" 101 " in head else ""
-    answer = {"status": (head or rest).split(b"\r\n")[0].decode("latin-1"), "said": said[-200:]}
+    at = said.find(operation["expect"])
+    shown = said[at : at + 200] if at >= 0 else said[-200:]
+    answer = {"status": (head or rest).split(b"\r\n")[0].decode("latin-1"), "said": shown}
     return {**answer, "error": problem} if problem and operation["expect"] not in said else answer
 
 

@@ -165,6 +165,12 @@ def test_what_is_said_is_a_masked_frame_and_the_answer_may_come_in_pieces() -> N
     assert "lab-42" in result["said"]
 
 
+def test_what_was_expected_is_told_whatever_came_behind_it() -> None:
+    key = b"REDQ" + bytes(198)  # as SPICE's, with its public key
+    result = talk("?token=abc", [SWITCH + b"\x82\x7e\x00\xca" + key], [], expect="REDQ")
+    assert result["said"].startswith("REDQ")
+
+
 def test_a_console_that_refuses_the_token() -> None:
     result = talk("?token=old", [b"HTTP/1.1 403 Forbidden\r\n\r\nRFB "], [], expect="REDQ")
     assert (result["status"], result["said"]) == ("HTTP/1.1 403 Forbidden", "")
