@@ -143,6 +143,9 @@ def print_status(lab: Lab, status: dict[str, Any]) -> None:
         console.print(f"{node['name']}: {steps}")
 
 
+_CONSOLES = ("instance-vnc", "instance-spice", "instance-serial")
+
+
 def print_summary(lab: Lab, timing: Table) -> None:
     """Print where everything is."""
     console.print()
@@ -151,7 +154,12 @@ def print_summary(lab: Lab, timing: Table) -> None:
     where = Table.grid(padding=(0, 2))
     where.add_row("identity API", f"http://{controller}:5000/v3")
     where.add_row("compute API", f"http://{controller}:8774/v2.1")
-    where.add_row("console", f"http://{controller}:6080/vnc_auto.html")
+    for check in lab.plan.checks:
+        if check.kind == "dashboard-login":
+            where.add_row("dashboard", str(check.args["url"]).replace("//controller/", f"//{controller}/"))
+    shown = {check.kind: check.command for check in reversed(lab.plan.checks) if check.kind in _CONSOLES}
+    for command in shown.values():
+        where.add_row("console", command)
     where.add_row(
         "shell", f"lab ssh {lab.plan.nodes[0].name}    (then: sudo -i, . admin-openrc, openstack server list)"
     )
