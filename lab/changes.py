@@ -62,7 +62,7 @@ def compare(old: Plan | None, new: Plan) -> Change:
         *(
             (f"{a.name}.{field}", getattr(a, field), getattr(b, field))
             for a, b in kept
-            for field in ("cpus", "memory_mib", "disk_gib", "nested", "box")
+            for field in ("cpus", "memory_mib", "disk_gib", "nested", "cpu_without", "box")
         ),
     ]
     return Change(

@@ -68,6 +68,8 @@ class Node(Frozen):
     nics: tuple[Nic, ...]
     nested: bool
     """the VM's CPU offers svm or vmx"""
+    cpu_without: tuple[str, ...] = ()
+    """features, by libvirt's names, that it does not offer"""
     virt_type: Literal["kvm", "qemu", ""]
     """of nova-compute's instances; empty on a controller"""
     env: dict[str, str]

@@ -167,6 +167,7 @@ def _node(
         box=boxes[role],
         nics=addressing.make_nics(spec.name, spec.networks.management, compute),
         nested=nested and role == "compute",
+        cpu_without=release.emulated_cpu_without if nested and role == "compute" and accelerator == "qemu" else (),
         virt_type=virt_type if role == "compute" else "",
         env={
             **_environment(spec, release, name, role, compute),

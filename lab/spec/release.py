@@ -46,6 +46,8 @@ class Release(Frozen):
     """whether a lab of it has come up and passed its suite on virtual machines, as CI does by turns"""
     guide: str = ""
     """URL of the release's install guide"""
+    emulated_cpu_without: tuple[str, ...] = ()
+    """features, by libvirt's names, that an emulated compute node must not have for its own KVM to boot guests"""
     steps: tuple[str, ...] = Field(min_length=1)
     """ids of the core's steps, in teaching order"""
     chapters: dict[str, Chapter] = {}

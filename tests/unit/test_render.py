@@ -143,6 +143,16 @@ def test_ruby_strings_do_not_interpolate() -> None:
     assert ruby_string('a"b#{c}\\') == '"a\\"b\\#{c}\\\\"'
 
 
+def test_a_node_without_some_features() -> None:
+    plan = sample_plan(computes=2)
+    poor = plan.nodes[2].model_copy(update={"cpu_without": ("avx", "xsave")})
+    text = vagrantfile(plan.model_copy(update={"nodes": (*plan.nodes[:2], poor)}))
+    before, after = text.split('config.vm.define "compute2"')
+    assert "cpu_feature" not in before
+    assert after.count("libvirt.cpu_feature name: ") == 2
+    assert 'libvirt.cpu_feature name: "xsave", policy: "disable"\n' in after
+
+
 def test_waits_grow_with_a_slow_host_and_never_shrink() -> None:
     assert "boot_timeout = 300\n" in vagrantfile(sample_plan(wait_factor=0.5))
     assert "boot_timeout = 750\n" in vagrantfile(sample_plan(wait_factor=2.5))

@@ -68,6 +68,17 @@ def test_virt_type(wish: str, host: HostFacts, virt_type: str, nested: bool) -> 
     assert (controller.virt_type, controller.nested) == ("", False)
 
 
+@pytest.mark.parametrize(
+    ("host", "nested", "without"), [(EMULATED, "auto", ("avx", "xsave")), (EMULATED, "off", ()), (KVM, "auto", ())]
+)
+def test_features_that_an_emulated_compute_node_must_not_have(
+    host: HostFacts, nested: str, without: tuple[str, ...]
+) -> None:
+    wish = spec(nodes={"compute": {"nested": nested}})
+    decided = resolve(wish, release(emulated_cpu_without=["avx", "xsave"]), steps(), host)
+    assert [node.cpu_without for node in decided.nodes] == [(), without]
+
+
 def test_emulation_by_wish_offers_svm_even_where_kvm_does_not_nest() -> None:
     decided = plan(KVM_NOT_NESTED, accelerator="qemu", nodes={"compute": {"nested": "required"}})
     assert decided.accelerator == "qemu"
