@@ -69,7 +69,7 @@ class FakeSsh:
 
     def run(self, node: str, command: list[str], **_: object) -> Any:
         self.said.append(f"{node} {' '.join(command[:3])}")
-        return type("Done", (), {"stdout": f"{time.time() - 120:.3f}"})
+        return type("Done", (), {"stdout": f"{time.time() - 120:.3f}", "returncode": 0})
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from lab.errors import SpecError
 from lab.spec.document import did_you_mean, read_document
 from lab.spec.load import default_spec_text, load_spec
 from lab.spec.model import Spec, json_schema
+from lab.spec.release import default_release
 from lab.spec.values import parse_size_mib, size_text
 
 ROOT = Path(__file__).parents[2]
@@ -169,14 +170,14 @@ def _unset(model: Any, prefix: str = "") -> list[str]:
 
 
 def test_default_text_is_a_good_spec(tmp_path: Path) -> None:
-    assert load(default_spec_text("demo"), tmp_path) == Spec(name="demo", release="zed")
+    assert load(default_spec_text("demo"), tmp_path) == Spec(name="demo", release=default_release())
 
 
 def test_default_text_shows_the_defaults(tmp_path: Path) -> None:
     examples = r"url:|sha256:|mirror:|provider_pool:|passwords:|ADMIN_PASS:"  # keys whose default is nothing
     lines = [line for line in default_spec_text("demo").splitlines() if not re.match(rf"^# *({examples})", line)]
     spec = load("\n".join(re.sub(r"^# (?=\s*[a-z_]+:)", "", line) for line in lines), tmp_path)
-    assert spec == Spec(name="demo", release="zed")
+    assert spec == Spec(name="demo", release=default_release())
     assert {"nodes", "accelerator", "networks", "box", "chapters"} <= spec.model_fields_set
     assert {"count", "cpus", "memory", "disk", "nested"} == spec.nodes.compute.model_fields_set
 
