@@ -69,7 +69,7 @@ class Node(Frozen):
     nested: bool
     """the VM's CPU offers svm or vmx"""
     cpu_without: tuple[str, ...] = ()
-    """features, by libvirt's names, that it does not offer"""
+    """features, by QEMU's names, that it does not offer"""
     virt_type: Literal["kvm", "qemu", ""]
     """of nova-compute's instances; empty on a controller"""
     env: dict[str, str]

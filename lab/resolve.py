@@ -167,7 +167,7 @@ def _node(
         box=boxes[role],
         nics=addressing.make_nics(spec.name, spec.networks.management, compute),
         nested=nested and role == "compute",
-        cpu_without=release.emulated_cpu_without if nested and role == "compute" and accelerator == "qemu" else (),
+        cpu_without=_cpu_without(release, accelerator, nested=nested) if role == "compute" else (),
         virt_type=virt_type if role == "compute" else "",
         env={
             **_environment(spec, release, name, role, compute),
@@ -177,6 +177,13 @@ def _node(
         },
         steps=tuple(step.id for step in steps.values() if role in step.facts.on),
     )
+
+
+def _cpu_without(release: Release, accelerator: Accelerator, *, nested: bool) -> tuple[str, ...]:
+    """Name the features that a compute node's processor must not have."""
+    if not nested:
+        return ("svm", "vmx")
+    return release.emulated_cpu_without if accelerator == "qemu" else ()
 
 
 def _environment(spec: Spec, release: Release, name: str, role: Role, compute: int) -> dict[str, str]:

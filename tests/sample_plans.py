@@ -91,6 +91,7 @@ def _node(
             Nic(device="eth2", network="provider", mac=mac + "2", address=None),
         ),
         nested=nested,
+        cpu_without=() if nested or controller else ("svm", "vmx"),
         virt_type="" if controller else ("kvm" if nested else "qemu"),
         env={"LAB_NAME": "demo", "LAB_NODE": name, "MY_IP": str(address), "LAB_COMPUTES": "compute1 compute2"},
         steps=tuple(step.id for step in steps if name in step.nodes),

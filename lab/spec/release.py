@@ -47,7 +47,7 @@ class Release(Frozen):
     guide: str = ""
     """URL of the release's install guide"""
     emulated_cpu_without: tuple[str, ...] = ()
-    """features, by libvirt's names, that an emulated compute node must not have for its own KVM to boot guests"""
+    """features, by QEMU's names, that an emulated compute node must not have for its own KVM to boot guests"""
     steps: tuple[str, ...] = Field(min_length=1)
     """ids of the core's steps, in teaching order"""
     chapters: dict[str, Chapter] = {}

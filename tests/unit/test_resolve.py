@@ -69,7 +69,8 @@ def test_virt_type(wish: str, host: HostFacts, virt_type: str, nested: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("host", "nested", "without"), [(EMULATED, "auto", ("avx", "xsave")), (EMULATED, "off", ()), (KVM, "auto", ())]
+    ("host", "nested", "without"),
+    [(EMULATED, "auto", ("avx", "xsave")), (EMULATED, "off", ("svm", "vmx")), (KVM, "auto", ())],
 )
 def test_features_that_an_emulated_compute_node_must_not_have(
     host: HostFacts, nested: str, without: tuple[str, ...]
