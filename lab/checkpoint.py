@@ -17,7 +17,7 @@ from lab.errors import HostError, LabError, MachineError
 from lab.generator.files import write_text
 from lab.report import Report
 from lab.runtime.checkpoints import Checkpoint, Checkpoints, Manifest, steps_done, tag_of
-from lab.runtime.clock import step_clocks
+from lab.runtime.clock import step_clocks, wait_for_chrony
 from lab.runtime.host import choose_host
 from lab.runtime.lock import lab_lock
 from lab.runtime.settle import settle
@@ -82,7 +82,8 @@ def take(lab: Lab, host: Host, name: str, progress: Progress) -> Checkpoint:
         store.end_restore()
     stood_s = time.time() - stopped
     if running:
-        step_clocks(Ssh(lab.build_dir), lab.plan)
+        ssh = Ssh(lab.build_dir)
+        wait_for_chrony(ssh, lab.plan, step_clocks(ssh, lab.plan))
     progress.say(f"checkpoint {name}: {checkpoint.size_mib()} MiB; the lab stood still for {clock(stood_s)}")
     return checkpoint
 
@@ -139,9 +140,10 @@ def delete(lab: Lab, name: str, progress: Progress) -> None:
 def _settle(lab: Lab, began: float, progress: Progress) -> None:
     ssh = Ssh(lab.build_dir)
     off = step_clocks(ssh, lab.plan)
-    progress.say(f"clocks set: they were off by up to {clock(off)}")
+    progress.say(f"clocks set: they were off by up to {clock(max(off.values()))}")
     for wrong in settle(lab, ssh, since=began, say=progress.say):
         progress.say(f"[yellow]not well:[/yellow] {wrong}")
+    wait_for_chrony(ssh, lab.plan, off)
 
 
 def _running(machines: Machines) -> bool:

@@ -9,7 +9,7 @@ from lab import report as reports
 from lab import ui
 from lab.errors import UsageError
 from lab.runtime import power as switch
-from lab.runtime.clock import TOLERANCE_S, step_clocks
+from lab.runtime.clock import TOLERANCE_S, step_clocks, wait_for_chrony
 from lab.runtime.host import choose_host
 from lab.runtime.lock import lab_lock
 from lab.runtime.power import OFF, SHUTDOWN_LIMIT_S
@@ -95,12 +95,13 @@ def resume(lab: Lab, *, command: str = "lab resume") -> bool:
             woken = switch.switch_on(hypervisor, [node.domain for node in lab.plan.nodes])
             progress.say(f"started: {', '.join(woken)}" if woken else "all run already")
             off = step_clocks(ssh, lab.plan)
-            if off > TOLERANCE_S:
-                progress.say(f"clocks set: they were off by up to {ui.clock(off)}")
+            if max(off.values()) > TOLERANCE_S:
+                progress.say(f"clocks set: they were off by up to {ui.clock(max(off.values()))}")
         with progress.phase("services", "waiting for the services"):
             # Services that ran all the time have reported themselves within the last minute and a half.
             for wrong in settle(lab, ssh, since=since if woken else since - 90, say=progress.say):
                 progress.say(f"[yellow]not well:[/yellow] {wrong}")
+            wait_for_chrony(ssh, lab.plan, off)
         with progress.phase("verify", "quick checks"):
             result = _checked(lab, progress)
     reports.print_report(ui.console, lab.plan, result)

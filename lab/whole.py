@@ -16,7 +16,7 @@ from lab.changes import compare
 from lab.errors import HostError, MachineError, UsageError
 from lab.hostfit import fit
 from lab.runtime.checkpoints import Checkpoint, Checkpoints, tag_of
-from lab.runtime.clock import step_clocks
+from lab.runtime.clock import step_clocks, wait_for_chrony
 from lab.runtime.domains import Machines
 from lab.runtime.host_facts import count
 from lab.runtime.lock import lab_lock
@@ -51,7 +51,8 @@ def mend(lab: Lab, host: Host, say: Say) -> None:
         put_back(lab, host, fitting(lab.plan, store, name))
     store.end_restore()
     if _all_run(lab, host):
-        step_clocks(Ssh(lab.build_dir), lab.plan)
+        ssh = Ssh(lab.build_dir)
+        wait_for_chrony(ssh, lab.plan, step_clocks(ssh, lab.plan))
 
 
 def mend_for_reader(lab: Lab, host: Host, say: Say) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from lab.errors import MachineError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lab.plan import Plan
     from lab.runtime.ssh import Ssh
 
@@ -47,19 +49,31 @@ def step_clock(ssh: Ssh, node: str) -> float:
     return off
 
 
-def step_clocks(ssh: Ssh, plan: Plan) -> float:
-    """Wait until every node answers and set its clock, all at the same time; gives by how much the worst was off.
+def step_clocks(ssh: Ssh, plan: Plan) -> dict[str, float]:
+    """Wait until every node answers and set its clock, all at the same time; gives by how many seconds each was off.
 
-    Connections that stood before are given up: TCP would wait as long again as the machines stood still. At the end
-    chrony is waited for, which forgets its sources when somebody sets the clock.
+    Connections that stood before are given up: TCP would wait as long again as the machines stood still.
 
     Raises:
-        MachineError: a node does not answer in time, or its chrony finds no time.
+        MachineError: a node does not answer in time.
     """
 
     def step(node: str) -> float:
         ssh.wait_ready(node, timeout_s=SSH_LIMIT_S * plan.wait_factor)
         return abs(step_clock(ssh, node))
+
+    ssh.close()
+    names = [node.name for node in plan.nodes]
+    with ThreadPoolExecutor(max_workers=len(names), thread_name_prefix="clock") as pool:
+        return dict(zip(names, pool.map(step, names), strict=True))
+
+
+def wait_for_chrony(ssh: Ssh, plan: Plan, off: Mapping[str, float]) -> None:
+    """Wait where `step_clocks` has set the clock until chrony, which forgets its sources then, has found them again.
+
+    Raises:
+        MachineError: one finds no time.
+    """
 
     def wait(node: str) -> None:
         tries = round(CHRONY_LIMIT_S * plan.wait_factor)
@@ -67,9 +81,5 @@ def step_clocks(ssh: Ssh, plan: Plan) -> float:
         if ssh.run(node, argv, timeout_s=tries * 10, check=False).returncode != 0:
             raise MachineError(f"{node}: chrony has not found its time within {tries} s", hint="`lab up` mends it")
 
-    ssh.close()
-    names = [node.name for node in plan.nodes]
-    with ThreadPoolExecutor(max_workers=len(names), thread_name_prefix="clock") as pool:
-        off = dict(zip(names, pool.map(step, names), strict=True))
-        list(pool.map(wait, [name for name in names if off[name] > TOLERANCE_S]))
-    return max(off.values())
+    with ThreadPoolExecutor(max_workers=len(off), thread_name_prefix="chrony") as pool:
+        list(pool.map(wait, [name for name, seconds in off.items() if seconds > TOLERANCE_S]))

@@ -64,7 +64,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     monkeypatch.setattr(checkpoint, "choose_host", lambda *_: TestHost())
     monkeypatch.setattr(host_facts, "memory_mib", lambda: (24000, 20000))
     for module in (checkpoint, whole):
-        monkeypatch.setattr(module, "step_clocks", lambda *_: 0.0)
+        monkeypatch.setattr(module, "step_clocks", lambda *_: {"controller": 0.0})
     monkeypatch.setattr(checkpoint, "settle", lambda *_, **__: [])
     monkeypatch.setattr(checkpoint, "verify", lambda *_, **__: Report(()))
     with Hypervisor(URI) as kept:  # while one connection stands, the driver keeps what it has

@@ -50,8 +50,10 @@ def ssh(nodes: FakeNodes) -> Ssh:
 
 def test_all_clocks_are_set_at_the_same_time_and_then_chrony_is_waited_for() -> None:
     nodes = FakeNodes()
-    assert clock.step_clocks(ssh(nodes), PLAN) == pytest.approx(1000, abs=5)
+    off = clock.step_clocks(ssh(nodes), PLAN)
     names = [node.name for node in PLAN.nodes]
+    assert off == pytest.approx(dict.fromkeys(names, 1000), abs=5)
+    clock.wait_for_chrony(ssh(nodes), PLAN, off)
     assert nodes.ready == dict.fromkeys(names, 120.0)
     kinds = [command[2] for command in nodes.asked]
     assert kinds == ["date"] * len(names) + ["sh"] * len(names)
@@ -63,13 +65,15 @@ def test_a_chrony_that_finds_no_time_is_told() -> None:
     nodes = FakeNodes()
     nodes.chrony = 1
     with pytest.raises(MachineError, match="chrony has not found its time within 120 s"):
-        clock.step_clocks(ssh(nodes), PLAN)
+        clock.wait_for_chrony(ssh(nodes), PLAN, clock.step_clocks(ssh(nodes), PLAN))
 
 
 def test_clocks_that_are_right_need_no_wait() -> None:
     nodes = FakeNodes()
     nodes.off = 0.0
-    assert clock.step_clocks(ssh(nodes), PLAN) < 1
+    off = clock.step_clocks(ssh(nodes), PLAN)
+    assert max(off.values()) < 1
+    clock.wait_for_chrony(ssh(nodes), PLAN, off)
     assert nodes.asked == []
 
 
