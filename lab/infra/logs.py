@@ -29,7 +29,10 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ),
     # an API under uwsgi sends no heartbeats between two requests: RabbitMQ hangs up, and it connects again
     ("-api.log", r"impl_rabbit .*ECONNRESET.*retrying in"),
-    ("-api.log", r"impl_rabbit .*(RecoverableConnectionError|Connection reset by peer).*Trying again in"),
+    (
+        "-api.log",
+        r"impl_rabbit .*(RecoverableConnectionError|Connection reset by peer|unexpectedly closed).*Trying again in",
+    ),
     # victoria's agent looks for the device of each network before it makes it
     ("/neutron/neutron-dhcp-agent.log", r"ip_lib .*Device tap\S+ cannot be used as it has no MAC address"),
     # an instance was deleted, and its tap is gone before its port
