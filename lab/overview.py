@@ -37,7 +37,7 @@ def print_plan(plan: Plan, reason: str) -> None:
     purposes = {
         "access": "Vagrant and ssh (eth0)",
         "management": "OpenStack's own traffic (eth1)",
-        "provider": "the instances' (eth2, br-provider)",
+        "provider": "the instances' (eth2)",
     }
     for network in plan.networks:
         networks.add_row(network.kind, str(network.cidr), str(network.host_address), purposes[network.kind])

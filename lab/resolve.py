@@ -191,6 +191,7 @@ def _environment(spec: Spec, release: Release, name: str, role: Role, compute: i
     management, provider = spec.networks.management, spec.networks.provider
     address = str(addressing.management_address(management, compute))
     pool = spec.networks.provider_pool or addressing.provider_pool(provider)
+    capabilities = release.capabilities_with(spec.chapters)
     return {
         "LAB_NAME": spec.name,
         "LAB_NODE": name,
@@ -205,13 +206,14 @@ def _environment(spec: Spec, release: Release, name: str, role: Role, compute: i
         "MANAGEMENT_NETMASK": str(management.netmask),
         "MANAGEMENT_CIDR": str(management),
         "MY_IP": address,
+        "MECHANISM_DRIVER": "linuxbridge" if capabilities["LINUXBRIDGE"] else "openvswitch",
         "PROVIDER_INTERFACE": "eth2",
         "PROVIDER_CIDR": str(provider),
         "PROVIDER_GATEWAY": str(provider[1]),
         "PROVIDER_POOL_START": str(pool[0]),
         "PROVIDER_POOL_END": str(pool[1]),
         **({"LAB_ARCHIVE": release.archive} if release.archive else {}),
-        **{f"LAB_HAS_{name}": str(int(has)) for name, has in release.capabilities_with(spec.chapters).items()},
+        **{f"LAB_HAS_{name}": str(int(has)) for name, has in capabilities.items()},
     }
 
 

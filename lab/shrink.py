@@ -26,7 +26,10 @@ CONTROLLER_LIMIT_S, NODE_LIMIT_S = 60.0, 15.0
 # Nothing to take out where the lab never came as far as a database of nova.
 _REMOVE = '[ ! -d /var/lib/mysql/nova ] || LAB_GONE="$1" exec /opt/lab/remove-compute "$2" $3'
 # Whatever of it is there: a node may have been left half-way. Disabled too: it might be switched on again.
-_STOP_SERVICES = "systemctl disable --now nova-compute neutron-openvswitch-agent 2>/dev/null || true"
+_STOP_SERVICES = (
+    "for unit in nova-compute neutron-openvswitch-agent neutron-linuxbridge-agent; do "
+    'systemctl disable --now "$unit" 2>/dev/null || true; done'
+)
 
 
 @dataclass(frozen=True)

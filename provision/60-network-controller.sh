@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 #
-# Networking service on the controller node: neutron's API, its Open vSwitch agent, DHCP and metadata.
+# Networking service on the controller node: neutron's API, its layer-2 agent, DHCP and metadata.
 #
 # Guide: Networking service Installation Tutorial, "Install and configure controller node", networking option 1
 # (provider networks); with the chapter self-service, option 2. On Debian neutron-server is two units, neutron-api
 # (uwsgi) and neutron-rpc-server.
 # Deviation: the database comes before the registration with the Identity service, so that several services' schemas
 # are made at the same time; the step waits for the Identity service where it needs it.
-# Deviation: the Open vSwitch mechanism, because the guide's Linux bridge is experimental and later removed.
+# Deviation: the Open vSwitch mechanism, because the guide's Linux bridge is experimental since Zed and removed in
+# 2025.1; the chapter linuxbridge chooses the guide's. MECHANISM_DRIVER names the one of the two, and its agent.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
@@ -81,6 +82,12 @@ service_plugins =
 EOF
 fi
 trim_empty /etc/neutron/neutron.conf
+if ((LAB_HAS_LINUXBRIDGE_EXPERIMENTAL)); then # deviation: the server refuses the driver without it
+  crudini --merge /etc/neutron/neutron.conf <<EOF
+[experimental]
+linuxbridge = true
+EOF
+fi
 repair_mode /etc/neutron/neutron.conf 0660 root:neutron
 
 heading 'Configure the Modular Layer 2 (ML2) plug-in'
@@ -99,7 +106,7 @@ if ((LAB_HAS_SELF_SERVICE)); then
 [ml2]
 type_drivers = flat,vlan,vxlan
 tenant_network_types = vxlan
-mechanism_drivers = openvswitch,l2population
+mechanism_drivers = $MECHANISM_DRIVER,l2population
 
 [ml2_type_vxlan]
 vni_ranges = 1:1000
@@ -109,13 +116,38 @@ else
 [ml2]
 type_drivers = flat,vlan
 tenant_network_types =
-mechanism_drivers = openvswitch
+mechanism_drivers = $MECHANISM_DRIVER
 EOF
 fi
 trim_empty /etc/neutron/plugins/ml2/ml2_conf.ini
 
-heading 'Configure the Open vSwitch agent'
-crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
+heading 'Configure the layer-2 agent'
+# Deviation: no tunnels without self-service networks, because Debian's file for Open vSwitch turns on VXLAN, which
+# provider networks do not use.
+if ((LAB_HAS_LINUXBRIDGE)); then
+  crudini --merge /etc/neutron/plugins/ml2/linuxbridge_agent.ini <<EOF
+[linux_bridge]
+physical_interface_mappings = provider:$PROVIDER_INTERFACE
+
+[securitygroup]
+enable_security_group = true
+firewall_driver = neutron.agent.linux.iptables_firewall.IptablesFirewallDriver
+EOF
+  if ((LAB_HAS_SELF_SERVICE)); then
+    crudini --merge /etc/neutron/plugins/ml2/linuxbridge_agent.ini <<EOF
+[vxlan]
+enable_vxlan = true
+local_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
+l2_population = true
+EOF
+  else
+    crudini --merge /etc/neutron/plugins/ml2/linuxbridge_agent.ini <<EOF
+[vxlan]
+enable_vxlan = false
+EOF
+  fi
+else
+  crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
 [ovs]
 bridge_mappings = provider:br-provider
 
@@ -123,10 +155,8 @@ bridge_mappings = provider:br-provider
 enable_security_group = true
 firewall_driver = openvswitch
 EOF
-# Deviation: no tunnels without self-service networks, because Debian's file turns on VXLAN, which provider networks do
-# not use.
-if ((LAB_HAS_SELF_SERVICE)); then
-  crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
+  if ((LAB_HAS_SELF_SERVICE)); then
+    crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
 [ovs]
 local_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
 
@@ -134,19 +164,20 @@ local_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
 tunnel_types = vxlan
 l2_population = true
 EOF
-else
-  crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
+  else
+    crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
 [agent]
 tunnel_types =
 l2_population = false
 EOF
+  fi
 fi
-trim_empty /etc/neutron/plugins/ml2/openvswitch_agent.ini
+trim_empty "/etc/neutron/plugins/ml2/${MECHANISM_DRIVER}_agent.ini"
 
 heading 'Configure the DHCP agent'
 crudini --merge /etc/neutron/dhcp_agent.ini <<EOF
 [DEFAULT]
-interface_driver = openvswitch
+interface_driver = $MECHANISM_DRIVER
 dhcp_driver = neutron.agent.linux.dhcp.Dnsmasq
 enable_isolated_metadata = true
 EOF
@@ -167,9 +198,14 @@ set_line /etc/neutron/neutron-api-uwsgi.ini '^processes = ' 'processes = 1'
 set_line /etc/neutron/neutron-api-uwsgi.ini '^threads = ' 'threads = 1'
 set_line /etc/neutron/neutron-api-uwsgi.ini '^socket-timeout' 'socket-timeout = 120'
 
-heading 'Create the provider bridge'
-start_if_stopped openvswitch-switch
-ovs-vsctl --may-exist add-br br-provider -- --may-exist add-port br-provider "$PROVIDER_INTERFACE"
+heading 'Connect the provider network'
+if ((LAB_HAS_LINUXBRIDGE)); then # the agent makes a bridge for each network; packets on it pass iptables
+  printf 'br_netfilter\n' | put_file /etc/modules-load.d/lab-bridges.conf
+  modprobe br_netfilter
+else
+  start_if_stopped openvswitch-switch
+  ovs-vsctl --may-exist add-br br-provider -- --may-exist add-port br-provider "$PROVIDER_INTERFACE"
+fi
 
 heading 'Populate the database'
 sync_schema neutron neutron-common nice su -s /bin/sh -c "neutron-db-manage --config-file /etc/neutron/neutron.conf \
@@ -196,8 +232,8 @@ restart_if_changed neutron-api neutron-rpc-server "$neutron" /etc/neutron/plugin
   /etc/neutron/neutron-api-uwsgi.ini
 # The agents ask the server for their work, and log errors while nobody answers.
 # Deviation: so they wait for it at boot too.
-start_behind neutron-openvswitch-agent neutron-dhcp-agent neutron-metadata-agent http://controller:9696/
+start_behind "neutron-$MECHANISM_DRIVER-agent" neutron-dhcp-agent neutron-metadata-agent http://controller:9696/
 wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
-restart_if_changed neutron-openvswitch-agent "$neutron" /etc/neutron/plugins/ml2/openvswitch_agent.ini
+restart_if_changed "neutron-$MECHANISM_DRIVER-agent" "$neutron" "/etc/neutron/plugins/ml2/${MECHANISM_DRIVER}_agent.ini"
 restart_if_changed neutron-dhcp-agent "$neutron" /etc/neutron/dhcp_agent.ini
 restart_if_changed neutron-metadata-agent "$neutron" /etc/neutron/metadata_agent.ini

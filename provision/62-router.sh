@@ -16,7 +16,7 @@ install_packages $LAB_PACKAGES
 heading 'Configure the layer-3 agent'
 crudini --merge /etc/neutron/l3_agent.ini <<EOF
 [DEFAULT]
-interface_driver = openvswitch
+interface_driver = $MECHANISM_DRIVER
 EOF
 
 heading 'Finalize installation'

@@ -17,8 +17,10 @@ heading 'Flavor, image, security group rules, network, subnet'
 # ramdisk and an empty root disk. It prints its address and its instance-id on the console, and serves a page on port
 # 80: for that page there is a third rule.
 # Deviation: the network comes last, when the controller's agents have reported themselves. A network is given to a DHCP
-# agent when its subnet is made: to one that is alive, on a host whose Open vSwitch agent is known to reach the network.
+# agent when its subnet is made: to one that is alive, on a host whose layer-2 agent is known to reach the network.
 # Without one it has no DHCP server until its first port, or until the agent is restarted.
+layer2=open-vswitch
+if ((LAB_HAS_LINUXBRIDGE)); then layer2=linux-bridge; fi
 "$LAB_DIR/lib/openstack-batch" <<EOF
 ensure flavor create --id 0 --vcpus 1 --ram 128 --disk 1 m1.nano
 ensure image create --disk-format aki --container-format aki --public --file $tiny/vmlinuz tiny-kernel
@@ -30,7 +32,7 @@ ensure security group rule create --proto icmp default
 ensure security group rule create --proto tcp --dst-port 22 default
 ensure security group rule create --proto tcp --dst-port 80 default
 await 60 True network agent list --host controller --agent-type dhcp --format value --column Alive
-await 60 True network agent list --host controller --agent-type open-vswitch --format value --column Alive
+await 60 True network agent list --host controller --agent-type $layer2 --format value --column Alive
 ensure network create --share --external --provider-physical-network provider --provider-network-type flat provider
 ensure subnet create --network provider --allocation-pool start=$PROVIDER_POOL_START,end=$PROVIDER_POOL_END --gateway $PROVIDER_GATEWAY --subnet-range $PROVIDER_CIDR provider
 EOF

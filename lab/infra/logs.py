@@ -14,19 +14,14 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("/neutron/", r"Unable to process extensions \(auto-allocated-topology\)"),
     # agents that start before neutron-rpc-server answers ask again by themselves, as on every slow machine; that they
     # are alive is a check of its own
-    ("/neutron/neutron-dhcp-agent.log", r"MessagingTimeout|Timeout in RPC method"),
-    ("/neutron/neutron-metadata-agent.log", r"MessagingTimeout|Timeout in RPC method"),
-    ("/neutron/neutron-openvswitch-agent.log", r"MessagingTimeout|Timeout in RPC method"),
+    ("-agent.log", r"MessagingTimeout|Timeout in RPC method"),
     # the agent asks Open vSwitch before it has told it to listen
     ("/neutron/neutron-openvswitch-agent.log", r"Unable to open stream to tcp:127\.0\.0\.1:6640"),
     # the controller was rebooted, or halted, while a compute node ran: it asks until somebody answers; that it has
     # reported itself since is a check of its own
     ("/nova/nova-compute.log", r"impl_rabbit .*(Trying again in|retrying in|Failed to consume message from queue)"),
     ("/nova/nova-compute.log", r"MessagingTimeout|keystoneauth1\.exceptions\.connection\.ConnectFailure"),
-    (
-        "/neutron/neutron-openvswitch-agent.log",
-        r"impl_rabbit .*(Trying again in|retrying in|Failed to consume message from queue)",
-    ),
+    ("-agent.log", r"impl_rabbit .*(Trying again in|retrying in|Failed to consume message from queue)"),
     # an API under uwsgi sends no heartbeats between two requests: RabbitMQ hangs up, and it connects again
     ("-api.log", r"impl_rabbit .*ECONNRESET.*retrying in"),
     (

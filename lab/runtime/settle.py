@@ -31,7 +31,7 @@ _FETCH_LIMIT_S = 20
 _TELL_EVERY_S = 60.0
 
 _NOVA = frozenset({"nova-conductor", "nova-scheduler", "nova-compute"})
-_NEUTRON = frozenset({"neutron-openvswitch-agent", "neutron-dhcp-agent", "neutron-metadata-agent", "neutron-l3-agent"})
+_NEUTRON = frozenset(f"neutron-{of}-agent" for of in ("openvswitch", "linuxbridge", "dhcp", "metadata", "l3"))
 """units that report themselves, by the name that the database knows them by (column `binary`)"""
 
 

@@ -2,7 +2,8 @@ r"""The option blocks of a provisioning script: `crudini --merge FILE <<EOF … 
 
 The script is the one place where an option of the guide stands; the suite asserts what is written there. A block counts
 as unconditional when its `crudini` begins the line: what stands indented (in an `if`, a loop, a function) may not run.
-One `if` is understood, because it is decided before the script runs: that of a capability, at the left margin,
+One `if` is understood, because it is decided before the script runs: that of a capability, at the left margin or in
+another such `if`,
 
     if ((LAB_HAS_GLANCE_BACKENDS)); then      (or `! LAB_HAS_…`)
       crudini --merge …
@@ -29,9 +30,9 @@ _START = re.compile(
     r"""^(?P<indent>\s*)crudini\s+(?:--\S+\s+)*--merge\s+(?P<path>"[^"$]+"|'[^']+'|[^\s"'$<]+)\s*"""
     r"""<<(?P<dash>-?)\s*(?P<quote>['"]?)(?P<word>\w+)(?P=quote)\s*(?:$|[|&;#>)])"""
 )
-_INDENT = 2
-"""spaces, as shfmt writes them"""
-_CAPABILITY = re.compile(r"^if \(\((?P<unless>! ?)?LAB_HAS_(?P<name>[A-Z0-9_]+)\)\); then$")
+_INDENT = "  "
+"""as shfmt writes it"""
+_CAPABILITY = re.compile(r"^if \(\((?P<lacks>! ?)?LAB_HAS_(?P<name>[A-Z0-9_]+)\)\); then$")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<plain>[A-Za-z_]\w*))")
 
 
@@ -46,15 +47,13 @@ class ConfigOption(Frozen):
     line: int
     """of the script, 1-based"""
     conditional: bool
-    """the block is indented, and not by a capability alone: it may not run"""
-    capability: str = ""
-    """the block runs only where the release has this capability"""
-    unless: bool = False
-    """it runs only where the release does not have it"""
+    """the block is indented, and not by capabilities alone: it may not run"""
+    where: dict[str, bool] = {}
+    """the block runs only where the release has, or does not have, these capabilities"""
 
     def runs_with(self, capabilities: Mapping[str, bool]) -> bool:
         """Tell whether a release of these capabilities sets the option, as far as that is known."""
-        return not self.capability or capabilities[self.capability] != self.unless
+        return all(capabilities[name] == has for name, has in self.where.items())
 
 
 def config_options(script: str) -> tuple[ConfigOption, ...]:
@@ -64,20 +63,19 @@ def config_options(script: str) -> tuple[ConfigOption, ...]:
 
 def _options(lines: list[str]) -> Iterator[ConfigOption]:
     number = 0
-    capability, unless = "", False
+    where: list[tuple[str, bool]] = []
     while number < len(lines):
         line = lines[number]
         match = _START.match(line)
         number += 1
-        if test := _CAPABILITY.match(line):
-            capability, unless = test["name"], bool(test["unless"])
-        elif capability and line == "else":
-            unless = not unless
-        elif line == "fi":
-            capability, unless = "", False
+        if test := _CAPABILITY.match(line.removeprefix(_INDENT * len(where))):
+            where.append((test["name"], not test["lacks"]))
+        elif where and line == _INDENT * (len(where) - 1) + "else":
+            where[-1] = (where[-1][0], not where[-1][1])
+        elif where and line == _INDENT * (len(where) - 1) + "fi":
+            where.pop()
         if not match:
             continue
-        depth = len(match["indent"])
         path, section = match["path"].strip("\"'"), ""
         for body, at in _body(lines, number, match["word"], strip_tabs=bool(match["dash"])):
             number = at + 1
@@ -92,9 +90,8 @@ def _options(lines: list[str]) -> Iterator[ConfigOption]:
                     option=option.strip(),
                     value=value.strip() if match["quote"] else template(value.strip()),
                     line=at + 1,
-                    conditional=depth != (_INDENT if capability else 0),
-                    capability=capability,
-                    unless=unless,
+                    conditional=match["indent"] != _INDENT * len(where),
+                    where=dict(where),
                 )
 
 

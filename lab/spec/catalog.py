@@ -73,7 +73,7 @@ def load_step(step_id: str, provision: Path, capabilities: Collection[str]) -> L
         document.problem((), "no script beside it", script.name)
     options = config_options(script.read_text(encoding="utf-8")) if script.is_file() else ()
     asked: dict[str, Loc] = {name: ("when", name) for name in facts.when} if facts else {}
-    asked |= {option.capability: () for option in options if option.capability}
+    asked |= {name: () for option in options for name in option.where}
     for number, check in enumerate(facts.checks if facts else ()):
         asked |= {name: ("checks", number) for name in (check.when, check.unless) if name}
     for name, loc in asked.items():

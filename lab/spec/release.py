@@ -14,10 +14,10 @@ from lab.spec.validate import validate
 
 
 class Chapter(Frozen):
-    """An optional chapter: steps of its own among those of the core, and what it changes in these."""
+    """An optional chapter: steps of its own among those of the core, or what it changes in these, or both."""
 
     title: str
-    steps: tuple[str, ...] = Field(min_length=1)
+    steps: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     """what the release is capable of with it: steps of the core ask for it (`when`, LAB_HAS_…)"""
     without: tuple[str, ...] = ()

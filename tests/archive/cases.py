@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +11,7 @@ from lab import resources
 from lab.box.definition import BoxSpec, built_suites
 from lab.boxes import wanted_boxes
 from lab.plan import HostFacts
-from lab.resolve import resolve
+from lab.resolve import resolve, settle
 from lab.spec.catalog import load_steps
 from lab.spec.model import Spec
 from lab.spec.release import load_release, release_names
@@ -27,35 +27,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """A step as a release has it, and one of its options."""
+    """A step as a lab of the release has it, and one of its options."""
 
     release: Release
+    chapters: tuple[str, ...]
+    """of the lab: none of them, or all"""
     step: LoadedStep
     option: ConfigOption | None = None
 
     def __str__(self) -> str:
-        words = [self.release.name, self.step.id]
+        words = [self.release.name, *(["chapters"] if self.chapters else []), self.step.id]
         if self.option:
             words += [self.option.path.rpartition("/")[2], self.option.section, self.option.option]
         return "-".join(words)
 
 
 def cases(wanted: Callable[[LoadedStep], Any]) -> list[Any]:
-    """Every step of every release for which `wanted` says something."""
-    return [_param(Case(release, step)) for release, step in _steps() if wanted(step)]
+    """Every step of every release for which `wanted` says something; twice, where the chapters change it."""
+    return [_param(case) for case in _cases() if wanted(case.step)]
 
 
 def option_cases() -> list[Any]:
-    """Every option that a step of a release sets, once."""
-    found = {str(case): case for r, s in _steps() for o in s.options for case in [Case(r, s, o)]}
+    """Every option that a step of a release sets, once; twice, where the chapters change the step."""
+    found = {str(case): case for c in _cases() for o in c.step.options for case in [replace(c, option=o)]}
     return [_param(case) for case in found.values()]
 
 
-def box_of(release: Release, role: Role) -> BoxSpec:
-    """The box that a lab of the release uses for a role."""
-    steps = load_steps(release, resources.PROVISION)
-    spec = Spec(name="archive", release=release.name, chapters=tuple(release.chapters))
-    plan = resolve(spec, release, steps, HostFacts())
+def box_of(case: Case, role: Role) -> BoxSpec:
+    """The box that the lab uses for a role."""
+    steps = load_steps(case.release, resources.PROVISION)
+    spec = Spec(name="archive", release=case.release.name, chapters=case.chapters)
+    plan = resolve(spec, case.release, steps, HostFacts())
     return next(box for box in wanted_boxes(plan) if box.role == role)
 
 
@@ -64,10 +66,14 @@ def built(release: Release) -> bool:
     return release.suite in built_suites()
 
 
-def _steps() -> Iterator[tuple[Release, LoadedStep]]:
-    for name in release_names():
-        release = load_release(name)
-        yield from ((release, step) for step in load_steps(release, resources.PROVISION).values())
+def _cases() -> Iterator[Case]:
+    for release in map(load_release, release_names()):
+        steps, chapters = load_steps(release, resources.PROVISION), tuple(release.chapters)
+        core = settle(release, steps, ())
+        yield from (Case(release, (), step) for step in core.values())
+        for step in settle(release, steps, chapters).values():
+            if step != core.get(step.id):
+                yield Case(release, chapters, step)
 
 
 def _param(case: Case) -> Any:

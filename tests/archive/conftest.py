@@ -59,11 +59,11 @@ def pool(cache: Path) -> Callable[[str], Pool]:
 
 @pytest.fixture(scope="session")
 def opened(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case, Role], OpenBox]:
-    """The box of a release for a role, opened once."""
+    """The box of a lab for a role, opened once."""
     boxes: dict[str, OpenBox] = {}
 
     def of(case: Case, role: Role) -> OpenBox:
-        wanted = box_of(case.release, role)
+        wanted = box_of(case, role)
         if wanted.name not in boxes:
             (built,) = ensure_boxes([wanted], cache)
             boxes[wanted.name] = open_box(built.image, tmp_path_factory.mktemp(f"{case.release.name}-{role}"))

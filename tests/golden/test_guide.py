@@ -88,7 +88,7 @@ def test_every_option_of_the_guide_and_no_other(step: str, scripts: dict[str, st
     found = [
         (option.path, option.section, option.option, by_name(option.value or ""))
         for option in config_options(scripts[f"{step}.sh"])
-        if option.path in files and not option.capability  # those of a chapter are not the guide's
+        if option.path in files and not option.where  # those of a chapter are not the guide's
     ]
     assert found == CHAPTERS[step].options
 

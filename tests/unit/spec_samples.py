@@ -31,7 +31,7 @@ def release(**changes: Any) -> Release:
         "box": "compute-lab/sample",
         "steps": ("10-base", "20-api", "30-compute"),
         "chapters": {"cells": Chapter(title="Cells", steps=("40-cell0",))},
-        "capabilities": {"CELLS_V2": True, "CONSOLEAUTH": False},
+        "capabilities": {"CELLS_V2": True, "CONSOLEAUTH": False, "LINUXBRIDGE": False},
         "secrets": ("ADMIN_PASS", "NOVA_DBPASS", "NOVA_PASS", "RABBIT_PASS"),
     }
     return Release.model_validate({**values, **changes})

@@ -52,23 +52,40 @@ def test_dash_strips_tabs() -> None:
 BLOCK = "  crudini --merge /etc/a.conf <<EOF\n[a]\n{}\nEOF\n"
 
 
-@pytest.mark.parametrize(("sign", "unless"), [("", False), ("! ", True)])
-def test_a_capability_decides_before_the_script_runs(sign: str, unless: bool) -> None:
+@pytest.mark.parametrize(("sign", "has"), [("", True), ("! ", False)])
+def test_a_capability_decides_before_the_script_runs(sign: str, has: bool) -> None:
     script = f"if (({sign}LAB_HAS_X1)); then\n{BLOCK.format('x = 1')}else\n{BLOCK.format('x = 2')}fi\n"
     first, second, third = config_options(script + BLOCK.format("x = 3"))
-    assert [(o.capability, o.unless, o.conditional) for o in (first, second, third)] == [
-        ("X1", unless, False),
-        ("X1", not unless, False),
-        ("", False, True),
+    assert [(o.where, o.conditional) for o in (first, second, third)] == [
+        ({"X1": has}, False),
+        ({"X1": not has}, False),
+        ({}, True),
     ]
-    assert (first.runs_with({"X1": True}), first.runs_with({"X1": False})) == (not unless, unless)
+    assert (first.runs_with({"X1": True}), first.runs_with({"X1": False})) == (has, not has)
     assert third.runs_with({})
 
 
+def deeper(text: str) -> str:
+    """Indent all but the body of a block."""
+    return "".join(line if line[0] in "[xE" else f"  {line}" for line in text.splitlines(keepends=True))
+
+
+def test_a_capability_in_the_if_of_another_one() -> None:
+    inner = f"if ((LAB_HAS_Y)); then\n{BLOCK.format('x = 1')}else\n{BLOCK.format('x = 2')}fi\n"
+    outer = f"if ((LAB_HAS_X)); then\n{deeper(inner)}{BLOCK.format('x = 3')}else\n{BLOCK.format('x = 4')}fi\n"
+    found = config_options(outer)
+    assert [(o.where, o.conditional) for o in found] == [
+        ({"X": True, "Y": True}, False),
+        ({"X": True, "Y": False}, False),
+        ({"X": True}, False),
+        ({"X": False}, False),
+    ]
+    assert [o.value for o in found if o.runs_with({"X": True, "Y": False})] == ["2", "3"]
+
+
 def test_what_stands_deeper_than_a_capability_may_not_run() -> None:
-    block = "".join(f"  {line}\n" if "crudini" in line else f"{line}\n" for line in BLOCK.format("x = 1").splitlines())
-    (option,) = config_options(f"if ((LAB_HAS_X)); then\n  if other; then\n{block}  fi\nfi\n")
-    assert (option.capability, option.conditional) == ("X", True)
+    (option,) = config_options(f"if ((LAB_HAS_X)); then\n  if other; then\n{deeper(BLOCK.format('x = 1'))}  fi\nfi\n")
+    assert (option.where, option.conditional) == ({"X": True}, True)
 
 
 def test_indented_block_is_conditional() -> None:
