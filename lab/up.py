@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from lab import changes, checkpoint, machines, overview, project, proven, ui, whole
 from lab import report as reports
 from lab.addressing import domain_name
@@ -256,10 +258,10 @@ class _Up:
         broken = _failing(result)
         if not broken:
             return result
-        with self._progress.phase("mend", "mending what the verification found"):
+        with self._progress.phase("mend", "mending what the verification found: these steps run again"):
             for check in result.checks:
                 if not check.good:
-                    self._progress.say(f"{check.id} [yellow]{check.outcome}[/yellow]: its step runs again")
+                    self._progress.say(f"{check.id} [yellow]{check.outcome}[/yellow]: {escape(check.message)}")
             self.runner.run([job for job in self._jobs if job in broken], ())
             return self._suite(scope)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -76,15 +77,17 @@ def settle(lab: Lab, ssh: Ssh, *, since: float, say: Callable[[str], None], limi
         return []
     deadline = time.monotonic() + (LIMIT_S * max(1.0, lab.plan.wait_factor) if limit_s is None else limit_s)
     tell_at = time.monotonic() + _TELL_EVERY_S
-    while True:
-        seen = {node: look(ssh, node, wanted[node], since) for node in wanted}
-        wrong = complaints(wanted, seen)
-        if not wrong or hopeless(wanted, seen) or time.monotonic() > deadline:
-            return wrong
-        if time.monotonic() > tell_at:
-            say(f"waiting for {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")
-            tell_at += _TELL_EVERY_S
-        time.sleep(_LOOK_EVERY_S)
+    with ThreadPoolExecutor(max_workers=len(wanted), thread_name_prefix="settle") as pool:
+        while True:
+            looks = pool.map(lambda node: look(ssh, node, wanted[node], since), wanted)
+            seen = dict(zip(wanted, looks, strict=True))
+            wrong = complaints(wanted, seen)
+            if not wrong or hopeless(wanted, seen) or time.monotonic() > deadline:
+                return wrong
+            if time.monotonic() > tell_at:
+                say(f"waiting for {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")
+                tell_at += _TELL_EVERY_S
+            time.sleep(_LOOK_EVERY_S)
 
 
 def expected(plan: Plan, done: Iterable[str]) -> dict[str, Expected]:
