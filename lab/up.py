@@ -32,6 +32,7 @@ from lab.spec.load import load_spec
 from lab.verify import quick_ids, verify
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from lab.box.store import Box
@@ -207,8 +208,7 @@ class _Up:
         """Run the steps that are not proven done; whether any ran."""
         missing = [job for job in self._jobs if job not in known]
         if missing:
-            with self._progress.phase("steps", "provisioning"):
-                self.runner.run(self._jobs, known)
+            self._provision("provisioning", self._jobs, known)
         Vagrant(self._lab.build_dir).mark_provisioned([node.name for node in self._lab.plan.nodes])
         return bool(missing)
 
@@ -224,8 +224,7 @@ class _Up:
         for step in self._scope:
             own = {job for job in self._jobs if job.step == step}
             if not own <= known:
-                with self._progress.phase("steps", f"chapter {step}"):
-                    self.runner.run(sorted(own), known)
+                self._provision(f"chapter {step}", sorted(own), known)
             known |= own
             before -= own
             if before:
@@ -236,6 +235,14 @@ class _Up:
                 return result
             self._keep(step)
         return None
+
+    def _provision(self, what: str, jobs: Iterable[Job], known: Iterable[Job]) -> None:
+        """Run steps, and wait for their services to report themselves, which the suite looks for and no step awaits."""
+        began = time.time()
+        with self._progress.phase("steps", what):
+            self.runner.run(jobs, known)
+        with self._progress.phase("services", "waiting for the services to report themselves"):
+            settle(self._lab, self._ssh, since=began, say=self._progress.say)
 
     def _keep(self, name: str) -> None:
         if Checkpoints(self._lab.build_dir).exists(name):
@@ -258,11 +265,11 @@ class _Up:
         broken = _failing(result)
         if not broken:
             return result
-        with self._progress.phase("mend", "mending what the verification found: these steps run again"):
-            for check in result.checks:
-                if not check.good:
-                    self._progress.say(f"{check.id} [yellow]{check.outcome}[/yellow]: {escape(check.message)}")
-            self.runner.run([job for job in self._jobs if job in broken], ())
+        for check in result.checks:
+            if not check.good:
+                self._progress.say(f"{check.id} [yellow]{check.outcome}[/yellow]: {escape(check.message)}")
+        self._provision("mending what the verification found", [job for job in self._jobs if job in broken], ())
+        with self._progress.phase("verify", "verification, once more"):
             return self._suite(scope)
 
     def _suite(self, scope: tuple[str, ...]) -> Report:
