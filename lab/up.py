@@ -228,7 +228,8 @@ class _Up:
             known |= own
             before -= own
             if before:
-                self._progress.say(f"no checkpoint {step}: the lab is past it")
+                if not Checkpoints(self._lab.build_dir).exists(step):
+                    self._progress.say(f"no checkpoint {step}: the lab is past it")
                 continue
             result = self.verified((step,))
             if not result.good:

@@ -14,7 +14,8 @@ heading 'Install the components'
 install_packages $LAB_PACKAGES
 
 heading 'Configure the common component'
-# Deviation: [keystone_authtoken] region_name and rpc_response_timeout as on the controller (60-network-controller).
+# Deviation: [keystone_authtoken] region_name, rpc_response_timeout and report_interval as on the controller
+# (60-network-controller).
 crudini --merge /etc/neutron/neutron.conf <<EOF
 [DEFAULT]
 core_plugin = ml2
@@ -25,6 +26,7 @@ rpc_response_timeout = 180
 
 [agent]
 root_helper = sudo neutron-rootwrap /etc/neutron/rootwrap.conf
+report_interval = 15
 
 [keystone_authtoken]
 www_authenticate_uri = http://controller:5000
