@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lab import ui
 from lab.errors import LabError, UsageError
 from lab.runtime import private_view, records
+from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.host import SYSTEM_URI, SystemHost, why_not
 from lab.runtime.libvirt import Hypervisor
 from lab.runtime.private import PrivateHost
@@ -39,6 +40,8 @@ class SeenLab:
     trouble: str = ""
     """why its states are not known, or what of it is left"""
     record: LabRecord | None = None
+    away: bool = False
+    """put away with its checkpoints"""
 
     @property
     def build_dir_exists(self) -> bool:
@@ -47,8 +50,10 @@ class SeenLab:
 
     @property
     def state(self) -> str:
-        """Sum up: running, paused, halted, partly running, left over, unknown."""
+        """Sum up: running, paused, halted, partly running, put away, left over, unknown."""
         found = set(self.states.values()) - {"absent"}
+        if self.away:
+            return "put away"
         if self.trouble:
             return "unknown"
         if not found or not self.build_dir_exists:
@@ -125,6 +130,8 @@ def _seen(key: str, record: LabRecord | None) -> SeenLab:
     if lab.mode == "private" and os.geteuid() != 0:
         return replace(lab, trouble="root can tell")
     if not host.is_running():
+        if _has_checkpoints(lab) and isinstance(host, PrivateHost) and host.exists() and not host.has_machines():
+            return _away(lab)
         alive = len(host.processes()) if isinstance(host, PrivateHost) else 0
         if alive:
             return replace(lab, trouble=f"its libvirtd is gone, {alive} processes live on: `lab resume`")
@@ -147,7 +154,17 @@ def _with_states(lab: SeenLab, hypervisor: Hypervisor) -> SeenLab:
         domains = dict(lab.record.domains)
     foreign = hypervisor.foreign_domains(domains.values(), lab.build_dir) if lab.mode == "system" else []
     states = {node: hypervisor.state(domain) for node, domain in domains.items() if domain not in foreign}
+    if set(states.values()) == {"absent"} and _has_checkpoints(lab):
+        return _away(lab)
     return replace(lab, states=dict(states))
+
+
+def _has_checkpoints(lab: SeenLab) -> bool:
+    return lab.build_dir_exists and Checkpoints(Path(lab.build_dir)).any()
+
+
+def _away(lab: SeenLab) -> SeenLab:
+    return replace(lab, away=True, trouble="`lab checkpoint list`, then `lab checkpoint restore NAME` brings it back")
 
 
 def _on_system() -> list[SeenLab]:

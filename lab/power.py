@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lab import report as reports
-from lab import ui
+from lab import ui, whole
 from lab.errors import UsageError
 from lab.runtime import power as switch
 from lab.runtime.clock import TOLERANCE_S, step_clocks, wait_for_chrony
@@ -121,6 +121,7 @@ def _states(lab: Lab, host: Host) -> dict[str, State]:
             states = hypervisor.states(domains)
         if any(state != "absent" for state in states.values()):
             return states
+        whole.refuse_away(lab, host)
     raise UsageError(f"lab {lab.plan.name} has no virtual machines", hint="`lab up` makes them")
 
 

@@ -102,6 +102,10 @@ class PrivateHost:
         """Tell whether anything of it is on this machine: running, or left by a reboot."""
         return self.state_dir.exists() or (view.NETNS_DIR / self.netns).exists()
 
+    def has_machines(self) -> bool:
+        """Tell whether its libvirtd knows, or will know when it runs again, any machine."""
+        return any((self.state_dir / "host" / "etc" / "qemu").glob("*.xml"))
+
     def is_running(self) -> bool:
         """Tell whether its libvirtd is alive."""
         inode = view.netns_inode(self.netns)

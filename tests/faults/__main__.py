@@ -28,6 +28,7 @@ from lab.errors import HostError, LabError, UsageError
 from lab.runtime.host import choose_host
 from lab.runtime.host_facts import host_facts
 from lab.spec.load import load_spec
+from lab.spec.release import default_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=5, help="so many faults (default 5)")
     parser.add_argument("--seed", type=int, help="of the drawing (default: a new one, printed)")
     parser.add_argument("--to", default="", metavar="STEP", help="make the lab up to this step (default: all)")
-    parser.add_argument("--release", default="zed")
+    parser.add_argument("--release", default=default_release())
     parser.add_argument("--kinds", default=",".join(KINDS), help=f"which, of {', '.join(KINDS)}")
     parser.add_argument("--existing", type=Path, metavar="SPEC", help="a lab that stands, instead of one made for this")
     parser.add_argument("--dir", type=Path, metavar="BUILD", help="its build directory, where it is not .lab/NAME")

@@ -72,6 +72,18 @@ def test_a_lab_is_listed_until_it_is_down(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+def test_a_lab_that_was_put_away_says_what_brings_it_back(tmp_path: Path) -> None:
+    key = standing(tmp_path, "build")
+    (tmp_path / "build" / "checkpoints" / "one").mkdir(parents=True)
+    (tmp_path / "build" / "checkpoints" / "one" / "manifest.json").write_text("{}")
+    qemu = tmp_path / "state" / key / "host" / "etc" / "qemu"
+    qemu.mkdir(parents=True)
+    assert "private: put away\n" in lab("list")[1]
+    assert "`lab checkpoint restore NAME` brings it back" in lab("list")[1]
+    (qemu / "demo-controller.xml").touch()  # the machine was rebooted: nobody took the lab away
+    assert "its libvirtd does not run: `lab resume`" in lab("list")[1]
+
+
 def test_a_lab_whose_directory_is_gone_is_left_over_and_can_be_removed(tmp_path: Path) -> None:
     key = standing(tmp_path, "build")
     (tmp_path / "build" / "plan.json").unlink()
