@@ -1,6 +1,6 @@
 """The figures of the README, measured on this machine: `make bench`, or for more than the cheap ones
 
-    .venv/bin/python tests/bench.py [--tests] [--boxes] [--lab] [--flavour preloaded]
+    .venv/bin/python tests/bench.py [--tests] [--boxes] [--lab] [--release zed] [--flavour preloaded]
 
 --tests   `make test`
 --boxes   both boxes from nothing, beside a bare mmdebstrap of the same packages (root; about 10 minutes)
@@ -26,6 +26,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from lab.spec.release import default_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,17 +85,17 @@ def bench_cheap() -> dict[str, Any]:
 
 
 @contextmanager
-def workplace(flavour: str) -> Iterator[tuple[Path, dict[str, str]]]:
+def workplace(release: str, flavour: str) -> Iterator[tuple[Path, dict[str, str]]]:
     """A spec in a directory of its own, and the environment that keeps `lab` and Vagrant inside it."""
     with tempfile.TemporaryDirectory(prefix="lab-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")) as scratch:
         spec = Path(scratch) / "lab.yaml"
-        spec.write_text(f"name: bench\nrelease: zed\nbox: {{flavour: {flavour}}}\n")
+        spec.write_text(f"name: bench\nrelease: {release}\nbox: {{flavour: {flavour}}}\n")
         yield spec, {"LAB_CACHE": f"{scratch}/cache", "VAGRANT_HOME": f"{scratch}/vagrant.d"}
 
 
-def bench_boxes(flavour: str) -> dict[str, Any]:
+def bench_boxes(release: str, flavour: str) -> dict[str, Any]:
     """Both boxes, then a bare mmdebstrap for each role, side by side as the boxes were."""
-    with workplace(flavour) as (spec, env):
+    with workplace(release, flavour) as (spec, env):
         boxes_s = timed([LAB, "box", "build", "-f", str(spec)], env=env)
         listed = subprocess.run(
             [LAB, "box", "list", "--json"], env={**os.environ, **env}, check=True, capture_output=True, text=True
@@ -185,8 +187,8 @@ def bench_checkpoint(lab: Callable[..., float], up_s: float, listed: Callable[[]
     }
 
 
-def bench_lab(flavour: str) -> dict[str, Any]:
-    with workplace(flavour) as (spec, env):
+def bench_lab(release: str, flavour: str) -> dict[str, Any]:
+    with workplace(release, flavour) as (spec, env):
 
         def lab(*verb: str) -> float:
             return timed([LAB, *verb, "--file", str(spec)], env=env)
@@ -206,22 +208,23 @@ def bench_lab(flavour: str) -> dict[str, Any]:
             seconds["down_s"] = lab("down")
         finally:
             timed([LAB, "down", "--file", str(spec)], env=env)
-    return {"flavour": flavour, **seconds, "memory": memory, "checkpoint": checkpoint}
+    return {"release": release, "flavour": flavour, **seconds, "memory": memory, "checkpoint": checkpoint}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for group in ("tests", "boxes", "lab"):
         parser.add_argument(f"--{group}", action="store_true", help=f"also the figures of {group}")
+    parser.add_argument("--release", default=default_release(), help="of --boxes and --lab")
     parser.add_argument("--flavour", choices=["installed", "preloaded"], default="installed", help="of the boxes")
     options = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine(), **bench_cheap()}
     if options.tests:
         figures["tests_s"] = timed(["make", "--no-print-directory", "test"])
     if options.boxes:
-        figures["boxes"] = bench_boxes(options.flavour)
+        figures["boxes"] = bench_boxes(options.release, options.flavour)
     if options.lab:
-        figures["lab"] = bench_lab(options.flavour)
+        figures["lab"] = bench_lab(options.release, options.flavour)
     print(json.dumps(figures, indent=2))
 
 
