@@ -28,8 +28,8 @@ ALLOWED: tuple[tuple[str, str], ...] = (
         "-api.log",
         r"impl_rabbit .*(RecoverableConnectionError|Connection reset by peer|unexpectedly closed).*Trying again in",
     ),
-    # victoria's agent looks for the device of each network before it makes it
-    ("/neutron/neutron-dhcp-agent.log", r"ip_lib .*Device tap\S+ cannot be used as it has no MAC address"),
+    # victoria's agents look for the device of each network before they make it
+    ("-agent.log", r"ip_lib .*Device \S+ cannot be used as it has no MAC address"),
     # an instance was deleted, and its tap is gone before its port
     ("/neutron/neutron-openvswitch-agent.log", r"VIF port: \S+ has no ofport configured or is invalid"),
     # a server that was asked for before a compute node was there
