@@ -68,10 +68,13 @@ class Machines:
         self._resume()
 
     def destroy(self) -> None:
-        """Pull the plug of all that run."""
-        for node in self._nodes:
+        """Pull the plug of all that run, at the same time: QEMU takes seconds to give its memory back."""
+
+        def destroy(node: str) -> None:
             if self._domain(node).isActive():
                 self._domain(node).destroy()
+
+        self._each(self._nodes, destroy)
 
     def whole(self, directory: Path, node: str) -> bool:
         """Tell whether a node's memory was written to its end: libvirt marks the file as the last thing it does."""
