@@ -32,8 +32,9 @@ DAMAGES: frozenset[Kind] = frozenset({"damaged-state", "damaged-plan"})
 NEEDS_SSH: frozenset[Kind] = frozenset({"cut-ssh", "full-disk-guest"})
 """what cannot be done before the nodes answer"""
 
-Event = Literal["machines", "started", "finished", "verification", "standing"]
-"""machines: the virtual machines are being made; started, finished: a step; standing: nothing runs"""
+Event = Literal["machines", "checks", "started", "finished", "verification", "standing"]
+"""machines: the virtual machines are being made; checks: what is done is asked whether it is well; started, finished: a
+step; standing: nothing runs"""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def draw_standing(seed: int, kills: int, kinds: Sequence[Kind], nodes: Sequence[
     rounds = []
     for number, kind in enumerate(_order(chance, kinds, kills), start=1):
         node, part = chance.choice(nodes), round(chance.random(), 3)
-        event: Event = chance.choice(("machines", "verification")) if kind in SIGNALS else "standing"
+        event: Event = "checks" if kind in SIGNALS else "standing"
         rounds.append(Round(number, kind, node, Moment(event, 1, part), "", 0))
     return rounds
 

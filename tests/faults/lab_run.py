@@ -25,6 +25,7 @@ _STARTED = re.compile(_TIME + r"\S+ +\d\d-\S+ +started \(about (?P<about>[\d:]+)
 _FINISHED = re.compile(_TIME + r"\S+ +\d\d-\S+ +(?:done in|failed after|interrupted after) ")
 _PHASES: dict[str, tuple[Event, float]] = {
     "virtual machines:": ("machines", 90.0),
+    "quick checks of what is done": ("checks", 4.0),
     "verification": ("verification", 20.0),
 }
 """how a phase's line begins; the seconds over which its faults are spread"""
