@@ -6,15 +6,14 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.table import Table
 
 from lab import project, ui
 from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxSpec
-from lab.box.store import list_boxes, place_base_volume, register, remove_box
+from lab.box.store import cache_directory, list_boxes, place_base_volume, register, remove_box
 from lab.errors import UsageError
 from lab.runtime.host_facts import host_facts
 from lab.spec.load import load_spec
@@ -95,7 +94,7 @@ def build_for_spec(spec_file: Path, mirror: str | None) -> None:
 
 def print_list(as_json: bool) -> None:
     """`lab box list`."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": box.name,
             "version": box.version,
@@ -111,11 +110,12 @@ def print_list(as_json: bool) -> None:
     if not rows:
         ui.console.print("no boxes yet; `lab box build` makes those that lab.yaml needs")
         return
-    table = Table("box", "version", "packages", "size", "where", show_edge=False, pad_edge=False)
-    for row in rows:
-        name, version, packages, size_mib, directory = (str(value) for value in row.values())
-        table.add_row(name, version, packages, f"{size_mib} MiB", directory)
-    ui.console.print(table)
+    # Lines, as a table would cut the names, which one wants to copy.
+    for row in sorted(rows, key=lambda row: (row["name"], row["version"])):
+        about = f"version {row['version']}, {row['packages']} packages, {row['size_mib']} MiB"
+        ui.console.print(f"[bold]{row['name']}[/bold]\n  {about}", soft_wrap=True, highlight=False)
+    total_gib = sum(row["size_mib"] for row in rows) / 1024
+    ui.console.print(f"{len(rows)} boxes, {total_gib:.1f} GiB, in {cache_directory() / 'boxes'}", soft_wrap=True)
 
 
 def remove(name: str) -> None:
