@@ -84,7 +84,8 @@ service_plugins =
 EOF
 fi
 trim_empty /etc/neutron/neutron.conf
-if ((LAB_HAS_LINUXBRIDGE_EXPERIMENTAL)); then # deviation: the server refuses the driver without it
+# Deviation: the server refuses the driver without it.
+if ((LAB_HAS_LINUXBRIDGE_EXPERIMENTAL)); then
   crudini --merge /etc/neutron/neutron.conf <<EOF
 [experimental]
 linuxbridge = true

@@ -53,6 +53,7 @@ class OpenBox:
         enter = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "bash", "-euc"]
         argv = [*enter, _ENTER, "box", str(FIRST_BYTE), str(self.raw), str(self.mountpoint), *command]
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+        env["EVENTLET_NO_GREENDNS"] = "yes"  # without a name server, as in a box, Debian 11's eventlet does not load
         return run(argv, timeout_s=TIMEOUT_S, input=text, env=env).stdout
 
     def existing(self, paths: Sequence[str]) -> set[str]:

@@ -22,8 +22,11 @@ PORT_FILES = {
     "mariadb": "/etc/mysql/mariadb.cnf",
     "rabbitmq-server": "/etc/rabbitmq/rabbitmq-env.conf",
     "memcached": "/etc/memcached.conf",
+    "apache2": "/etc/apache2/ports.conf",
 }
 """where a unit's packages tell its port; those of the others tell it in /etc/init.d, or it is an option's default"""
+CONFIGURED_BEFORE = {"nova-serialproxy": "/etc/nova/nova.conf"}
+"""the file of a unit's options, where another step sets them than the one that starts it"""
 
 
 def unit_file(unit: str) -> str:
@@ -42,7 +45,9 @@ def test_the_packages_bring_the_units(case: Case, opened: Callable[[Case, Role],
 def test_the_units_listen_on_the_ports(case: Case, opened: Callable[[Case, Role], OpenBox]) -> None:
     ports = {socket.rpartition(":")[2] for socket in case.step.facts.sockets}
     files = [PORT_FILES.get(unit, f"/etc/init.d/{unit}") for unit in case.step.facts.units]
-    lists = sorted({name for option in case.step.options for name in LISTS.get(option.path, ())})
+    configured = {option.path for option in case.step.options}
+    configured |= {CONFIGURED_BEFORE[unit] for unit in case.step.facts.units if unit in CONFIGURED_BEFORE}
+    lists = sorted({name for path in configured for name in LISTS.get(path, ())})
     for role in case.step.facts.on:
         box = opened(case, role)
         told = set(re.findall(r"\d+", box.read(files))) | {option.default for option in box.options(lists).values()}

@@ -58,7 +58,9 @@ def test_show() -> None:
 
 def test_diff_names_what_only_one_of_them_has() -> None:
     lines = lab("diff", "victoria", "zed").splitlines()
-    assert lines[0] == "capabilities:"
+    assert lines[0] == "options:"
+    assert "  + controller: /etc/neutron/neutron.conf [experimental] linuxbridge = true, chapter linuxbridge" in lines
+    assert "capabilities:" in lines
     assert "  - NUMBERED_SCHEMAS" in lines
     assert "  + glance-api: package glance, unit glance-api, port 9292" in lines
     assert list(difference({"units": ["a", "b"]}, {"units": ["b", "c"]})) == ["units:", "  - a", "  + c"]
