@@ -32,7 +32,7 @@ _START = re.compile(
 )
 _INDENT = "  "
 """as shfmt writes it"""
-_CAPABILITY = re.compile(r"^if \(\((?P<lacks>! ?)?LAB_HAS_(?P<name>[A-Z0-9_]+)\)\); then$")
+_CAPABILITY = re.compile(r"^if \(\((?P<lacks>! ?)?LAB_HAS_(?P<name>[A-Z0-9_]+)\)\); then(?: +#.*)?$")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<plain>[A-Za-z_]\w*))")
 
 

@@ -65,6 +65,11 @@ def test_a_capability_decides_before_the_script_runs(sign: str, has: bool) -> No
     assert third.runs_with({})
 
 
+def test_a_comment_behind_the_if_of_a_capability() -> None:
+    (option,) = config_options(f"if ((LAB_HAS_X)); then # why\n{BLOCK.format('x = 1')}fi\n")
+    assert (option.where, option.conditional) == ({"X": True}, False)
+
+
 def deeper(text: str) -> str:
     """Indent all but the body of a block."""
     return "".join(line if line[0] in "[xE" else f"  {line}" for line in text.splitlines(keepends=True))
