@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from lab import project, ui
 from lab.box.build import BoxEvent, ensure_boxes
@@ -105,7 +102,7 @@ def print_list(as_json: bool) -> None:
         for box in list_boxes()
     ]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        ui.print_json(rows)
         return
     if not rows:
         ui.console.print("no boxes yet; `lab box build` makes those that lab.yaml needs")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import errno
-import json
-import os
 import signal
-import sys
 from pathlib import Path  # noqa: TC003  (typer reads annotations)
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -17,11 +14,11 @@ from lab import __version__, errors, ui
 from lab.cli_checkpoint import checkpoint_app, goto
 from lab.cli_diagnose import lab_findings, support
 from lab.cli_groups import box_app, release_app
+from lab.cli_look import register as register_looks
+from lab.cli_look import standing
 from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
+from lab.cli_power import list_labs
 from lab.cli_power import register as register_power
-
-if TYPE_CHECKING:
-    from lab.project import Lab
 
 
 class _LabGroup(TyperGroup):
@@ -54,12 +51,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(box_app, name="box")
-app.add_typer(release_app, name="release")
-register_power(app)
-app.command()(support)
-app.add_typer(checkpoint_app, name="checkpoint")
-app.command()(goto)
 
 
 def _version(wanted: bool) -> None:
@@ -77,24 +68,7 @@ def _root(
     """One spec in, a real and verified OpenStack Compute lab out."""
 
 
-def _standing(file: Path, build_dir: Path | None) -> Lab:
-    """Open the lab of a read verb and step onto its host."""
-    from lab import project, whole
-    from lab.runtime.host import choose_host
-
-    lab = project.existing(file, build_dir)
-    host = choose_host(lab.plan.name, lab.build_dir)
-    host.start()
-    host.enter()
-    whole.mend_for_reader(lab, host, lambda text: ui.errors.print(text, soft_wrap=True))
-    return lab
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2))
-
-
-@app.command()
+@app.command(rich_help_panel="The lab")
 def init(
     name: Annotated[str, typer.Argument(help="The lab's name.")] = "compute-101",
     file: SpecFile = DEFAULT_SPEC,
@@ -109,15 +83,15 @@ def init(
     typer.echo(f"wrote {file}; `lab check` shows what it asks for, `lab up` makes it")
 
 
-@app.command()
+@app.command(rich_help_panel="The lab")
 def schema() -> None:
     """Print the JSON Schema of the spec, for editors."""
     from lab.spec.model import json_schema
 
-    _print_json(json_schema())
+    ui.print_json(json_schema())
 
 
-@app.command()
+@app.command(rich_help_panel="The lab")
 def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
     """Validate the spec; print the plan against this host, and its difference to a lab that stands; touches nothing."""
     from lab import overview, project
@@ -139,7 +113,7 @@ def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: As
     overview.require_fit(plan, count_for(plan, host))
 
 
-@app.command()
+@app.command(rich_help_panel="The lab")
 def render(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
@@ -161,7 +135,7 @@ def render(
     typer.echo(f"wrote {len(files)} files to {lab.build_dir}")
 
 
-@app.command()
+@app.command(rich_help_panel="This machine")
 def doctor(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
@@ -187,7 +161,7 @@ def doctor(
     findings = host_doctor.diagnose(plan, directory)
     troubles = lab_findings(plan.name, directory) if plan and directory and not fix else []
     if as_json:
-        _print_json([finding.as_dict() for finding in (*findings, *troubles)])
+        ui.print_json([finding.as_dict() for finding in (*findings, *troubles)])
     else:
         overview.print_findings(findings)
         if troubles:
@@ -198,7 +172,7 @@ def doctor(
             raise typer.Exit(kind.exit_code)
 
 
-@app.command()
+@app.command(rich_help_panel="The lab")
 def up(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
@@ -226,100 +200,7 @@ def up(
         raise typer.Exit(errors.CHECK_FAILED)
 
 
-@app.command()
-def status(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
-    """Nodes, addresses, and how far the steps got."""
-    from lab import overview, project
-
-    lab = project.existing(file, build_dir)
-    current = overview.status_of(lab)
-    if as_json:
-        _print_json(current)
-    else:
-        overview.print_status(lab, current)
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def ssh(
-    ctx: typer.Context,
-    node: Annotated[str, typer.Argument(help="controller, compute1 …")],
-    file: SpecFile = DEFAULT_SPEC,
-    build_dir: BuildDir = None,
-) -> None:
-    """Open a shell on a node, or run a command there: lab ssh NODE -- CMD.
-
-    Several words are a command and its arguments, as they stand; a single one is a line for the node's shell.
-    """
-    from lab.runtime.ssh import Ssh
-
-    lab = _standing(file, build_dir)
-    _known_node(lab, node)
-    sys.exit(Ssh(lab.build_dir).interactive(node, ctx.args[0] if len(ctx.args) == 1 else ctx.args))
-
-
-@app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Run a command in the build directory, on the lab's host: lab exec -- vagrant status."""
-    from lab.boxes import show_built
-    from lab.runtime.host import choose_host
-
-    if not ctx.args:
-        raise errors.UsageError("no command to run", hint="lab exec -- vagrant status")
-    lab = _standing(file, build_dir)
-    show_built(lab.plan, choose_host(lab.plan.name, lab.build_dir))
-    os.chdir(lab.build_dir)
-    try:
-        os.execvp(ctx.args[0], ctx.args)
-    except FileNotFoundError:
-        raise errors.UsageError(f"no program {ctx.args[0]} on this host") from None
-
-
-@app.command()
-def ssh_config(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Print the ssh configuration of the lab's nodes."""
-    from lab import project
-
-    path = project.existing(file, build_dir).build_dir / "ssh_config"
-    if not path.exists():
-        raise errors.MachineError("the lab has no machines yet", hint="`lab up` makes them")
-    typer.echo(path.read_text(), nl=False)
-
-
-@app.command()
-def logs(
-    step: Annotated[str | None, typer.Argument(help="A step, as 50-compute-controller.")] = None,
-    file: SpecFile = DEFAULT_SPEC,
-    build_dir: BuildDir = None,
-) -> None:
-    """List the logs, or print those of a step."""
-    from lab import project
-
-    lab = project.existing(file, build_dir)
-    paths = sorted((lab.build_dir / "logs").rglob(f"{step or '*'}.log"))
-    if not paths:
-        raise errors.UsageError(f"no log{f' of step {step}' if step else ''} in {lab.build_dir / 'logs'}")
-    for path in paths:
-        if step is None:
-            typer.echo(path)
-        else:
-            typer.echo(f"==> {path} <==")
-            typer.echo(path.read_text(errors="replace"))
-
-
-@app.command()
-def secrets(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
-    """Print the lab's passwords (to a terminal or a pipe of your own choice)."""
-    from lab import project
-
-    values = dict(project.existing(file, build_dir).secrets.items())
-    if as_json:
-        _print_json(values)
-    else:
-        for name, value in values.items():
-            typer.echo(f"{name}={value}")
-
-
-@app.command()
+@app.command(rich_help_panel="The lab")
 def verify(
     steps: Annotated[list[str] | None, typer.Argument(help="Only these steps.", metavar="[STEP]...")] = None,
     file: SpecFile = DEFAULT_SPEC,
@@ -333,13 +214,13 @@ def verify(
     from lab import report as reports
     from lab.verify import verify as run_suite
 
-    lab = _standing(file, build_dir)
+    lab = standing(file, build_dir)
     progress = ui.Progress()
     with progress.live():
         tell = progress.counter("checks")
         result = run_suite(lab.plan, lab.build_dir, tuple(steps or ()), junit=junit, html=html, on_result=tell)
     if as_json:
-        _print_json(result.as_dict())
+        ui.print_json(result.as_dict())
     else:
         reports.print_report(ui.console, lab.plan, result)
         reports.print_drift(ui.console, result)
@@ -348,7 +229,7 @@ def verify(
         raise typer.Exit(errors.CHECK_FAILED)
 
 
-@app.command()
+@app.command(rich_help_panel="The lab")
 def down(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
@@ -372,10 +253,14 @@ def down(
         removal.down(file, build_dir, keep_checkpoints=keep_checkpoints)
 
 
-def _known_node(lab: Lab, name: str) -> None:
-    names = [node.name for node in lab.plan.nodes]
-    if name not in names:
-        raise errors.UsageError(f"no node {name} in lab {lab.plan.name}", hint=f"nodes: {', '.join(names)}")
+app.command(rich_help_panel="The lab")(goto)
+app.add_typer(checkpoint_app, name="checkpoint", rich_help_panel="The lab")
+register_looks(app)
+register_power(app)
+app.command("list", rich_help_panel="This machine")(list_labs)
+app.command(rich_help_panel="This machine")(support)
+app.add_typer(box_app, name="box", rich_help_panel="This machine")
+app.add_typer(release_app, name="release", rich_help_panel="This machine")
 
 
 def main() -> None:

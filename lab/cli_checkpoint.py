@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -43,7 +42,7 @@ def checkpoint_list(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, a
             for each in found
         ]
         rows += [{"name": name, "complete": False} for name in store.half_written()]
-        typer.echo(json.dumps(rows, indent=2))
+        ui.print_json(rows)
         return
     table = Table("checkpoint", "age", "size", "lab", "last step done", show_edge=False, pad_edge=False)
     for each in found:

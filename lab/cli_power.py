@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
-from lab import errors
+from lab import errors, ui
 from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
 
 
 def register(app: typer.Typer) -> None:
     """Give the command line these verbs."""
     for verb in (halt, resume, pause, unpause):
-        app.command()(verb)
-    app.command("list")(list_labs)
+        app.command(rich_help_panel="Off and on")(verb)
 
 
 def halt(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
@@ -53,6 +50,6 @@ def list_labs(as_json: AsJson = False) -> None:
 
     found = labs.all_labs()
     if as_json:
-        typer.echo(json.dumps([lab.as_dict() for lab in found], indent=2))
+        ui.print_json([lab.as_dict() for lab in found])
     else:
         labs.print_labs(found)

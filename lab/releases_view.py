@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lab import resources
+from lab import resources, ui
 from lab.resolve import settle
 from lab.spec.catalog import load_steps
 from lab.spec.components import in_order, load_components, require
@@ -70,7 +69,7 @@ def print_list(as_json: bool) -> None:
         for r in in_order()
     ]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        ui.print_json(rows)
         return
     for row in rows:
         tested = "tested" if row["tested"] else "not tested"
@@ -86,7 +85,7 @@ def print_one(name: str, component: str | None, as_json: bool) -> None:
         return
     kinds = inventory(release)
     if as_json:
-        typer.echo(json.dumps({"name": name, "title": release.title, "guide": release.guide, **kinds}, indent=2))
+        ui.print_json({"name": name, "title": release.title, "guide": release.guide, **kinds})
         return
     typer.echo(f"{release.title} on {release.distribution} {release.suite}\n{release.guide}")
     for kind, lines in kinds.items():

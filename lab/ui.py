@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from contextlib import contextmanager
@@ -32,6 +33,11 @@ _VERDICTS: dict[Verdict, str] = {
 def clock(seconds: float) -> str:
     """Seconds as a reader wants them: 48 s, 3:07."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def print_json(value: object) -> None:
+    """Print a verb's answer for a program."""
+    print(json.dumps(value, indent=2))
 
 
 class Progress:

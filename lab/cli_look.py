@@ -1,0 +1,134 @@
+"""The verbs that look at a lab that stands, or into it: `status`, `ssh`, `exec`, `ssh-config`, `logs`, `secrets`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path  # noqa: TC003  (typer reads annotations)
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lab import errors, ui
+from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
+
+if TYPE_CHECKING:
+    from lab.project import Lab
+
+PANEL = "A look inside"
+_ANY_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def register(app: typer.Typer) -> None:
+    """Give the command line these verbs."""
+    app.command(rich_help_panel=PANEL)(status)
+    app.command(rich_help_panel=PANEL, context_settings=_ANY_WORDS)(ssh)
+    app.command("exec", rich_help_panel=PANEL, context_settings=_ANY_WORDS)(execute)
+    for verb in (ssh_config, logs, secrets):
+        app.command(rich_help_panel=PANEL)(verb)
+
+
+def standing(file: Path, build_dir: Path | None) -> Lab:
+    """Open the lab of a read verb and step onto its host."""
+    from lab import project, whole
+    from lab.runtime.host import choose_host
+
+    lab = project.existing(file, build_dir)
+    host = choose_host(lab.plan.name, lab.build_dir)
+    host.start()
+    host.enter()
+    whole.mend_for_reader(lab, host, lambda text: ui.errors.print(text, soft_wrap=True))
+    return lab
+
+
+def status(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
+    """Nodes, addresses, and how far the steps got."""
+    from lab import overview, project
+
+    lab = project.existing(file, build_dir)
+    current = overview.status_of(lab)
+    if as_json:
+        ui.print_json(current)
+    else:
+        overview.print_status(lab, current)
+
+
+def ssh(
+    ctx: typer.Context,
+    node: Annotated[str, typer.Argument(help="controller, compute1 …")],
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+) -> None:
+    """Open a shell on a node, or run a command there: lab ssh NODE -- CMD.
+
+    Several words are a command and its arguments, as they stand; a single one is a line for the node's shell.
+    """
+    from lab.runtime.ssh import Ssh
+
+    lab = standing(file, build_dir)
+    _known_node(lab, node)
+    sys.exit(Ssh(lab.build_dir).interactive(node, ctx.args[0] if len(ctx.args) == 1 else ctx.args))
+
+
+def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Run a command in the build directory, on the lab's host: lab exec -- vagrant status."""
+    from lab.boxes import show_built
+    from lab.runtime.host import choose_host
+
+    if not ctx.args:
+        raise errors.UsageError("no command to run", hint="lab exec -- vagrant status")
+    lab = standing(file, build_dir)
+    show_built(lab.plan, choose_host(lab.plan.name, lab.build_dir))
+    os.chdir(lab.build_dir)
+    try:
+        os.execvp(ctx.args[0], ctx.args)
+    except FileNotFoundError:
+        raise errors.UsageError(f"no program {ctx.args[0]} on this host") from None
+
+
+def ssh_config(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Print the ssh configuration of the lab's nodes."""
+    from lab import project
+
+    path = project.existing(file, build_dir).build_dir / "ssh_config"
+    if not path.exists():
+        raise errors.MachineError("the lab has no machines yet", hint="`lab up` makes them")
+    typer.echo(path.read_text(), nl=False)
+
+
+def logs(
+    step: Annotated[str | None, typer.Argument(help="A step, as 50-compute-controller.")] = None,
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+) -> None:
+    """List the logs, or print those of a step."""
+    from lab import project
+
+    lab = project.existing(file, build_dir)
+    paths = sorted((lab.build_dir / "logs").rglob(f"{step or '*'}.log"))
+    if not paths:
+        raise errors.UsageError(f"no log{f' of step {step}' if step else ''} in {lab.build_dir / 'logs'}")
+    for path in paths:
+        if step is None:
+            typer.echo(path)
+        else:
+            typer.echo(f"==> {path} <==")
+            typer.echo(path.read_text(errors="replace"))
+
+
+def secrets(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
+    """Print the lab's passwords (to a terminal or a pipe of your own choice)."""
+    from lab import project
+
+    values = dict(project.existing(file, build_dir).secrets.items())
+    if as_json:
+        ui.print_json(values)
+    else:
+        for name, value in values.items():
+            typer.echo(f"{name}={value}")
+
+
+def _known_node(lab: Lab, name: str) -> None:
+    names = [node.name for node in lab.plan.nodes]
+    if name not in names:
+        raise errors.UsageError(f"no node {name} in lab {lab.plan.name}", hint=f"nodes: {', '.join(names)}")
