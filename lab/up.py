@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -243,7 +244,8 @@ class _Up:
         with self._progress.phase("steps", what):
             self.runner.run(jobs, known)
         with self._progress.phase("services", "waiting for the services to report themselves"):
-            settle(self._lab, self._ssh, since=began, say=self._progress.say)
+            running = functools.partial(whole.all_run, self._lab, self._host)
+            settle(self._lab, self._ssh, since=began, say=self._progress.say, running=running)
 
     def _keep(self, name: str) -> None:
         if Checkpoints(self._lab.build_dir).exists(name):

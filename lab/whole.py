@@ -46,11 +46,11 @@ def mend(lab: Lab, host: Host, say: Say) -> None:
     name = store.restoring()
     # All are off between two states: if all run, nobody was stopped yet, or everybody is back.
     # A checkpoint that is not there: the save was undone above.
-    if name is not None and not _all_run(lab, host) and name in {each.name for each in store.complete()}:
+    if name is not None and not all_run(lab, host) and name in {each.name for each in store.complete()}:
         say(f"checkpoint {name} was not brought back in full: that is done now")
         put_back(lab, host, fitting(lab.plan, store, name))
     store.end_restore()
-    if _all_run(lab, host):
+    if all_run(lab, host):
         ssh = Ssh(lab.build_dir)
         wait_for_chrony(ssh, lab.plan, step_clocks(ssh, lab.plan))
 
@@ -165,7 +165,8 @@ def _require_memory(plan: Plan, host: Host) -> None:
         raise HostError("the lab does not fit on this host", detail="\n".join(problems))
 
 
-def _all_run(lab: Lab, host: Host) -> bool:
+def all_run(lab: Lab, host: Host) -> bool:
+    """Tell whether all machines run."""
     with machines_of(lab.plan, host) as machines:
         return set(machines.states().values()) == {"running"}
 

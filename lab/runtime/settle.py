@@ -59,7 +59,15 @@ class Seen:
     """(node, unit) that reported themselves in time; the controller knows them"""
 
 
-def settle(lab: Lab, ssh: Ssh, *, since: float, say: Callable[[str], None], limit_s: float | None = None) -> list[str]:
+def settle(
+    lab: Lab,
+    ssh: Ssh,
+    *,
+    since: float,
+    say: Callable[[str], None],
+    limit_s: float | None = None,
+    running: Callable[[], bool] = lambda: True,
+) -> list[str]:
     """Wait until the lab is well, and give what is not, which is nothing where all went well.
 
     The nodes answer to ssh and their clocks are right: that is the caller's work. Ends before its limit where something
@@ -71,6 +79,7 @@ def settle(lab: Lab, ssh: Ssh, *, since: float, say: Callable[[str], None], limi
         since: when its machines were started or woken, in seconds since 1970; older heartbeats do not count.
         say: told once a minute what is waited for.
         limit_s: as it stands; without it LIMIT_S times the wait factor.
+        running: whether the machines still run; there is nothing to wait for where one has ended meanwhile.
     """
     wanted = expected(lab.plan, StateFile(lab.build_dir / "state.json").load().steps)
     if not wanted:
@@ -82,7 +91,7 @@ def settle(lab: Lab, ssh: Ssh, *, since: float, say: Callable[[str], None], limi
             looks = pool.map(lambda node: look(ssh, node, wanted[node], since), wanted)
             seen = dict(zip(wanted, looks, strict=True))
             wrong = complaints(wanted, seen)
-            if not wrong or hopeless(wanted, seen) or time.monotonic() > deadline:
+            if not wrong or hopeless(wanted, seen) or not running() or time.monotonic() > deadline:
                 return wrong
             if time.monotonic() > tell_at:
                 say(f"waiting for {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")

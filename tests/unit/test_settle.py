@@ -178,6 +178,17 @@ def test_a_node_that_does_not_answer_is_asked_again(ssh: Any, lab: Lab, monkeypa
     assert ssh.looks == 8
 
 
+def test_it_ends_where_a_machine_has_ended(ssh: Any, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(node: str, *_: Any, **__: Any) -> Any:
+        ssh.looks += 1
+        raise MachineError(f"on {node}: connection refused")
+
+    monkeypatch.setattr(ssh, "run", run)
+    wrong = settle(lab, ssh, since=NOON, say=pytest.fail, running=lambda: ssh.looks < 4)
+    assert "nova-api on controller (unknown)" in wrong
+    assert ssh.looks == 4  # two nodes, twice
+
+
 def test_it_ends_at_once_where_a_unit_failed(ssh: Any, lab: Lab, tmp_path: Path) -> None:
     text = (tmp_path / "systemctl").read_text().replace("echo activating", "echo failed")
     (tmp_path / "systemctl").write_text(text)
