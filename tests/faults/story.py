@@ -96,7 +96,11 @@ class Suite:
             result.done = f"nothing to break: {error}"
         if run is not None:
             began = time.monotonic()
-            result.met_code = run.end(PATIENCE_S)
+            try:
+                result.met_code = run.end(PATIENCE_S)
+            except KeyboardInterrupt:
+                run.end(0)  # or it would keep the lab from being removed
+                raise
             result.met_s = round(time.monotonic() - began, 1)
             if "Traceback (most recent call last)" in run.said():
                 raise NotSurvivedError(
