@@ -12,10 +12,10 @@ SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 TEST_PACKAGES := bats vagrant vagrant-libvirt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test test-release test-archive test-faults lint format bench wheel clean
+.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-archive test-faults lint format bench wheel clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  LAB=FILE names another spec than lab.yaml; where there is none yet, RELEASE=NAME is the release that lab-up writes into it"
 
 # $(call apt,PACKAGES): install those that are missing, and say so when that takes sudo.
@@ -63,8 +63,14 @@ lab-down: setup  ## remove the lab: no domain, volume, network, process or names
 test: test-setup  ## everything that needs no VM
 	$(BIN)/pytest -n 2
 
-test-release: setup  ## the real lab of a release: up, verified, broken and mended, down (R=zed)
+test-release: setup  ## the real lab of a release: up, verified, broken and repaired, down (R=zed)
 	.ci/release $(R)
+
+test-checkpoint: lab-up  ## a checkpoint of the running lab undoes worse damage
+	@$(SUDO) env LAB=$(LAB) .ci/proofs/checkpoint
+
+test-power: lab-up  ## the running lab is shut down, booted and verified
+	@$(SUDO) env LAB=$(LAB) .ci/proofs/power
 
 test-archive: setup  ## the releases' packages, units and options against the archives: network, root, boxes
 	@$(SUDO) $(BIN)/pytest tests/archive $(ARGS)
@@ -76,13 +82,13 @@ lint: setup  ## ruff, mypy, shellcheck, shfmt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release)
-	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release)
+	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs)
+	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs)
 
 format: setup  ## let the formatters write
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release)
+	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs)
 
 bench: setup  ## the figures of the README, measured here, as JSON
 	@$(SUDO) $(BIN)/python tests/bench.py $(ARGS)

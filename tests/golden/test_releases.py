@@ -7,11 +7,11 @@ the effect of a change on that release, and on no other.
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cpu_time import NOISE, spent
 
 from lab import resources
 from lab.generator.render import render
@@ -66,12 +66,12 @@ def test_every_golden_file_belongs_to_a_release_or_a_chapter() -> None:
 
 
 def test_all_releases_with_all_chapters_are_rendered_in_two_seconds() -> None:
-    start = time.process_time()
-    for name in release_names():
-        release = load_release(name)
-        steps = load_steps(release, resources.PROVISION)
-        for chapters in ((), *((chapter,) for chapter in release.chapters), tuple(release.chapters)):
-            plan = resolve(Spec(name="demo", release=name, chapters=chapters), release, steps, HostFacts())
-            render(plan, Secrets.derive("0" * 64, plan.secrets, {}))
-    spent = time.process_time() - start
-    assert spent < 2, f"{spent:.2f} s"
+    def render_all() -> None:
+        for name in release_names():
+            release = load_release(name)
+            steps = load_steps(release, resources.PROVISION)
+            for chapters in ((), *((chapter,) for chapter in release.chapters), tuple(release.chapters)):
+                plan = resolve(Spec(name="demo", release=name, chapters=chapters), release, steps, HostFacts())
+                render(plan, Secrets.derive("0" * 64, plan.secrets, {}))
+
+    assert spent(render_all) < 2 * NOISE

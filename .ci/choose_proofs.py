@@ -1,0 +1,72 @@
+"""Print the proofs that this run of the gate carries out, one a line as `NAME MINUTES LAB`, and on stderr the seed.
+
+A proof is a file of .ci/proofs; the head of each says how many minutes it takes on a normal day, and whether it wants
+the running lab of the gate or makes one of its own. They are drawn in an order that the seed gives, as many as fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PROOFS = Path(__file__).parent / "proofs"
+NORMAL_DAY_MINUTES = 45
+REST_MINUTES = 24
+"""lint, `make test`, and the real lab of one release from nothing, broken, repaired and removed"""
+_HEAD = re.compile(r"^# (minutes|lab): (\w+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, order=True)
+class Proof:
+    """One of the proofs that take turns."""
+
+    name: str
+    minutes: int
+    """on a normal day"""
+    lab: str
+    """`running`: that of the gate; `own`: it makes one"""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.minutes} {self.lab}"
+
+
+def read(file: Path) -> Proof:
+    """Read a proof's head. KeyError where it lacks a line."""
+    head = dict(_HEAD.findall(file.read_text(encoding="utf-8")))
+    return Proof(file.name, int(head["minutes"]), head["lab"])
+
+
+def draw(proofs: Iterable[Proof], seed: int, minutes: int) -> list[Proof]:
+    """Choose by the seed, as many as fit into so many minutes; those of the running lab come first."""
+    chosen, left = [], minutes
+    for proof in random.Random(seed).sample(ordered := sorted(proofs), len(ordered)):
+        if proof.minutes <= left:
+            chosen.append(proof)
+            left -= proof.minutes
+    return sorted(chosen, key=lambda proof: proof.lab != "running")
+
+
+def main() -> None:
+    """Read the files, draw, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, help="of the drawing (default: a new one)")
+    parser.add_argument(
+        "--minutes", type=int, default=NORMAL_DAY_MINUTES - REST_MINUTES, help="as many as fit in these"
+    )
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    chosen = draw(map(read, PROOFS.iterdir()), seed, options.minutes)
+    print(f"proofs of seed {seed}: {', '.join(p.name for p in chosen) or 'none'}", file=sys.stderr)
+    print(*chosen, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
