@@ -12,7 +12,7 @@ SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 TEST_PACKAGES := bats vagrant vagrant-libvirt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-setup lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-archive test-faults lint format bench wheel clean
+.PHONY: help setup dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-archive test-faults lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,17 +27,41 @@ define apt
 	fi
 endef
 
-$(VENV)/.ready: pyproject.toml
+# Nothing is installed that requirements/ does not name with its checksum, the tools that build included: pip fetches
+# none of its own. `make lock` renews the three files.
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation
+LOCKED := $(PIP_INSTALL) --require-hashes --requirement requirements
+
+$(VENV)/.ready: pyproject.toml requirements/build.txt requirements/runtime.txt
 	$(call apt,$(SETUP_PACKAGES))
 	@echo "setting up $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(LOCKED)/build.txt
+	@$(LOCKED)/runtime.txt
+	@$(PIP_INSTALL) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.ready requirements/dev.txt
+	@echo "adding the tools of development to $(VENV)"
+	@$(LOCKED)/dev.txt
 	@touch $@
 
 setup: $(VENV)/.ready  ## the virtualenv with the command `lab`
 
-test-setup: setup
+dev-setup: $(VENV)/.dev
+
+test-setup: dev-setup
 	$(call apt,$(TEST_PACKAGES))
+
+# The runtime set is settled first, and the other files follow it. No annotation: it would hold the path of the checkout.
+LOCK := $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command 'make lock'
+
+lock: dev-setup  ## requirements/*.txt: the newest releases that pyproject.toml admits, with checksums
+	@$(LOCK) pyproject.toml --output-file requirements/runtime.txt
+	@$(LOCK) pyproject.toml --extra dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	@$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+	@git --no-pager diff --stat -- requirements
 
 $(LAB):
 	@$(MAKE) --no-print-directory setup
@@ -63,7 +87,7 @@ lab-down: setup  ## remove the lab: no domain, volume, network, process or names
 test: test-setup  ## everything that needs no VM
 	$(BIN)/pytest -n 2
 
-test-release: setup  ## the real lab of a release: up, verified, broken and repaired, down (R=zed)
+test-release: dev-setup  ## the real lab of a release: up, verified, broken and repaired, down (R=zed)
 	.ci/release $(R)
 
 test-checkpoint: lab-up  ## a checkpoint of the running lab undoes worse damage
@@ -72,28 +96,28 @@ test-checkpoint: lab-up  ## a checkpoint of the running lab undoes worse damage
 test-power: lab-up  ## the running lab is shut down, booted and verified
 	@$(SUDO) env LAB=$(LAB) .ci/proofs/power
 
-test-archive: setup  ## the releases' packages, units and options against the archives: network, root, boxes
+test-archive: dev-setup  ## the releases' packages, units and options against the archives: network, root, boxes
 	@$(SUDO) $(BIN)/pytest tests/archive $(ARGS)
 
-test-faults: setup  ## kill, cut, fill and damage a lab, which comes back each time (ARGS="--kills 5 --to 30-identity"; root)
+test-faults: dev-setup  ## kill, cut, fill and damage a lab, which comes back each time (ARGS="--kills 5 --to 30-identity"; root)
 	@$(SUDO) env PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
 
-lint: setup  ## ruff, mypy, shellcheck, shfmt
+lint: dev-setup  ## ruff, mypy, shellcheck, shfmt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs)
 	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs)
 
-format: setup  ## let the formatters write
+format: dev-setup  ## let the formatters write
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs)
 
-bench: setup  ## the figures of the README, measured here, as JSON
+bench: dev-setup  ## the figures of the README, measured here, as JSON
 	@$(SUDO) $(BIN)/python tests/bench.py $(ARGS)
 
-wheel: setup  ## dist/*.whl
+wheel: dev-setup  ## dist/*.whl
 	$(BIN)/python -m build --wheel
 
 clean:  ## the virtualenv and what was built from it
