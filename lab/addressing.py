@@ -39,6 +39,11 @@ def provider_pool(network: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
     return network[network.num_addresses // 2], network[-2]
 
 
+def ready_made_box(sha256: str) -> str:
+    """Name the box that a spec brings: by its file's checksum, so that another file is another box."""
+    return f"compute-lab/ready-made-{sha256}"
+
+
 def domain_name(lab: str, node: str) -> str:
     """Give libvirt's name for a node, as compute-101-controller."""
     return f"{lab}-{node}"

@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from lab import project, ui
 from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxSpec
-from lab.box.store import cache_directory, list_boxes, place_base_volume, register, remove_box
+from lab.box.manifest import Manifest, ReadyMade
+from lab.box.ready_made import ensure_ready_made
+from lab.box.store import cache_directory, list_boxes, place_base_volume, register, remove_box, survey
 from lab.errors import UsageError
 from lab.runtime.host_facts import host_facts
 from lab.spec.load import load_spec
@@ -44,12 +48,9 @@ def wanted_boxes(plan: Plan) -> list[BoxSpec]:
 def ensure_for_plan(
     plan: Plan, mirror: str | None, tell: Callable[[BoxEvent], None], *, nodes: Collection[str] | None = None
 ) -> list[Box]:
-    """See that the boxes of the plan, or of these nodes of it, are there and up to date; builds what is not.
-
-    Vagrant fetches a ready-made one.
-    """
-    if plan.box_url:
-        return []
+    """See that the boxes of the plan, or of these nodes of it, are there; builds or fetches what is missing."""
+    if plan.box_url and plan.box_sha256:
+        return [ensure_ready_made(plan.box_url, plan.box_sha256, on_event=tell)]
     names = {node.box for node in plan.nodes if nodes is None or node.name in nodes}
     return ensure_boxes([box for box in wanted_boxes(plan) if box.name in names], mirror=mirror, on_event=tell)
 
@@ -65,8 +66,8 @@ def show_to_vagrant(boxes: list[Box], host: Host) -> None:
 
 
 def show_built(plan: Plan, host: Host) -> None:
-    """Show those boxes of the plan that are built; for who runs Vagrant by hand."""
-    names = {wanted.name for wanted in wanted_boxes(plan)}
+    """Show those boxes of the plan that are in the cache; for who runs Vagrant by hand."""
+    names = {node.box for node in plan.nodes}
     newest = {box.name: box for box in reversed(list_boxes()) if box.name in names}
     show_to_vagrant(list(newest.values()), host)
 
@@ -91,33 +92,46 @@ def build_for_spec(spec_file: Path, mirror: str | None) -> None:
 
 def print_list(as_json: bool) -> None:
     """`lab box list`."""
-    rows: list[dict[str, Any]] = [
-        {
-            "name": box.name,
-            "version": box.version,
-            "packages": len(box.manifest.packages),
-            "size_mib": box.image.stat().st_blocks // 2048,
-            "directory": str(box.directory),
-        }
-        for box in list_boxes()
-    ]
+    boxes, damaged = survey()
+    rows = [_row(box) for box in boxes]
     if as_json:
-        ui.print_json(rows)
+        ui.print_json([*rows, *({"name": d.name, "version": d.version, "damaged": d.reason} for d in damaged)])
         return
-    if not rows:
+    if not rows and not damaged:
         ui.console.print("no boxes yet; `lab box build` makes those that lab.yaml needs")
         return
     # Lines, as a table would cut the names, which one wants to copy.
-    for row in sorted(rows, key=lambda row: (row["name"], row["version"])):
-        about = f"version {row['version']}, {row['packages']} packages, {row['size_mib']} MiB"
-        ui.console.print(f"[bold]{row['name']}[/bold]\n  {about}", soft_wrap=True, highlight=False)
+    for row in rows:
+        made = f"{row['packages']} packages" if row["packages"] is not None else f"ready-made, from {row['url']}"
+        about = f"version {row['version']}, {made}, {row['size_mib']} MiB"
+        _print_box(row["name"], escape(about))
+    for box in damaged:
+        _print_box(box.name, f"[yellow]version {box.version} is damaged[/yellow]: {escape(box.reason)}")
+    if damaged:
+        ui.console.print("who needs a damaged box makes it again; `lab box remove NAME` removes it", soft_wrap=True)
     total_gib = sum(row["size_mib"] for row in rows) / 1024
     ui.console.print(f"{len(rows)} boxes, {total_gib:.1f} GiB, in {cache_directory() / 'boxes'}", soft_wrap=True)
 
 
+def _row(box: Box) -> dict[str, Any]:
+    made = box.manifest
+    return {
+        "name": box.name,
+        "version": box.version,
+        "packages": len(made.packages) if isinstance(made, Manifest) else None,
+        "url": made.url if isinstance(made, ReadyMade) else None,
+        "size_mib": sum(file.stat().st_blocks for file in box.files.iterdir()) // 2048,
+        "directory": str(box.directory),
+    }
+
+
+def _print_box(name: str, about: str) -> None:
+    ui.console.print(f"[bold]{name}[/bold]\n  {about}", soft_wrap=True, highlight=False)
+
+
 def remove(name: str) -> None:
     """`lab box remove`."""
-    known = sorted({box.name for box in list_boxes()})
+    known = sorted({box.name for boxes in survey() for box in boxes})
     if name != "all" and name not in known:
         raise UsageError(f"no box {name}", hint=f"boxes: {', '.join(known) or 'none'}")
     for each in known if name == "all" else [name]:

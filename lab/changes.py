@@ -55,8 +55,6 @@ def compare(old: Plan | None, new: Plan) -> Change:
         ("name", old.name, new.name),
         ("release", old.release, new.release),
         ("box flavour", old.flavour, new.flavour),
-        ("box address", old.box_url, new.box_url),
-        ("box checksum", old.box_sha256, new.box_sha256),
         ("accelerator", old.accelerator, new.accelerator),
         *((f"network {a.kind}", str(a.cidr), str(b.cidr)) for a, b in zip(old.networks, new.networks, strict=True)),
         *(

@@ -96,7 +96,9 @@ def settle(release: Release, steps: Mapping[str, LoadedStep], chapters: tuple[st
 
 
 def _box(spec: Spec, release: Release, steps: Mapping[str, LoadedStep], role: Role) -> str:
-    """Name the box of a role: the release's, and the chapters that change its packages."""
+    """Name the box of a role: the one that the spec brings, else the release's, and the chapters that change it."""
+    if spec.box.sha256:
+        return addressing.ready_made_box(spec.box.sha256)
 
     def packages(chapters: tuple[str, ...]) -> set[str]:
         here = [step.facts for step in settle(release, steps, chapters).values() if role in step.facts.on]

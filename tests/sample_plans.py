@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
+from lab.addressing import ready_made_box
 from lab.plan import Network, Nic, Node, Plan, Step
 
 if TYPE_CHECKING:
@@ -112,6 +113,12 @@ def _step(step_id: str, on: str, needs: tuple[str, ...], names: list[str]) -> St
     )
 
 
+def _ready_made(plan: Plan, sha256: str) -> Plan:
+    nodes = tuple(node.model_copy(update={"box": ready_made_box(sha256)}) for node in plan.nodes)
+    given = {"box_url": "file:///srv/boxes/ubuntu1604.box", "box_sha256": sha256, "nodes": nodes}
+    return plan.model_copy(update=given)
+
+
 VAGRANT_PLANS = {
     "emulated": sample_plan(),
     "kvm": sample_plan(accelerator="kvm", wait_factor=1.0),
@@ -120,8 +127,6 @@ VAGRANT_PLANS = {
     "nested-off": sample_plan(nested=False),
     "kvm-nested-off": sample_plan(accelerator="kvm", nested=False, wait_factor=1.0),
     "large-disk": sample_plan(disk_gib=40),
-    "ready-made-box": sample_plan().model_copy(
-        update={"box_url": "file:///srv/boxes/ubuntu1604.box", "box_sha256": "ab" * 32}
-    ),
+    "ready-made-box": _ready_made(sample_plan(), "ab" * 32),
 }
 """labs whose Vagrantfiles differ in something"""

@@ -14,7 +14,7 @@ from lab.box import store
 from lab.box.definition import BoxDefinition, BoxSpec, all_packages, load_definition
 from lab.box.guests import Guests, make_guests
 from lab.box.make import BoxEvent, Build, make_box
-from lab.box.manifest import Inputs, inputs_of, needs_rebuild, tool_versions
+from lab.box.manifest import Inputs, Manifest, inputs_of, needs_rebuild, tool_versions
 from lab.box.pool import Pool
 from lab.box.sources import Source, choose, host_distribution, host_sources
 from lab.box.tools import Tools
@@ -64,10 +64,11 @@ def ensure_boxes(
     def reason(spec: BoxSpec) -> str | None:
         if force:
             return "asked for"
-        box = store.find(spec.name, root)
-        return needs_rebuild(box.manifest.inputs if box else None, inputs[spec.name])
+        box, damage = store.find_intact(spec.name, root)
+        made = box.manifest if box else None
+        return needs_rebuild(made.inputs if isinstance(made, Manifest) else None, inputs[spec.name], damage)
 
-    if any(reason(s) for s in wanted):
+    if any(reason(s) for s in {s.name: s for s in wanted}.values()):
         with ExitStack() as locks:
             for name in sorted({s.name for s in wanted}):
 
@@ -76,9 +77,10 @@ def ensure_boxes(
 
                 locks.enter_context(store.lock(root, store.slug(name), waiting))
                 store.sweep(root, name)
-            missing = {s.name: s for s in wanted if reason(s)}
-            for spec in missing.values():
-                on_event(BoxEvent(spec.name, f"building: {reason(spec)}"))
+            reasons = {s.name: reason(s) for s in wanted}
+            missing = {s.name: s for s in wanted if reasons[s.name]}
+            for name in missing:
+                on_event(BoxEvent(name, f"building: {reasons[name]}"))
             if missing:
                 _build_all(list(missing.values()), definitions, inputs, root, mirror, on_event)
     boxes = []

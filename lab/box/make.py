@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lab import resources
 from lab.box import store
 from lab.box.definition import BoxDefinition, BoxSpec, all_packages, base_packages
+from lab.box.intact import facts_of_all
 from lab.box.manifest import Inputs, Manifest
 from lab.errors import HostError, LabError
 from lab.runtime.process import run
@@ -100,6 +101,7 @@ def make_box(build: Build) -> Box:
                 (result / "libvirt").mkdir(parents=True)
                 _assemble(build, tree, result / "libvirt" / store.IMAGE)
             _write_metadata(build, result / "libvirt")
+            files = facts_of_all(result / "libvirt")
             build.seconds["total"] = round(time.monotonic() - started, 1)
             now = time.gmtime()
             manifest = Manifest(
@@ -109,6 +111,7 @@ def make_box(build: Build) -> Box:
                 role=spec.role,
                 flavour=spec.flavour,
                 built=time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
+                files=files,
                 inputs=build.inputs,
                 sources=tuple(s.line() for s in build.sources),
                 packages=packages,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lab import resources
 from lab.box.definition import BoxDefinition, BoxSpec, Flavour, all_packages
 from lab.box.guests import GUEST_SCRIPTS
+from lab.box.intact import FileFacts
 from lab.errors import HostError
 from lab.models import Frozen
 from lab.runtime.process import run
@@ -47,16 +48,31 @@ class Inputs(Frozen):
     recipe: int = RECIPE
 
 
-class Manifest(Frozen):
-    """A built box."""
+class BoxFacts(Frozen):
+    """What is known of any box of the cache."""
 
     name: str
     version: str
+    built: str
+    """ISO time, UTC; of a ready-made box, when it came"""
+    files: dict[str, FileFacts]
+    """of the directory that Vagrant is shown, by name"""
+
+
+class ReadyMade(BoxFacts):
+    """A box that the user brought."""
+
+    url: str
+    sha256: str
+    """of the file at the url"""
+
+
+class Manifest(BoxFacts):
+    """A built box."""
+
     release: str
     role: Role
     flavour: Flavour
-    built: str
-    """ISO time, UTC"""
     inputs: Inputs
     sources: tuple[str, ...]
     packages: dict[str, str]
@@ -95,10 +111,13 @@ def inputs_of(
     )
 
 
-def needs_rebuild(built: Inputs | None, wanted: Inputs) -> str | None:
-    """Say in a person's words why a box of `built` does not serve for `wanted`; None where it does."""
+def needs_rebuild(built: Inputs | None, wanted: Inputs, damage: str = "") -> str | None:
+    """Say in a person's words why a box of `built` does not serve for `wanted`; None where it does.
+
+    `damage`: what is wrong with the box, where there is one that does not count.
+    """
     if built is None:
-        return "no such box yet"
+        return f"the one in the cache is damaged: {damage}" if damage else "no such box yet"
     if built.suite != wanted.suite:
         return f"suite changed: {built.suite} → {wanted.suite}"
     if built.requested != wanted.requested:

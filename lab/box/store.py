@@ -13,7 +13,6 @@ CACHE/logs/
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -24,11 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from lab.box.manifest import Manifest
+from lab.box.intact import damage, damage_of_all, sync, sync_one
+from lab.box.manifest import Manifest, ReadyMade
 from lab.errors import HostError
-from lab.runtime.process import run
+from lab.runtime.process import CommandError, run
 
 if TYPE_CHECKING:
     import time
@@ -37,13 +37,14 @@ if TYPE_CHECKING:
 IMAGE = "box.img"
 _SLASH = "-VAGRANTSLASH-"
 _TEMPORARY = ".building-"
+_MANIFEST: TypeAdapter[Manifest | ReadyMade] = TypeAdapter(Manifest | ReadyMade)
 
 
 @dataclass(frozen=True)
 class Box:
-    """A built box in the cache."""
+    """A box in the cache, built or brought."""
 
-    manifest: Manifest
+    manifest: Manifest | ReadyMade
     directory: Path
     """of its version"""
 
@@ -58,14 +59,33 @@ class Box:
         return self.manifest.version
 
     @property
+    def files(self) -> Path:
+        """The directory that Vagrant is shown."""
+        return self.directory / "libvirt"
+
+    @property
     def image(self) -> Path:
         """The qcow2 disk."""
-        return self.directory / "libvirt" / IMAGE
+        return self.files / IMAGE
 
     @property
     def volume_name(self) -> str:
         """The base volume's name in the storage pool."""
         return volume_name(self.name, self.version)
+
+
+@dataclass(frozen=True)
+class DamagedBox:
+    """What is in the place of a box and is none: half written, or changed since."""
+
+    name: str
+    directory: Path
+    reason: str
+
+    @property
+    def version(self) -> str:
+        """The version that it would have."""
+        return self.directory.name
 
 
 def cache_directory() -> Path:
@@ -95,18 +115,46 @@ def new_version(now: time.struct_time) -> str:
     return f"{now.tm_year}.{now.tm_mon * 100 + now.tm_mday}.{seconds}"
 
 
-def list_boxes(cache: Path | None = None) -> list[Box]:
-    """All whole boxes of the cache, by name, newest first. Leftovers of a broken build are not boxes."""
+def survey(cache: Path | None = None) -> tuple[list[Box], list[DamagedBox]]:
+    """All boxes of the cache, by name, newest first, and what is damaged. Leftovers of a broken build are neither."""
     root = (cache or cache_directory()) / "boxes"
-    found = []
-    for file in root.glob("*/*/manifest.json"):
-        if file.parent.name.startswith("."):
+    boxes: list[Box] = []
+    damaged: list[DamagedBox] = []
+    for directory in sorted(root.glob("*/[!.]*/")):
+        try:
+            boxes.append(_read(directory))
+        except ValueError as error:
+            damaged.append(DamagedBox(_name_of(directory.parent), directory, str(error)))
+        except FileNotFoundError:  # it was removed, or replaced by a newer one, while we looked
             continue
-        with contextlib.suppress(ValidationError, OSError):
-            box = Box(Manifest.model_validate_json(file.read_text()), file.parent)
-            if box.image.is_file():
-                found.append(box)
-    return sorted(sorted(found, key=_age, reverse=True), key=lambda b: b.name)
+    return sorted(sorted(boxes, key=_age, reverse=True), key=lambda b: b.name), damaged
+
+
+def list_boxes(cache: Path | None = None) -> list[Box]:
+    """All boxes of the cache, by name, newest first."""
+    return survey(cache)[0]
+
+
+def _read(directory: Path) -> Box:
+    """Read a box; ValueError with the reason where it is damaged."""
+    try:
+        manifest = _MANIFEST.validate_json((directory / "manifest.json").read_bytes())
+    except FileNotFoundError:
+        if not directory.is_dir():
+            raise
+        raise ValueError("its manifest.json is missing") from None
+    except OSError as error:
+        raise ValueError(f"its manifest.json cannot be read: {error.strerror}") from None
+    except ValidationError:
+        raise ValueError("its manifest.json is damaged, or of another version of this program") from None
+    if (slug(manifest.name), manifest.version) != (directory.parent.name, directory.name):
+        raise ValueError(f"its manifest.json is of {manifest.name} {manifest.version}")
+    if not all(part.isdigit() for part in manifest.version.split(".")):
+        raise ValueError(f"its version {manifest.version} is none")
+    box = Box(manifest, directory)
+    if reason := damage_of_all(box.files, manifest.files):
+        raise ValueError(reason)
+    return box
 
 
 def find(name: str, cache: Path) -> Box | None:
@@ -114,10 +162,28 @@ def find(name: str, cache: Path) -> Box | None:
     return next((b for b in list_boxes(cache) if b.name == name), None)
 
 
-def remove_box(name: str, cache: Path | None = None) -> list[Box]:
-    """Remove every version of a box; gives those that were there. A lab that stands on one keeps its base volume."""
+def find_intact(name: str, cache: Path) -> tuple[Box | None, str]:
+    """Find the newest box of a name, every byte of it read; without one, say what is wrong with what is there."""
+    boxes, damaged = survey(cache)
+    reasons = [each.reason for each in damaged if each.name == name]
+    for box in boxes:
+        if box.name == name:
+            reason = damage_of_all(box.files, box.manifest.files, thorough=True)
+            if not reason:
+                return box, ""
+            reasons.append(reason)
+    return None, "; ".join(reasons)
+
+
+def remove_box(name: str, cache: Path | None = None) -> list[Box | DamagedBox]:
+    """Remove every version of a box, damaged ones too; gives those that were there.
+
+    A lab that runs on one keeps its base volume.
+    """
     root = cache or cache_directory()
-    gone = [b for b in list_boxes(root) if b.name == name]
+    boxes, damaged = survey(root)
+    gone: list[Box | DamagedBox] = [b for b in boxes if b.name == name]
+    gone += [d for d in damaged if d.name == name]
     home = root / "boxes" / slug(name)
     if home.is_dir():
         with lock(root, slug(name)):
@@ -161,15 +227,15 @@ def register(box: Box, vagrant_home: Path) -> Path:
 def place_base_volume(box: Box, pool: Path) -> Path:
     """Put the box's image into a storage pool's directory under the name that vagrant-libvirt looks for.
 
-    A reflink where the file system has them, else a hard link, else a copy. libvirt may change the owner of a base
-    volume and does so to the linked file as well; its content is never written to, for it is a backing file.
-    The caller refreshes the pool, so that libvirt sees it.
+    A reflink where the file system has them, else a copy, and never a hard link: libvirt gives base volumes to the user
+    that QEMU runs as, who would then own the cache's file as well. What is there already is kept where it has the
+    image's size and time, or its content. The caller refreshes the pool, so that libvirt sees it.
     """
     target = pool / box.volume_name
-    if target.exists() and target.stat().st_size == box.image.stat().st_size:
+    if target.exists() and not target.samefile(box.image) and not damage(target, box.manifest.files[IMAGE]):
         return target
     with _space(pool):
-        return _replace(target, lambda p: _clone(box.image, p))
+        return _replace(target, partial(_clone, box.image))
 
 
 @contextmanager
@@ -205,15 +271,19 @@ def scratch(cache: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def publish(cache: Path, manifest: Manifest, built: Path) -> Box:
-    """Move a finished version to its place, in one step, and drop the older ones."""
+def publish(cache: Path, manifest: Manifest | ReadyMade, built: Path) -> Box:
+    """Move a finished version to its place, in one step, and drop the older ones and the damaged ones."""
     home = cache / "boxes" / slug(manifest.name)
     target = home / manifest.version
     (built / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n")
+    sync(built)
+    if target.exists():  # damaged
+        shutil.rmtree(target)
     built.rename(target)
-    for old in list_boxes(cache):
-        if old.name == manifest.name and old.version != manifest.version:
-            shutil.rmtree(old.directory)
+    sync_one(home)
+    for old in home.glob("[!.]*/"):
+        if old != target:
+            shutil.rmtree(old)
     write_catalog(cache, manifest.name)
     return Box(manifest, target)
 
@@ -229,14 +299,13 @@ def _link(source: Path, target: Path) -> None:
         target.symlink_to(source)
 
 
+def _name_of(home: Path) -> str:
+    return home.name.replace(_SLASH, "/")
+
+
 def _clone(source: Path, target: Path) -> None:
-    if run(["cp", "--reflink=always", source, target], timeout_s=60, check=False).ok:
-        return
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        run(["cp", "--sparse=always", source, target], timeout_s=1800)
+    run(["cp", "--reflink=auto", "--preserve=timestamps", source, target], timeout_s=1800)
+    sync(target)
 
 
 def _replace(target: Path, make: Callable[[Path], object]) -> Path:
@@ -255,6 +324,7 @@ def _replace(target: Path, make: Callable[[Path], object]) -> Path:
 def _space(directory: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, CommandError) as error:
         free = shutil.disk_usage(directory).free // 2**20
-        raise HostError(f"cannot write to {directory}: {error.strerror}", detail=f"free there: {free} MiB") from error
+        why = error.strerror if isinstance(error, OSError) else error.result.tail()
+        raise HostError(f"cannot write to {directory}: {why}", detail=f"free there: {free} MiB") from error

@@ -196,9 +196,7 @@ def _missing_base(hypervisor: Hypervisor, node: Node, host: Host) -> str:
 
 
 def _boxes_missing(plan: Plan) -> tuple[str, ...]:
-    """Name the boxes that are not in the cache; a ready-made one is Vagrant's to keep."""
-    if plan.box_url:
-        return ()
+    """Name the boxes that are not in the cache."""
     return tuple(sorted({node.box for node in plan.nodes} - {box.name for box in list_boxes()}))
 
 

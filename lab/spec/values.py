@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -201,15 +202,16 @@ def _mirror(url: str) -> str:
 
 
 def _box_url(url: str) -> str:
-    if not re.fullmatch(r"(https?://|file:///|/)[^\s'\"\\$`]+", url):
+    if not url.isprintable() or not re.fullmatch(r"(https?://|file:///)[^\s'\"\\$`]+|/.+", url):
         raise wrong("a URL, or the whole path of a file, as /srv/boxes/ubuntu1604.box")
-    return f"file://{url}" if url.startswith("/") else url
+    return Path(url).as_uri() if url.startswith("/") else url
 
 
 def _checksum(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+    digits = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
         raise wrong("64 hexadecimal digits: what sha256sum prints of the file")
-    return text.lower()
+    return digits
 
 
 def _password(value: object) -> str:

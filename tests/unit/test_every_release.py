@@ -11,7 +11,7 @@ import pytest
 from lab import resources
 from lab.box.definition import built_suites, load_definition
 from lab.boxes import ensure_for_plan
-from lab.errors import UsageError
+from lab.errors import HostError, UsageError
 from lab.plan import HostFacts
 from lab.resolve import resolve
 from lab.spec.catalog import load_step, load_steps
@@ -127,12 +127,13 @@ def test_a_box_that_is_not_built_is_the_users_to_bring() -> None:
     assert "box: {url: FILE-OR-ADDRESS, sha256: 64 HEXADECIMAL DIGITS}" in no.value.detail
 
 
-def test_a_box_that_the_spec_brings_is_not_built() -> None:
+def test_a_box_that_the_spec_brings_is_not_built(tmp_path: Path) -> None:
     release = load_release("newton")
-    box = {"url": "/srv/boxes/ubuntu1604.box", "sha256": "AB" * 32}
+    box = {"url": str(tmp_path / "ubuntu1604.box"), "sha256": "AB" * 32}
     spec = Spec.model_validate({"name": "demo", "release": "newton", "box": box})
     plan = resolve(spec, release, load_steps(release, resources.PROVISION), HostFacts())
-    assert (plan.box_url, plan.box_sha256) == ("file:///srv/boxes/ubuntu1604.box", "ab" * 32)
-    assert ensure_for_plan(plan, None, print) == []
+    assert (plan.box_url, plan.box_sha256) == (f"file://{tmp_path}/ubuntu1604.box", "ab" * 32)
+    with pytest.raises(HostError, match=r"ubuntu1604\.box could not be fetched"):
+        ensure_for_plan(plan, None, print)
     with pytest.raises(UsageError, match="are not built here"):
         ensure_for_plan(plan.model_copy(update={"box_url": None}), None, print)

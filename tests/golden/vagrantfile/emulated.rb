@@ -11,8 +11,8 @@
 ENV["VAGRANT_NO_PARALLEL"] ||= "yes" unless ARGV.include?("--no-provision")
 
 Vagrant.configure("2") do |config|
-  # Boxes are built on this host (`lab box build`). Without an address of its own Vagrant would look up the name in its
-  # cloud, where anybody may register it.
+  # `lab` shows Vagrant the boxes: those that it built, or the one that the spec brings, whose checksum is in its name.
+  # Without an address of its own Vagrant would look up the name in its cloud, where anybody may register it.
   config.vm.box_url = "file:///missing/run-lab-box-build-first"
   config.vm.box_check_update = false
   config.vm.synced_folder ".", "/vagrant", disabled: true

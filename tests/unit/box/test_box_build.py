@@ -10,6 +10,7 @@ from lab.box import build
 from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxDefinition, BoxSpec, load_definition
 from lab.box.guests import cpio
+from lab.box.intact import facts_of_all
 from lab.box.manifest import Manifest, inputs_of
 from lab.box.pool import Deb, Pool, key_file
 from lab.box.sources import Source
@@ -32,7 +33,7 @@ def have_box(cache: Path, spec: BoxSpec) -> None:
     definition = load_definition(spec.suite)
     with scratch(cache, spec.name) as directory:
         (directory / "result/libvirt").mkdir(parents=True)
-        (directory / "result/libvirt/box.img").touch()
+        (directory / "result/libvirt/box.img").write_bytes(b"image")
         made = Manifest(
             name=spec.name,
             version="2026.101.1",
@@ -40,6 +41,7 @@ def have_box(cache: Path, spec: BoxSpec) -> None:
             role=spec.role,
             flavour=spec.flavour,
             built="",
+            files=facts_of_all(directory / "result/libvirt"),
             inputs=inputs_of(definition, spec, TOOLS, None),
             sources=(),
             packages={},
@@ -70,6 +72,17 @@ def test_a_box_that_is_out_of_date_is_built_and_the_reason_told(
         ensure_boxes([more], tmp_path, on_event=events.append)
     assert "sudo" in caught.value.hint
     assert [e.text for e in events] == ["building: package list changed: + tcpdump"]
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_damaged_box_is_built_again_and_the_reason_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_box(tmp_path, WANTED)
+    next(tmp_path.glob("boxes/*/*/libvirt/box.img")).write_bytes(b"")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    events: list[BoxEvent] = []
+    with pytest.raises(HostError, match="needs root"):
+        ensure_boxes([WANTED], tmp_path, on_event=events.append)
+    assert [e.text for e in events] == ["building: the one in the cache is damaged: box.img has 0 bytes instead of 5"]
 
 
 @pytest.mark.usefixtures("tools")

@@ -1,13 +1,16 @@
 import json
+import os
 import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lab.box import store
+from lab.box.intact import FileFacts, facts_of_all
 from lab.box.manifest import Inputs, Manifest
 from lab.box.store import Box, list_boxes, new_version, place_base_volume, register, remove_box, volume_name
 from lab.errors import HostError
@@ -15,10 +18,11 @@ from lab.errors import HostError
 NAME = "compute-lab/zed-controller"
 
 
-def manifest(version: str, name: str = NAME) -> Manifest:
+def manifest(version: str, name: str = NAME, files: dict[str, FileFacts] | None = None) -> Manifest:
     return Manifest(
         name=name,
         version=version,
+        files=files or {},
         release="zed",
         role="controller",
         flavour="installed",
@@ -37,7 +41,7 @@ def build(cache: Path, version: str, name: str = NAME, content: bytes = b"image"
         (files / "box.img").write_bytes(content)
         (files / "metadata.json").write_text('{"provider": "libvirt"}')
         (files / "Vagrantfile").write_text("# empty\n")
-        return store.publish(cache, manifest(version, name), scratch / "result")
+        return store.publish(cache, manifest(version, name, facts_of_all(files)), scratch / "result")
 
 
 def test_the_volume_has_the_name_that_vagrant_libvirt_looks_for() -> None:
@@ -107,6 +111,107 @@ def test_an_interrupted_build_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "boxes" / store.slug(NAME)).iterdir()) == []
 
 
+def test_the_manifest_keeps_sizes_and_checksums(tmp_path: Path) -> None:
+    facts = build(tmp_path, "2026.101.1").manifest.files["box.img"]
+    assert facts.size == 5
+    assert (
+        facts.sha256 == "6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d"
+    )  # printf image | sha256sum
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def other_content(file: Path) -> None:
+    file.write_bytes(b"egami")
+
+
+def binary(file: Path) -> None:
+    file.write_bytes(b"\xff\x00\xfe")
+
+
+def another_box(file: Path) -> None:
+    file.write_text(manifest("2026.101.1", "compute-lab/other").model_dump_json())
+
+
+def before_checksums(file: Path) -> None:
+    file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "files"}))
+
+
+def nested(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
+    ("libvirt/box.img", empty, "box.img has 0 bytes instead of 5"),
+    ("libvirt/box.img", other_content, "the content of box.img is not what was written"),
+    ("libvirt/box.img", Path.unlink, "box.img is missing"),
+    ("libvirt/box.img", nested, "box.img is no file"),
+    ("libvirt/metadata.json", empty, "metadata.json has 0 bytes instead of 23"),
+    ("libvirt/Vagrantfile", empty, "Vagrantfile has 0 bytes instead of 8"),
+    ("manifest.json", empty, "its manifest.json is damaged, or of another version of this program"),
+    ("manifest.json", binary, "its manifest.json is damaged, or of another version of this program"),
+    ("manifest.json", before_checksums, "its manifest.json is damaged, or of another version of this program"),
+    ("manifest.json", another_box, "its manifest.json is of compute-lab/other 2026.101.1"),
+    ("manifest.json", Path.unlink, "its manifest.json is missing"),
+    ("manifest.json", nested, "its manifest.json cannot be read: Is a directory"),
+]
+
+
+@pytest.mark.parametrize(("file", "deed", "reason"), DAMAGES)
+def test_a_damaged_box_does_not_count_and_harms_no_other(
+    tmp_path: Path, file: str, deed: Callable[[Path], None], reason: str
+) -> None:
+    good = build(tmp_path, "2026.101.1", "compute-lab/zed-compute")
+    bad = build(tmp_path, "2026.101.1")
+    deed(bad.directory / file)
+    boxes, damaged = store.survey(tmp_path)
+    assert boxes == [good]
+    assert [(d.name, d.reason) for d in damaged] == [(NAME, reason)]
+    assert store.find_intact(NAME, tmp_path) == (None, reason)
+    again = build(tmp_path, "2026.101.1")
+    assert store.survey(tmp_path) == ([good, again], [])
+
+
+def test_a_damage_that_keeps_size_and_time_is_found_before_a_box_is_used(tmp_path: Path) -> None:
+    box = build(tmp_path, "2026.101.1")
+    written = box.image.stat()
+    box.image.write_bytes(b"IMAGE")
+    os.utime(box.image, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert store.find(NAME, tmp_path) == box
+    assert store.find_intact(NAME, tmp_path) == (None, "the content of box.img is not what was written")
+
+
+def test_a_copied_cache_is_read_once_and_then_believed(tmp_path: Path) -> None:
+    box = build(tmp_path, "2026.101.1")
+    os.utime(box.image)
+    assert store.list_boxes(tmp_path) == [box]
+    assert box.image.stat().st_mtime_ns == box.manifest.files["box.img"].mtime_ns
+
+
+def test_a_finished_box_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    rename = Path.rename
+    deeds: list[tuple[str, list[str]]] = []
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+
+    def renaming(self: Path, target: Path) -> Path:
+        deeds.append((target.name, list(synced)))
+        return rename(self, target)
+
+    monkeypatch.setattr("os.fsync", note)
+    monkeypatch.setattr(Path, "rename", renaming)
+    build(tmp_path, "2026.101.1")
+    ((name, before),) = deeds
+    assert name == "2026.101.1"
+    assert {"box.img", "metadata.json", "Vagrantfile", "manifest.json", "libvirt", "result"} <= set(before)
+    assert synced[-1] == store.slug(NAME)
+
+
 def test_boxes_are_listed_by_name(tmp_path: Path) -> None:
     build(tmp_path, "2026.101.1", "compute-lab/zed-controller")
     build(tmp_path, "2026.101.1", "compute-lab/zed-compute")
@@ -121,6 +226,12 @@ def test_removing(tmp_path: Path) -> None:
     assert [b.version for b in remove_box(NAME, tmp_path)] == ["2026.101.1"]
     assert [b.name for b in list_boxes(tmp_path)] == ["compute-lab/zed-compute"]
     assert remove_box(NAME, tmp_path) == []
+
+
+def test_removing_a_damaged_one(tmp_path: Path) -> None:
+    empty(build(tmp_path, "2026.101.1").directory / "manifest.json")
+    assert [b.version for b in remove_box(NAME, tmp_path)] == ["2026.101.1"]
+    assert store.survey(tmp_path) == ([], [])
 
 
 def test_registering_links_and_copies_nothing(tmp_path: Path) -> None:
@@ -167,11 +278,23 @@ def test_the_base_volume_is_placed_whole_under_its_name(tmp_path: Path) -> None:
     assert list(pool.iterdir()) == [volume]
     before = volume.stat().st_ino
     assert place_base_volume(box, pool).stat().st_ino == before
+    os.utime(volume)
+    assert place_base_volume(box, pool).stat().st_ino == before
 
 
-def test_half_a_base_volume_is_replaced(tmp_path: Path) -> None:
+def test_the_pool_gets_no_hard_link_of_the_caches_file(tmp_path: Path) -> None:
     box = build(tmp_path / "cache", "2026.101.1")
-    (tmp_path / box.volume_name).write_bytes(b"im")
+    linked = tmp_path / box.volume_name
+    os.link(box.image, linked)  # as earlier versions did
+    assert not place_base_volume(box, tmp_path).samefile(box.image)
+    assert linked.read_bytes() == b"image"
+    assert box.image.stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"im", b"egami"])
+def test_another_content_under_the_volumes_name_is_replaced(tmp_path: Path, content: bytes) -> None:
+    box = build(tmp_path / "cache", "2026.101.1")
+    (tmp_path / box.volume_name).write_bytes(content)
     assert place_base_volume(box, tmp_path).read_bytes() == b"image"
 
 
@@ -188,6 +311,13 @@ def test_a_pool_without_room_is_told_and_nothing_half_stays(tmp_path: Path, monk
     with pytest.raises(HostError, match="No space left on device"):
         place_base_volume(box, pool)
     assert list(pool.iterdir()) == []
+
+
+def test_a_copy_that_fails_is_told_in_its_own_words(tmp_path: Path) -> None:
+    box = build(tmp_path / "cache", "2026.101.1")
+    box.image.unlink()
+    with pytest.raises(HostError, match="cannot write to .*: cp: cannot stat"):
+        place_base_volume(box, tmp_path)
 
 
 def test_the_second_builder_waits_for_the_first(tmp_path: Path) -> None:
