@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +21,8 @@ from lab.errors import HostError, LabError
 from lab.runtime.process import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import os
+    from collections.abc import Callable, Iterator, Sequence
 
     from lab.box.guests import Guests
     from lab.box.pool import Pool
@@ -34,6 +37,9 @@ _CONTAINED = (
     *("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
 )
 """Runs a command with its own namespaces of mounts and processes: however this program ends, neither outlives it."""
+_AT_A_PLAIN_PATH = ("sh", "-c", 'mount --bind "$1" "$2" && shift 2 && exec "$@"', "sh")
+"""Runs a command that sees a directory under another name too. apt, mmdebstrap and its hooks break on paths with
+blanks, quotes or percent signs, as a user's cache may have them."""
 
 VAGRANTFILE = """\
 Vagrant.configure("2") do |config|
@@ -132,6 +138,14 @@ def make_box(build: Build) -> Box:
 
 def _install(build: Build, tree: Path, repository: Path, scratch: Path) -> None:
     """Bootstrap the tree."""
+    with tempfile.TemporaryDirectory(prefix="lab-box-", dir="/tmp") as plain:
+        at_place = (*_AT_A_PLAIN_PATH, scratch, plain)
+        _bootstrap(build, at_place, Path(plain, tree.name), Path(plain, repository.name), scratch)
+
+
+def _bootstrap(
+    build: Build, at_place: Sequence[str | os.PathLike[str]], tree: Path, repository: Path, scratch: Path
+) -> None:
     definition, spec = build.definition, build.spec
     answers = scratch / "debconf"
     answers.write_text("".join(f"{line}\n" for line in definition.debconf))
@@ -139,6 +153,7 @@ def _install(build: Build, tree: Path, repository: Path, scratch: Path) -> None:
     build.tools.run(
         [
             *_CONTAINED,
+            *at_place,
             "mmdebstrap",
             "--mode=root",
             "--variant=apt",
@@ -148,7 +163,7 @@ def _install(build: Build, tree: Path, repository: Path, scratch: Path) -> None:
             "--aptopt=Acquire::Languages none",
             "--dpkgopt=force-unsafe-io",
             "--hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount",
-            f'--essential-hook={resources.BOXES}/prepare.sh "$1"',
+            f'--essential-hook={shlex.quote(str(resources.BOXES / "prepare.sh"))} "$1"',
             f"--include={','.join(names)}",
             definition.suite,
             tree,
