@@ -153,12 +153,13 @@ def doctor(
 
     if fix:
         host_doctor.fix(lambda line: ui.console.print(line, markup=False, soft_wrap=True))
-    plan = directory = None
+    plan = directory = mirror = None
     if file.exists():
         spec = load_spec(file)
+        mirror = spec.box.mirror
         directory = project.build_dir_of(file, build_dir, spec.name)
         plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
-    findings = host_doctor.diagnose(plan, directory)
+    findings = host_doctor.diagnose(plan, directory, mirror)
     troubles = lab_findings(plan.name, directory) if plan and directory and not fix else []
     if as_json:
         ui.print_json([finding.as_dict() for finding in (*findings, *troubles)])

@@ -66,7 +66,7 @@ def up(
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
     with progress.live():
         with progress.phase("host", "looking at the host"):
-            known = host_facts(spec.accelerator)
+            known = host_facts(spec.accelerator, mirror=spec.box.mirror)
             plan = project.decide(spec, known.facts)
             if to_step not in (None, MACHINES):
                 overview.require_step(plan, to_step)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import resources
+from lab.box.intact import sync
 from lab.errors import HostError
 from lab.runtime.process import run
 
@@ -62,6 +63,11 @@ class Guests:
         """The guest that proves an accelerator."""
         return self.directory / "proof"
 
+    def complete(self) -> bool:
+        """Tell whether all is there as it was written: the stamp comes last, and none of the files is empty."""
+        files = [self.tiny / "root.raw", *(g / n for g in (self.tiny, self.proof) for n in ("vmlinuz", "initrd.gz"))]
+        return all(f.is_file() and f.stat().st_size for f in (self.directory / "stamp", *files))
+
 
 def make_guests(pool: Pool, kernel: str, target: Path) -> Guests:
     """Make both guests under `target`, of the newest kernel that the metapackage `kernel` names; reuse what is there.
@@ -77,7 +83,7 @@ def make_guests(pool: Pool, kernel: str, target: Path) -> Guests:
     busybox_deb = _newest(pool.archives, "busybox-static")
     stamp = "\n".join([kernel_deb.name, busybox_deb.name, *((resources.BOXES / n).read_text() for n in GUEST_SCRIPTS)])
     done = target / "stamp"
-    if done.is_file() and done.read_text() == stamp:
+    if Guests(target).complete() and done.read_text() == stamp:
         return Guests(target)
     for leftover in target.parent.glob(f"{_TEMPORARY}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -89,6 +95,7 @@ def make_guests(pool: Pool, kernel: str, target: Path) -> Guests:
         busybox = next(p for p in ((work / "busybox/bin/busybox"), (work / "busybox/usr/bin/busybox")) if p.is_file())
         _write(work / "new", vmlinuz, busybox.read_bytes(), _modules(work / "kernel"))
         (work / "new/stamp").write_text(stamp)
+        sync(work / "new")
         shutil.rmtree(target, ignore_errors=True)
         (work / "new").rename(target)
     return Guests(target)

@@ -54,12 +54,22 @@ class Deb:
 class Pool:
     """Downloaded packages of one suite, and apt's view of its archives."""
 
-    def __init__(self, root: Path, definition: BoxDefinition, sources: Sequence[Source], log: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        definition: BoxDefinition,
+        sources: Sequence[Source],
+        log: Path,
+        *,
+        patience_s: float | None = None,
+    ) -> None:
+        """`patience_s`: of a look that may fail; apt asks once and waits for no longer, a build tries again."""
         self.root = root
         self.archives = root / "archives"
         self._definition = definition
         self._sources = list(sources)
         self._log = log
+        self._patience_s = patience_s
 
     def update(self) -> None:
         """Fetch the archives' indices; what has not changed is not fetched again."""
@@ -69,13 +79,13 @@ class Pool:
         keyring = keyring_of(self._definition)
         lines = [s.line(keyring, self._definition.architecture) for s in self._sources]
         (self.root / "etc/sources.list").write_text("\n".join(lines) + "\n")
-        done = self._apt("update", "--error-on=any", timeout_s=_APT_TIMEOUT_S, log=self._log, check=False)
+        done = self._apt("update", "--error-on=any", timeout_s=self._update_limit_s(), log=self._log, check=False)
         if not done.ok:
             names = ", ".join(sorted({s.uri for s in self._sources}))
             raise HostError(
                 f"the mirror does not answer as an archive of {self._definition.suite}: {names}",
                 detail=f"{done.tail()}\nfull log: {self._log}",
-                hint="check the network and /etc/apt, or name another mirror with --mirror",
+                hint="check the network and /etc/apt, or name another mirror: `box.mirror` of the spec",
             )
 
     def resolve(self, packages: Sequence[str]) -> list[Deb]:
@@ -172,8 +182,11 @@ class Pool:
         env = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
         return run(["apt-get", *self._options(), *args], timeout_s=timeout_s, log=log, env=env, check=check, cwd=cwd)
 
+    def _update_limit_s(self) -> float:
+        return _APT_TIMEOUT_S if self._patience_s is None else 4 * self._patience_s
+
     def _options(self) -> list[str]:
-        settings = {
+        settings: dict[str, object] = {
             "Dir::Etc::sourcelist": self.root / "etc/sources.list",
             "Dir::Etc::sourceparts": self.root / "etc/sources.list.d",
             "Dir::Etc::preferences": "/dev/null",
@@ -197,6 +210,9 @@ class Pool:
             "Acquire::Retries": "3",
             "Dpkg::Use-Pty": "0",
         }
+        if self._patience_s is not None:
+            seconds = f"{self._patience_s:.0f}"
+            settings |= {"Acquire::Retries": "0", "Acquire::http::Timeout": seconds, "Acquire::https::Timeout": seconds}
         return [f"-o{name}={value}" for name, value in settings.items()]
 
 

@@ -8,11 +8,13 @@ from lab.box import store
 from lab.box.definition import built_suites, load_definition
 from lab.box.guests import Guests, make_guests
 from lab.box.pool import Pool
-from lab.box.sources import choose, host_sources
+from lab.box.sources import choose, host_distribution, host_sources
 from lab.errors import HostError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lab.box.definition import BoxDefinition
 
 
 def proof_images(cache: Path | None = None, suite: str | None = None, mirror: str | None = None) -> tuple[Path, Path]:
@@ -33,21 +35,25 @@ def proof_images(cache: Path | None = None, suite: str | None = None, mirror: st
     suites = [suite] if suite else built_suites()
     for known in suites:
         made = Guests(root / "guests" / known)
-        if (made.proof / "initrd.gz").is_file():
+        if made.complete():
             return made.proof / "vmlinuz", made.proof / "initrd.gz"
     failure: HostError | None = None
     for known in suites:
-        definition = load_definition(known)
         try:
-            sources = choose(definition, host_sources(), mirror)
-        except HostError as error:
+            made = _made(load_definition(known), root, mirror)
+        except HostError as error:  # the mirror may carry another suite
             failure = failure or error
             continue
-        for directory in ("apt", "guests", "logs"):
-            (root / directory).mkdir(parents=True, exist_ok=True)
-        with store.lock(root, f"apt-{known}"):
-            pool = Pool(root / "apt" / known, definition, sources, root / "logs" / f"download-{known}.log")
-            pool.update()
-            guests = make_guests(pool, definition.kernel, root / "guests" / known)
-        return guests.proof / "vmlinuz", guests.proof / "initrd.gz"
+        return made.proof / "vmlinuz", made.proof / "initrd.gz"
     raise failure or HostError("there is no box definition to take a kernel from")
+
+
+def _made(definition: BoxDefinition, root: Path, mirror: str | None) -> Guests:
+    sources = choose(definition, host_sources(), mirror, host_distribution())
+    for directory in ("apt", "guests", "logs"):
+        (root / directory).mkdir(parents=True, exist_ok=True)
+    suite = definition.suite
+    with store.lock(root, f"apt-{suite}"):
+        pool = Pool(root / "apt" / suite, definition, sources, root / "logs" / f"download-{suite}.log")
+        pool.update()
+        return make_guests(pool, definition.kernel, root / "guests" / suite)

@@ -45,6 +45,8 @@ class Distribution:
 
 
 UNKNOWN = Distribution("", "")
+_ALIASES = ("stable", "oldstable", "oldoldstable", "testing", "unstable", "sid")
+"""names that move from version to version; a mirror that has one has the versions under their own names too"""
 
 
 def parse_one_line(text: str) -> list[Source]:
@@ -104,9 +106,10 @@ def choose(
     """Pick where a box's packages come from.
 
     With a mirror given: its main suite alone, or its `-updates` too where the definition names them (a security
-    archive is another archive, with another address). Else the host's sources for the definition's archives; each
-    archive once for every address that the host gives it. A host that is another version of the same distribution has
-    no sources of the suite, but mirrors that carry it: those of its own suite, and for `-security` those of its own.
+    archive is another archive, with another address: see security_candidates). Else the host's sources for the
+    definition's archives; each archive once for every address that the host gives it. A host whose sources name
+    another version of the same distribution, or say `stable` where they mean one, has no sources of the suite, but
+    mirrors that carry it: those of its own suite, and for `-security` those of its own.
 
     Raises:
         HostError: the host names none for the main suite (it is another distribution).
@@ -114,16 +117,36 @@ def choose(
     components = definition.components
     if mirror is not None:
         return [Source(mirror, s, components) for s in definition.archives if not s.endswith("security")]
-    host = list(host)
-    chosen = _named(definition, host)
-    if not chosen and definition.keyring == f"{distribution.name}-archive-keyring.gpg":
-        chosen = _named(definition, [_of_suite(s, distribution.suite, definition.suite) for s in host])
+    chosen = _of_host(definition, list(host), distribution)
     if not any(s.suite == definition.archives[0] for s in chosen):
         raise HostError(
             f"the host's apt sources name no mirror for {definition.archives[0]}",
-            hint="give one: --mirror URL, an archive of the distribution (Debian's end with /debian)",
+            hint="name one: `box.mirror` of the spec, an archive of the distribution (Debian's end with /debian)",
         )
     return chosen
+
+
+def security_candidates(
+    definition: BoxDefinition, host: Iterable[Source], mirror: str, distribution: Distribution = UNKNOWN
+) -> list[Source]:
+    """Name where the security updates beside a mirror may be, the likeliest first; who builds asks which one answers.
+
+    Mirrors keep that archive beside the main one, as debian-security; the host's own sources know one too.
+    """
+    beside = re.sub(r"/debian(?=/|$)", "/debian-security", mirror)
+    suites = [s for s in definition.archives if s.endswith("security")]
+    found = [Source(beside, suite, definition.components) for suite in suites if beside != mirror]
+    return found + [s for s in _of_host(definition, list(host), distribution) if s.suite in suites and s not in found]
+
+
+def _of_host(definition: BoxDefinition, host: list[Source], distribution: Distribution) -> list[Source]:
+    """Give the host's sources of a definition's archives, else those of its other versions, moved to this one."""
+    chosen = _named(definition, host)
+    if any(s.suite == definition.archives[0] for s in chosen):
+        return chosen
+    if definition.keyring != f"{distribution.name}-archive-keyring.gpg":
+        return chosen
+    return _named(definition, [_of_suite(s, distribution.suite, definition.suite) for s in host])
 
 
 def _named(definition: BoxDefinition, host: Iterable[Source]) -> list[Source]:
@@ -140,9 +163,9 @@ def _named(definition: BoxDefinition, host: Iterable[Source]) -> list[Source]:
 
 
 def _of_suite(source: Source, own: str, wanted: str) -> Source:
-    """Turn bookworm-security into trixie-security; other suites than those of the host's own version stay."""
+    """Turn bookworm-security, or stable-security, into trixie-security; suites of other archives stay."""
     main, dash, pocket = source.suite.partition("-")
-    return replace(source, suite=wanted + dash + pocket) if main == own else source
+    return replace(source, suite=wanted + dash + pocket) if main in (own, *_ALIASES) else source
 
 
 def keyring_of(definition: BoxDefinition, keyrings: Path = KEYRINGS) -> Path:

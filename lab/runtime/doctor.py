@@ -43,9 +43,9 @@ class Finding:
         return asdict(self)
 
 
-def diagnose(plan: Plan | None = None, build_dir: Path | None = None) -> list[Finding]:
+def diagnose(plan: Plan | None = None, build_dir: Path | None = None, mirror: str | None = None) -> list[Finding]:
     """Look at the host and judge it; with a plan, also whether that lab fits and collides with nothing."""
-    return judge(look(plan, build_dir), plan)
+    return judge(look(plan, build_dir, mirror), plan)
 
 
 def require_no_collision(plan: Plan, host: hosts.Host, build_dir: Path) -> None:

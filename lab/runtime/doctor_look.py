@@ -78,13 +78,15 @@ class Seen:
     """domains that have this lab's names but come from elsewhere"""
 
 
-def look(plan: Plan | None = None, build_dir: Path | None = None, *, prove: bool = True) -> Seen:
-    """Gather what `judge` needs; changes nothing but the proof's cache."""
+def look(
+    plan: Plan | None = None, build_dir: Path | None = None, mirror: str | None = None, *, prove: bool = True
+) -> Seen:
+    """Gather what `judge` needs; changes nothing but the proof's cache. `mirror`: as of `host_facts`."""
     build_dir = build_dir or Path.cwd()
     host = hosts.choose_host(plan.name if plan else "lab", build_dir)
     missing = tuple(package.name for package in PACKAGES if not _present(package))
     refusal = (hosts.why_not(hosts.SYSTEM_URI) or "") if host.mode == "system" else ""
-    proof, failure = _proof(plan) if prove and "qemu-system-x86" not in missing else (None, "")
+    proof, failure = _proof(plan, mirror) if prove and "qemu-system-x86" not in missing else (None, "")
     networks, routes, foreign = ({}, (), ()) if plan is None or refusal else neighbours(host, plan, build_dir)
     return Seen(
         debian=shutil.which("dpkg-query") is not None,
@@ -174,9 +176,9 @@ def _numbers(host: hosts.Host, plan: Plan | None) -> HostNumbers:
     return count(host.pool_dir, running=running)
 
 
-def _proof(plan: Plan | None) -> tuple[HostProof | None, str]:
+def _proof(plan: Plan | None, mirror: str | None) -> tuple[HostProof | None, str]:
     """Prove the plan's accelerator; without a plan, the best there is."""
     try:
-        return host_facts(plan.accelerator if plan else "auto"), ""
+        return host_facts(plan.accelerator if plan else "auto", mirror=mirror), ""
     except LabError as error:
         return None, str(error)

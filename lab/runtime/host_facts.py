@@ -21,16 +21,22 @@ _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 
 
 def host_facts(
-    wanted: Literal["auto", "kvm", "qemu"] = "auto", *, prove: bool = True, fresh: bool = False
+    wanted: Literal["auto", "kvm", "qemu"] = "auto",
+    *,
+    mirror: str | None = None,
+    prove: bool = True,
+    fresh: bool = False,
 ) -> HostProof:
     """Tell the accelerator, nesting and wait factor of this host, with the reasons.
 
     `prove` boots a guest where that has not been done since the host booted (up to 20 s, and the guest's packages are
-    fetched once); without it nothing is touched, and what is not proven says so. HostError as of `prove_host`.
+    fetched once, from `mirror` or the host's); without it nothing is touched, and what is not proven says so.
+
+    HostError as of `prove_host`.
     """
     if not prove:
         return expected_host(cache_dir=cache_directory(), wanted=wanted)
-    kernel, initrd = proof_images()
+    kernel, initrd = proof_images(mirror=mirror)
     return prove_host(kernel, initrd, cache_dir=cache_directory(), wanted=wanted, fresh=fresh)
 
 

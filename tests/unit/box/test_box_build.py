@@ -237,7 +237,7 @@ def test_a_silent_mirror_is_named(pool: Pool, tmp_path: Path, monkeypatch: pytes
     with pytest.raises(HostError, match=r"http://m\.example/debian") as caught:
         pool.update()
     assert "Failed to fetch" in caught.value.detail
-    assert "--mirror" in caught.value.hint
+    assert "`box.mirror` of the spec" in caught.value.hint
 
 
 def unpack(archive: bytes) -> dict[str, tuple[int, bytes]]:

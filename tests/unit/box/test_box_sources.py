@@ -12,6 +12,7 @@ from lab.box.sources import (
     keyring_of,
     parse_deb822,
     parse_one_line,
+    security_candidates,
 )
 from lab.errors import HostError
 
@@ -113,7 +114,7 @@ def test_a_host_of_another_distribution_has_no_mirror(bookworm: BoxDefinition) -
     ]
     with pytest.raises(HostError, match="no mirror for bookworm") as caught:
         choose(bookworm, host)
-    assert "--mirror" in caught.value.hint
+    assert "`box.mirror` of the spec" in caught.value.hint
 
 
 HOST = [
@@ -138,6 +139,39 @@ def test_another_version_of_the_hosts_distribution_comes_from_the_same_mirrors(b
     assert choose(trixie, [*HOST, own], None, Distribution("debian", "bookworm")) == [own]
     with pytest.raises(HostError, match="no mirror for trixie"):
         choose(trixie, HOST, None, Distribution("ubuntu", "bookworm"))
+
+
+@pytest.mark.parametrize("alias", ["stable", "oldstable", "testing"])
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_a_host_that_names_no_version_has_mirrors_that_carry_it(
+    bookworm: BoxDefinition, alias: str, suite: str
+) -> None:
+    archives = (suite, f"{suite}-updates", f"{suite}-security")
+    wanted = bookworm.model_copy(update={"suite": suite, "archives": archives, "keyring": "debian-archive-keyring.gpg"})
+    host = [
+        Source("http://m.example/debian", alias, ("main",)),
+        Source("http://m.example/debian", f"{alias}-updates", ("main",)),
+        Source("http://m.example/debian-security", f"{alias}-security", ("main",)),
+    ]
+    assert [(s.uri, s.suite) for s in choose(wanted, host, None, Distribution("debian", "bookworm"))] == [
+        ("http://m.example/debian", suite),
+        ("http://m.example/debian", f"{suite}-updates"),
+        ("http://m.example/debian-security", f"{suite}-security"),
+    ]
+
+
+def test_security_updates_are_looked_for_beside_the_mirror_and_where_the_host_has_them(
+    bookworm: BoxDefinition,
+) -> None:
+    assert security_candidates(bookworm, HOST, "http://near.example/debian") == [
+        Source("http://near.example/debian-security", "bookworm-security", ("main",)),
+        Source("http://m.example/debian-security", "bookworm-security", ("main",)),
+    ]
+    snapshot = security_candidates(bookworm, [], "http://s.example/archive/debian/20260101T000000Z")
+    assert [s.uri for s in snapshot] == ["http://s.example/archive/debian-security/20260101T000000Z"]
+    assert security_candidates(bookworm, [], "http://near.example/mirror") == []
+    without = bookworm.model_copy(update={"archives": ("bookworm",)})
+    assert security_candidates(without, HOST, "http://near.example/debian") == []
 
 
 def test_what_the_host_is(tmp_path: Path) -> None:
