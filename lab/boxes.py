@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from lab import project, ui
+from lab.box import age
 from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxSpec
 from lab.box.manifest import Manifest, ReadyMade
@@ -46,13 +47,20 @@ def wanted_boxes(plan: Plan) -> list[BoxSpec]:
 
 
 def ensure_for_plan(
-    plan: Plan, mirror: str | None, tell: Callable[[BoxEvent], None], *, nodes: Collection[str] | None = None
+    plan: Plan,
+    mirror: str | None,
+    tell: Callable[[BoxEvent], None],
+    *,
+    nodes: Collection[str] | None = None,
+    force: bool = False,
 ) -> list[Box]:
     """See that the boxes of the plan, or of these nodes of it, are there; builds or fetches what is missing."""
     if plan.box_url and plan.box_sha256:
-        return [ensure_ready_made(plan.box_url, plan.box_sha256, on_event=tell)]
+        return [ensure_ready_made(plan.box_url, plan.box_sha256, on_event=tell, force=force)]
     names = {node.box for node in plan.nodes if nodes is None or node.name in nodes}
-    return ensure_boxes([box for box in wanted_boxes(plan) if box.name in names], mirror=mirror, on_event=tell)
+    return ensure_boxes(
+        [box for box in wanted_boxes(plan) if box.name in names], mirror=mirror, on_event=tell, force=force
+    )
 
 
 def show_to_vagrant(boxes: list[Box], host: Host) -> None:
@@ -78,13 +86,13 @@ def line_of(event: BoxEvent) -> str:
     return f"{event.box} {event.text}{took}".lstrip()
 
 
-def build_for_spec(spec_file: Path, mirror: str | None) -> None:
+def build_for_spec(spec_file: Path, mirror: str | None, *, force: bool = False) -> None:
     """`lab box build`."""
     spec = load_spec(spec_file)
     started = time.monotonic()
     plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
     for box in ensure_for_plan(
-        plan, mirror or spec.box.mirror, lambda event: ui.console.print(line_of(event), soft_wrap=True)
+        plan, mirror or spec.box.mirror, lambda event: ui.console.print(line_of(event), soft_wrap=True), force=force
     ):
         ui.console.print(f"{box.name} {box.version}: {box.directory}", soft_wrap=True)
     ui.console.print(f"ready after {ui.clock(time.monotonic() - started)}")
@@ -93,7 +101,7 @@ def build_for_spec(spec_file: Path, mirror: str | None) -> None:
 def print_list(as_json: bool) -> None:
     """`lab box list`."""
     boxes, damaged = survey()
-    rows = [_row(box) for box in boxes]
+    rows = [_row(box, offer) for box, offer in zip(boxes, _asked_offers(boxes), strict=True)]
     if as_json:
         ui.print_json([*rows, *({"name": d.name, "version": d.version, "damaged": d.reason} for d in damaged)])
         return
@@ -104,16 +112,51 @@ def print_list(as_json: bool) -> None:
     for row in rows:
         made = f"{row['packages']} packages" if row["packages"] is not None else f"ready-made, from {row['url']}"
         about = f"version {row['version']}, {made}, {row['size_mib']} MiB"
-        _print_box(row["name"], escape(about))
+        lines = [escape(about), *(f"[yellow]{escape(warning)}[/yellow]" for warning in row["warnings"])]
+        _print_box(row["name"], "\n  ".join(lines))
     for box in damaged:
         _print_box(box.name, f"[yellow]version {box.version} is damaged[/yellow]: {escape(box.reason)}")
+    if any(row["warnings"] for row in rows):
+        ui.console.print(age.ADVICE, soft_wrap=True)
     if damaged:
         ui.console.print("who needs a damaged box makes it again; `lab box remove NAME` removes it", soft_wrap=True)
     total_gib = sum(row["size_mib"] for row in rows) / 1024
     ui.console.print(f"{len(rows)} boxes, {total_gib:.1f} GiB, in {cache_directory() / 'boxes'}", soft_wrap=True)
 
 
-def _row(box: Box) -> dict[str, Any]:
+def _asked_offers(boxes: list[Box]) -> list[age.Offer | None]:
+    """Ask each box's security archive, one after the other and each once."""
+    known: dict[tuple[str, str], age.Offer | None] = {}
+    offers: list[age.Offer | None] = []
+    for box in boxes:
+        made = box.manifest
+        if isinstance(made, Manifest):
+            key = (made.inputs.suite, made.inputs.mirror)
+            if key not in known:
+                known[key] = age.asked_offer(*key)
+            offers.append(known[key])
+        else:
+            offers.append(None)
+    return offers
+
+
+def age_lines(plan: Plan, *, updates: bool) -> list[str]:
+    """Warn of the plan's boxes that are old; with `updates` (a second) also of those known to lack security updates.
+
+    Asks nobody: known is what the last build of a box of the suite saw.
+    """
+    cache, names = cache_directory(), {node.box for node in plan.nodes}
+    offer = age.known_offer(plan.suite, cache) if updates else None
+    found = [
+        f"{box.name}: {warning}"
+        for box in list_boxes(cache)
+        if box.name in names
+        for warning in age.warnings(box, offer)
+    ]
+    return [*found, age.ADVICE] if found else []
+
+
+def _row(box: Box, offer: age.Offer | None) -> dict[str, Any]:
     made = box.manifest
     return {
         "name": box.name,
@@ -122,6 +165,8 @@ def _row(box: Box) -> dict[str, Any]:
         "url": made.url if isinstance(made, ReadyMade) else None,
         "size_mib": sum(file.stat().st_blocks for file in box.files.iterdir()) // 2048,
         "directory": str(box.directory),
+        "built": made.built,
+        "warnings": age.warnings(box, offer),
     }
 
 

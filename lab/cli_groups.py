@@ -16,11 +16,14 @@ release_app = typer.Typer(no_args_is_help=True, help="The releases: what each ha
 def box_build(
     file: SpecFile = DEFAULT_SPEC,
     mirror: Annotated[str | None, typer.Option(help="Package mirror (default: the host's own apt sources).")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build even what is up to date: with today's packages.")
+    ] = False,
 ) -> None:
     """Build the boxes that the spec needs, where they are missing or out of date."""
     from lab import boxes
 
-    boxes.build_for_spec(file, mirror)
+    boxes.build_for_spec(file, mirror, force=force)
 
 
 @box_app.command("list")

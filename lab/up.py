@@ -11,6 +11,7 @@ from rich.markup import escape
 from lab import changes, checkpoint, machines, overview, project, proven, ui, whole
 from lab import report as reports
 from lab.addressing import domain_name
+from lab.boxes import age_lines
 from lab.down import down
 from lab.errors import DamagedFileError
 from lab.generator.files import write_tree
@@ -85,6 +86,8 @@ def up(
             records.save(records.record_of(lab.plan, directory, host.mode))
             story = _Up(lab, host, progress, to_step)
             boxes = story.boxes(spec.box.mirror)
+            for line in age_lines(plan, updates=bool(boxes)):
+                progress.say(f"[yellow]{escape(line)}[/yellow]")
             _make_whole(lab, host, progress)
             story.bring_machines(standing, boxes)
             done = story.proven()

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.box import store
+from lab.box.age import offer_of
 from lab.box.definition import BoxDefinition, BoxSpec, all_packages, load_definition
 from lab.box.guests import Guests, make_guests
 from lab.box.make import BoxEvent, Build, make_box
 from lab.box.manifest import Inputs, Manifest, inputs_of, needs_rebuild, tool_versions
 from lab.box.pool import Pool
-from lab.box.sources import Source, choose, host_distribution, host_sources
+from lab.box.sources import Source, choose, host_distribution, host_sources, security_candidates
 from lab.box.tools import Tools
 from lab.errors import HostError
 
@@ -119,7 +120,7 @@ def _build_all(
     for suite in sorted({s.suite for s in missing}):
         specs = [s for s in missing if s.suite == suite]
         definition = definitions[suite]
-        sources = choose(definition, host_sources(), mirror, host_distribution())
+        sources = sources_for(definition, mirror, on_event)
         pool, guests = _download(specs, definition, sources, cache, on_event)
         builds += [
             Build(
@@ -137,6 +138,20 @@ def _build_all(
             for s in specs
         ]
     _run_all(builds, tools)
+
+
+def sources_for(definition: BoxDefinition, mirror: str | None, on_event: Callable[[BoxEvent], None]) -> list[Source]:
+    """Choose the archives; beside a mirror that was named, the security archive that answers. Without one, say so."""
+    host, distribution = host_sources(), host_distribution()
+    sources = choose(definition, host, mirror, distribution)
+    wanted = [archive for archive in definition.archives if archive.endswith("security")]
+    candidates = security_candidates(definition, host, mirror, distribution) if mirror is not None else []
+    sources += [s for s in candidates if offer_of(definition, s) is not None][:1]
+    if wanted and not any(s.suite in wanted for s in sources):
+        asked = ", ".join(s.uri for s in candidates)
+        why = f"no answer from {asked}" if asked else "no source names that archive"
+        on_event(BoxEvent("", f"the security updates of {definition.suite} are left out: {why}"))
+    return sources
 
 
 def _download(

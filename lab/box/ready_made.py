@@ -38,7 +38,12 @@ _PIECE = 2**20
 
 
 def ensure_ready_made(
-    url: str, sha256: str, cache: Path | None = None, on_event: Callable[[BoxEvent], None] = lambda event: None
+    url: str,
+    sha256: str,
+    cache: Path | None = None,
+    on_event: Callable[[BoxEvent], None] = lambda event: None,
+    *,
+    force: bool = False,
 ) -> Box:
     """Give the box whose file has this checksum, from the cache, else from the address (http, https or file).
 
@@ -47,12 +52,12 @@ def ensure_ready_made(
     root = cache or store.cache_directory()
     name = ready_made_box(sha256)
     box, _ = store.find_intact(name, root)
-    if box is not None:
+    if box is not None and not force:
         return box
     waiting = BoxEvent(name, "waiting: another process fetches this box")
     with store.lock(root, store.slug(name), lambda: on_event(waiting)):
         box, damage = store.find_intact(name, root)
-        if box is not None:
+        if box is not None and not force:
             return box
         store.sweep(root, name)
         why = f" (the one in the cache is damaged: {damage})" if damage else ""

@@ -127,7 +127,8 @@ def test_a_box_that_is_not_built_is_the_users_to_bring() -> None:
     assert "box: {url: FILE-OR-ADDRESS, sha256: 64 HEXADECIMAL DIGITS}" in no.value.detail
 
 
-def test_a_box_that_the_spec_brings_is_not_built(tmp_path: Path) -> None:
+def test_a_box_that_the_spec_brings_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
     release = load_release("newton")
     box = {"url": str(tmp_path / "ubuntu1604.box"), "sha256": "AB" * 32}
     spec = Spec.model_validate({"name": "demo", "release": "newton", "box": box})
