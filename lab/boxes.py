@@ -15,7 +15,7 @@ from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxSpec
 from lab.box.manifest import Manifest, ReadyMade
 from lab.box.ready_made import ensure_ready_made
-from lab.box.store import cache_directory, list_boxes, place_base_volume, register, remove_box, survey
+from lab.box.store import IMAGE, cache_directory, list_boxes, place_base_volume, register, remove_box, survey
 from lab.errors import UsageError
 from lab.runtime.host_facts import host_facts
 from lab.spec.load import load_spec
@@ -64,11 +64,15 @@ def ensure_for_plan(
 
 
 def show_to_vagrant(boxes: list[Box], host: Host) -> None:
-    """Register the boxes with Vagrant and put their images into the storage pool, so that nothing is uploaded."""
+    """Register the boxes with Vagrant and put their images into the storage pool, so that nothing is uploaded.
+
+    Of a ready-made box with several disks (version 2 of Vagrant's format) Vagrant uploads them itself.
+    """
     home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
     for box in boxes:
         register(box, home)
-        place_base_volume(box, host.pool_dir)
+        if IMAGE in box.manifest.files:
+            place_base_volume(box, host.pool_dir)
     with host.hypervisor() as hypervisor:
         hypervisor.refresh_pool()
 

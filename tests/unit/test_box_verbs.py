@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from lab.box.intact import facts_of_all
 from lab.box.manifest import ReadyMade
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 GOOD, BAD = "compute-lab/ready-made-aa", "compute-lab/ready-made-bb"
@@ -46,6 +48,37 @@ def test_a_program_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows[GOOD]["version"] == "1"
     assert rows[BAD]["damaged"] == "box.img has 0 bytes instead of 5"
+
+
+def test_an_image_is_placed_for_vagrant_and_several_disks_are_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vagrant-libvirt names the volumes of version 2 by the disks, and uploads what the pool lacks."""
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "home"))
+    (tmp_path / "pool").mkdir()
+    (good,) = store.list_boxes(tmp_path)
+    disks = good.manifest.model_copy(update={"files": {"disk.img": good.manifest.files["box.img"]}})
+    host: Any = PoolHost(tmp_path / "pool")
+    boxes.show_to_vagrant([store.Box(disks, good.directory)], host)
+    assert list(host.pool_dir.iterdir()) == []
+    boxes.show_to_vagrant([good], host)
+    assert [p.name for p in host.pool_dir.iterdir()] == [good.volume_name]
+    assert host.refreshed == 2
+
+
+class PoolHost:
+    """A host with nothing but a pool."""
+
+    def __init__(self, pool_dir: Path) -> None:
+        self.pool_dir = pool_dir
+        self.refreshed = 0
+
+    @contextmanager
+    def hypervisor(self) -> Iterator[PoolHost]:
+        yield self
+
+    def refresh_pool(self) -> None:
+        self.refreshed += 1
 
 
 def test_all_removes_the_damaged_ones_too(tmp_path: Path) -> None:
