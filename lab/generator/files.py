@@ -1,20 +1,18 @@
 """Write rendered files to a build directory, or show what writing them would change.
 
-No file is ever readable by others, not even for a moment, and none is ever half written: each is made under another
-name with its final mode, then renamed. Of the files that an earlier call wrote, those that are no longer rendered are
-removed; files of other origin (seed, logs, .vagrant) are never touched.
+No file is ever readable by others, not even for a moment, and none is ever half written (lab.durable). Of the files
+that an earlier call wrote, those that are no longer rendered are removed; files of other origin (seed, logs, .vagrant)
+are never touched, and no symbolic link is followed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import json
-import os
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from lab import durable, safe
 from lab.errors import HostError
 
 if TYPE_CHECKING:
@@ -36,15 +34,21 @@ def write_tree(root: Path, files: Mapping[str, RenderedFile]) -> None:
         for path in sorted(_written_before(root) - set(files)):
             _remove(root, path)
         # The list is written first: what a broken run leaves behind is still known to the next.
-        _write(root, KEPT_LIST, json.dumps(sorted(files), indent=1) + "\n", 0o600)
+        safe.make(root)
+        durable.write_text(root / KEPT_LIST, json.dumps(sorted(files), indent=1) + "\n", mode=0o600)
+        directories: set[Path] = set()
         for path, file in files.items():
-            _write(root, path, file.text, file.mode)
+            _write(root, path, file, directories)
+        for directory in directories:
+            durable.sync_directory(directory)
     except OSError as error:
         raise HostError(f"cannot write the build directory {root}: {error}") from error
 
 
 def remove_tree(root: Path) -> None:
     """Remove the files that write_tree made, and the directories that they leave empty; others stay."""
+    for directory in {root, *((root / path).parent for path in _written_before(root))}:
+        durable.sweep(directory)
     for path in _written_before(root):
         _remove(root, path)
     (root / KEPT_LIST).unlink(missing_ok=True)
@@ -75,36 +79,24 @@ def _written_before(root: Path) -> set[str]:
     except (OSError, ValueError):
         return set()
     names = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
-    return {name for name in names if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts}
+    return {name for name in names if _leads_inside(root, PurePosixPath(name))}
 
 
-def _write(root: Path, path: str, text: str, mode: int) -> None:
-    target = root / path
-    for directory in [root, *reversed([root / p for p in PurePosixPath(path).parents[:-1]])]:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_text(target, text, mode=mode)
+def _leads_inside(root: Path, path: PurePosixPath) -> bool:
+    if path.is_absolute() or ".." in path.parts:
+        return False
+    return not any((root / parent).is_symlink() for parent in path.parents[:-1])
 
 
-def write_text(target: Path, text: str, *, mode: int) -> None:
-    """Replace one file as a whole: at any moment it holds the old text or the new one, with the final mode.
-
-    Raises:
-        OSError: as of any write.
-    """
-    data = text.encode()
-    with contextlib.suppress(OSError):
-        if target.is_file() and not target.is_symlink() and target.read_bytes() == data:
-            target.chmod(mode)
-            return
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            os.fchmod(file.fileno(), mode)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _write(root: Path, path: str, file: RenderedFile, directories: set[Path]) -> None:
+    """Write one file; the directories that its name, and that of a new directory, went into are still to be synced."""
+    for directory in reversed([root / p for p in PurePosixPath(path).parents[:-1]]):
+        if directory.is_symlink():
+            raise HostError(f"{directory} is a symbolic link", hint="look where it leads, and remove it")
+        if not directory.is_dir():
+            directory.mkdir(mode=0o700)
+            directories.add(directory.parent)
+    durable.write_text(root / path, file.text, mode=file.mode, later=directories)
 
 
 def _remove(root: Path, path: str) -> None:

@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import durable, safe
 from lab.errors import HostError, MachineError
 
 if TYPE_CHECKING:
@@ -66,23 +67,24 @@ class SshConfig:
         if kept == hosts:
             return
         keys = self._build_dir / _KNOWN_HOSTS
-        lines = keys.read_text().splitlines(keepends=True) if keys.exists() else []
+        lines = keys.read_text(errors="replace").splitlines(keepends=True) if keys.exists() else []
         self._write(kept)
-        keys.write_text("".join(line for line in lines if line.partition(" ")[0] not in gone))
+        left = "".join(line for line in lines if line.partition(" ")[0] not in gone)
+        durable.write_text(keys, left, mode=0o600)
 
     def _hosts(self) -> dict[str, dict[str, str]]:
-        with contextlib.suppress(FileNotFoundError):
-            return hosts_of(self.path.read_text(encoding="utf-8"))
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(self.path, encoding="utf-8", errors="replace", opener=safe.private_opener) as file,
+        ):
+            return hosts_of(file.read())
         return {}
 
     def _write(self, hosts: Mapping[str, dict[str, str]]) -> None:
         text = "# Made by `lab up` from `vagrant ssh-config`. By hand: ssh -F THIS_FILE controller\n"
         for name, options in hosts.items():
             text += f"\nHost {name}\n" + "".join(f"  {k} {v}\n" for k, v in self._options(name, options).items())
-        new = self.path.with_suffix(".new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(text)
-        new.replace(self.path)
+        durable.write_text(self.path, text, mode=0o600)
 
     def socket_dir(self) -> Path:
         """Name the directory of the sockets."""

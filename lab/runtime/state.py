@@ -11,8 +11,8 @@ import json
 from pathlib import Path  # noqa: TC003 - pydantic-free module, but kept importable at run time for callers
 from typing import TYPE_CHECKING, Literal
 
+from lab.durable import write_text
 from lab.errors import DamagedFileError, MachineError
-from lab.generator.files import write_text
 from lab.models import Frozen
 
 if TYPE_CHECKING:

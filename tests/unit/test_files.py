@@ -94,7 +94,7 @@ def test_no_temporary_files_stay(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_the_hosts_fault(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(HostError, match="cannot write the build directory"):
+    with pytest.raises(HostError, match="file is not a directory"):
         write_tree(tmp_path / "file", {"a": RenderedFile("x")})
 
 

@@ -7,8 +7,8 @@ from sample_plans import sample_plan
 from test_checkpoint import RECORD
 
 from lab import checkpoint, goto, project
+from lab.durable import write_text
 from lab.errors import UsageError
-from lab.generator.files import write_text
 from lab.report import CheckResult, Report
 from lab.runtime.checkpoints import Checkpoint, Checkpoints, Manifest
 from lab.runtime.schedule import MACHINES, jobs_of

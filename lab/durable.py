@@ -1,0 +1,139 @@
+"""The one writer of files that must be there, and complete, after a power cut.
+
+What write(2) and rename(2) did is lost, or half lost, when the machine stops: a renamed file may come back empty, a new
+one not at all, a removed one again. So the content goes to the disk before the rename, and the directory after it
+(fsync(2): "calling fsync() does not necessarily ensure that the entry in the directory … has also reached disk").
+Temporary files are named .NAME.XXXXXXXX.tmp, by mkstemp, in the directory of their target.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+TEMPORARY = ".*.tmp"
+"""a pattern of what a write that was cut short leaves"""
+
+
+def write_text(target: Path, text: str, *, mode: int, like: Path | None = None, later: set[Path] | None = None) -> None:
+    """Replace one file in one step: at any moment it holds the old text or the new one, with the final mode.
+
+    A file that holds this text already is not written. With `like` the new file gets that one's owner. With `later` the
+    directory is not synced but added there, for who writes many files and then calls `sync_directory` once for each.
+
+    Raises:
+        OSError: as of any write.
+    """
+    data = text.encode()
+    with contextlib.suppress(OSError):
+        if target.is_file() and not target.is_symlink() and target.read_bytes() == data:
+            if target.stat().st_mode & 0o7777 != mode:
+                target.chmod(mode)
+            return
+    new = _temporary(target)
+    try:
+        new.write_bytes(data)
+        if like is not None:
+            _give_to_owner_of(like, new)
+        _sync_file(new, mode)
+        new.replace(target)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    if later is None:
+        sync_directory(target.parent)
+    else:
+        later.add(target.parent)
+
+
+def create_text(target: Path, text: str, *, mode: int) -> bool:
+    """Make a file with this text; False, and nothing is changed, where there is one of that name already."""
+    new = _temporary(target)
+    try:
+        new.write_text(text, encoding="utf-8")
+        _sync_file(new, mode)
+        os.link(new, target)
+    except FileExistsError:
+        return False
+    finally:
+        new.unlink(missing_ok=True)
+    sync_directory(target.parent)
+    return True
+
+
+def rename_tree(source: Path, target: Path) -> Path:
+    """Give a directory its final name, once all that is in it has reached the disk; gives that name.
+
+    Raises:
+        OSError: as of any write; the directory then has its old name.
+    """
+    for directory, _, names in os.walk(source):
+        for name in names:
+            if not os.path.islink(path := os.path.join(directory, name)):
+                _sync_file(Path(path))
+        sync_directory(Path(directory))
+    source.rename(target)
+    sync_directory(target.parent)
+    return target
+
+
+def unlink(path: Path) -> None:
+    """Remove a file so that it does not come back after a power cut; fine where there is none."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    sync_directory(path.parent)
+
+
+def make_directory(path: Path, *, mode: int = 0o700) -> None:
+    """Make a directory whose parent exists; fine where it is there."""
+    try:
+        path.mkdir(mode=mode)
+    except FileExistsError:
+        return
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """See that the names in a directory are on the disk, on the file systems that can do that."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # some network file systems
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sweep(directory: Path) -> None:
+    """Remove the temporary files that writes left which were cut short; nobody may be writing there now."""
+    for leftover in directory.glob(TEMPORARY):
+        if leftover.is_file() and not leftover.is_symlink():
+            leftover.unlink(missing_ok=True)
+
+
+def _temporary(target: Path) -> Path:
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")  # 0600
+    os.close(descriptor)
+    return Path(name)
+
+
+def _sync_file(path: Path, mode: int | None = None) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if mode is not None:
+            os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _give_to_owner_of(like: Path, new: Path) -> None:
+    found = like.stat()
+    with contextlib.suppress(PermissionError):  # not root, and a group that we are not in
+        os.chown(new, found.st_uid if os.geteuid() == 0 else -1, found.st_gid)
