@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import libvirt
 
 from lab import whole
+from lab.durable import write_text
 from lab.errors import HostError, LabError, MachineError
-from lab.generator.files import write_text
 from lab.report import Report
 from lab.runtime.checkpoints import Checkpoint, Checkpoints, Manifest, steps_done, tag_of
 from lab.runtime.clock import step_clocks, wait_for_chrony
@@ -127,7 +127,12 @@ def delete(lab: Lab, name: str, progress: Progress) -> None:
     with lab_lock(lab.build_dir, f"lab checkpoint delete {name}"):
         host = _enter(lab)
         whole.refuse_away(lab, host)
-        whole.mend(lab, host, progress.say)
+        try:
+            whole.mend(lab, host, progress.say)
+        except MachineError:
+            if store.restoring() != name:
+                raise
+            store.end_restore()  # it cannot be brought back: otherwise it could never be removed
         if store.exists(name):  # a half-written one went with the mending
             checkpoint = store.find(name)
             with whole.machines_of(lab.plan, host) as machines:

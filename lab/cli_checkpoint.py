@@ -41,6 +41,7 @@ def checkpoint_list(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, a
             {**each.manifest.model_dump(mode="json"), "name": each.name, "complete": True, "size_mib": each.size_mib()}
             for each in found
         ]
+        rows += [{"name": name, "complete": True, "newer": True} for name in store.of_other_versions()]
         rows += [{"name": name, "complete": False} for name in store.half_written()]
         ui.print_json(rows)
         return
@@ -48,6 +49,8 @@ def checkpoint_list(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, a
     for each in found:
         state = "running" if each.manifest.running else "halted"
         table.add_row(each.name, age(each.manifest.created), f"{each.size_mib()} MiB", state, each.last_step())
+    for name in store.of_other_versions():
+        table.add_row(name, "", "", "[yellow]of a newer version of lab[/yellow]", "")
     for name in store.half_written():
         table.add_row(name, "", "", "[yellow]half-written[/yellow]", f"lab checkpoint delete {name}")
     if table.row_count:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab import project
 from lab.changes import compare
-from lab.errors import HostError, MachineError, UsageError
+from lab.errors import DamagedFileError, HostError, MachineError, UsageError
 from lab.hostfit import fit
 from lab.runtime.checkpoints import Checkpoint, Checkpoints, tag_of
 from lab.runtime.clock import step_clocks, wait_for_chrony
@@ -129,7 +129,11 @@ def undo(machines: Machines, store: Checkpoints, name: str) -> None:
 def fitting(plan: Plan, store: Checkpoints, name: str) -> Checkpoint:
     """Find a checkpoint, and refuse one of another plan."""
     checkpoint = store.find(name)
-    then = project.load_plan(checkpoint.directory)
+    try:
+        then = project.load_plan(checkpoint.directory)
+        StateFile(checkpoint.directory / "state.json").load()
+    except DamagedFileError as error:
+        raise MachineError(error.message, hint=f"`lab checkpoint delete {name}` removes that checkpoint") from None
     if then is None:
         raise MachineError(f"checkpoint {name} has lost its plan.json", hint=f"`lab checkpoint delete {name}`")
     known = {step.id for step in plan.steps}

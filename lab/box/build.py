@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import safe
 from lab.box import store
 from lab.box.age import offer_of
 from lab.box.definition import BoxDefinition, BoxSpec, all_packages, load_definition
@@ -54,10 +55,11 @@ def ensure_boxes(
         force: build even what is up to date.
 
     Raises:
-        HostError: not root, a tool is missing, the mirror does not answer, the disk is too full.
+        HostError: not root, a tool is missing, the mirror does not answer, the disk is too full; or others can reach
+            into the cache.
         MachineError: mmdebstrap or a script failed; with the end of the log and its path.
     """
-    root = cache or store.cache_directory()
+    root = safe.require(cache or store.cache_directory())
     tools = tool_versions()
     definitions = {s.suite: load_definition(s.suite) for s in wanted}
     inputs = {s.name: inputs_of(definitions[s.suite], s, tools, mirror) for s in wanted}
@@ -114,7 +116,7 @@ def _build_all(
             f"{cache} has {free} GiB free; building {len(missing)} boxes takes {needed} GiB for a while",
             hint="make room, or set LAB_CACHE to a directory on a larger disk",
         )
-    (cache / "logs").mkdir(parents=True, exist_ok=True)
+    safe.make(cache / "logs", mode=0o755)
     tools = Tools()
     builds = []
     for suite in sorted({s.suite for s in missing}):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab import safe
 from lab.box import store
 from lab.box.definition import built_suites, load_definition
 from lab.box.guests import Guests, make_guests
@@ -29,9 +30,9 @@ def proof_images(cache: Path | None = None, suite: str | None = None, mirror: st
         mirror: address of an archive, instead of the host's.
 
     Raises:
-        HostError: no mirror for any known suite, or it does not answer.
+        HostError: no mirror for any known suite, or it does not answer; or others can reach into the cache.
     """
-    root = cache or store.cache_directory()
+    root = safe.require(cache or store.cache_directory())
     suites = [suite] if suite else built_suites()
     for known in suites:
         made = Guests(root / "guests" / known)
@@ -51,7 +52,7 @@ def proof_images(cache: Path | None = None, suite: str | None = None, mirror: st
 def _made(definition: BoxDefinition, root: Path, mirror: str | None) -> Guests:
     sources = choose(definition, host_sources(), mirror, host_distribution())
     for directory in ("apt", "guests", "logs"):
-        (root / directory).mkdir(parents=True, exist_ok=True)
+        safe.make(root / directory, mode=0o755)
     suite = definition.suite
     with store.lock(root, f"apt-{suite}"):
         pool = Pool(root / "apt" / suite, definition, sources, root / "logs" / f"download-{suite}.log")

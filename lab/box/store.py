@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from lab.box.intact import damage, damage_of_all, sync, sync_one
+from lab import durable, safe
+from lab.box.intact import damage, damage_of_all
 from lab.box.manifest import Manifest, ReadyMade
 from lab.errors import HostError
 from lab.runtime.process import CommandError, run
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 IMAGE = "box.img"
 _SLASH = "-VAGRANTSLASH-"
 _TEMPORARY = ".building-"
+_VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _MANIFEST: TypeAdapter[Manifest | ReadyMade] = TypeAdapter(Manifest | ReadyMade)
 
 
@@ -149,7 +152,7 @@ def _read(directory: Path) -> Box:
         raise ValueError("its manifest.json is damaged, or of another version of this program") from None
     if (slug(manifest.name), manifest.version) != (directory.parent.name, directory.name):
         raise ValueError(f"its manifest.json is of {manifest.name} {manifest.version}")
-    if not all(part.isdigit() for part in manifest.version.split(".")):
+    if not _VERSION.fullmatch(manifest.version):
         raise ValueError(f"its version {manifest.version} is none")
     box = Box(manifest, directory)
     if reason := damage_of_all(box.files, manifest.files):
@@ -202,7 +205,9 @@ def write_catalog(cache: Path, name: str) -> Path:
         if b.name == name
     ]
     text = json.dumps({"name": name, "description": "made by openstack-compute-lab", "versions": versions}, indent=1)
-    return _replace(cache / "boxes" / slug(name) / "catalog.json", lambda p: p.write_text(text + "\n"))
+    catalog = cache / "boxes" / slug(name) / "catalog.json"
+    durable.write_text(catalog, f"{text}\n", mode=0o644)
+    return catalog
 
 
 def register(box: Box, vagrant_home: Path) -> Path:
@@ -213,7 +218,7 @@ def register(box: Box, vagrant_home: Path) -> Path:
     the cache has let go.
     """
     target = vagrant_home / "boxes" / slug(box.name) / box.version / "libvirt"
-    target.mkdir(parents=True, exist_ok=True)
+    safe.make(target, mode=0o755)
     for source in sorted((box.directory / "libvirt").iterdir()):
         link = target / source.name
         if not (link.exists() and link.samefile(source)):
@@ -241,9 +246,8 @@ def place_base_volume(box: Box, pool: Path) -> Path:
 @contextmanager
 def lock(cache: Path, name: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a lock of the cache; calls `waiting` once where another process holds it. Ends with the process."""
-    directory = cache / "locks"
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / name).open("w") as file:
+    directory = safe.make(cache / "locks", mode=0o755)
+    with open(directory / name, "w", opener=safe.private_opener) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -264,7 +268,8 @@ def scratch(cache: Path, name: str) -> Iterator[Path]:
     """A directory beside the box's versions, on the same file system, that is gone at the end whatever happens."""
     home = cache / "boxes" / slug(name)
     directory = home / f"{_TEMPORARY}{os.getpid()}"
-    directory.mkdir(parents=True)
+    safe.make(home, mode=0o755)
+    directory.mkdir()
     try:
         yield directory
     finally:
@@ -272,15 +277,16 @@ def scratch(cache: Path, name: str) -> Iterator[Path]:
 
 
 def publish(cache: Path, manifest: Manifest | ReadyMade, built: Path) -> Box:
-    """Move a finished version to its place, in one step, and drop the older ones and the damaged ones."""
+    """Move a finished version to its place, in one step, once it has reached the disk.
+
+    The older versions and the damaged ones go.
+    """
     home = cache / "boxes" / slug(manifest.name)
     target = home / manifest.version
-    (built / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n")
-    sync(built)
+    durable.write_text(built / "manifest.json", manifest.model_dump_json(indent=1) + "\n", mode=0o644)
     if target.exists():  # damaged
         shutil.rmtree(target)
-    built.rename(target)
-    sync_one(home)
+    durable.rename_tree(built, target)
     for old in home.glob("[!.]*/"):
         if old != target:
             shutil.rmtree(old)
@@ -305,7 +311,7 @@ def _name_of(home: Path) -> str:
 
 def _clone(source: Path, target: Path) -> None:
     run(["cp", "--reflink=auto", "--preserve=timestamps", source, target], timeout_s=1800)
-    sync(target)
+    durable.sync_file(target)
 
 
 def _replace(target: Path, make: Callable[[Path], object]) -> Path:

@@ -14,6 +14,7 @@ The disks' content is not here: it is a snapshot inside each volume (lab.runtime
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import shutil
 import time
@@ -22,8 +23,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
+from lab import durable
 from lab.errors import MachineError, UsageError
-from lab.generator.files import write_text
 from lab.models import Frozen
 from lab.runtime.schedule import MACHINES, jobs_of
 from lab.runtime.state import State, StateFile
@@ -34,13 +35,14 @@ if TYPE_CHECKING:
     from lab.plan import Plan
 
 PARTIAL = ".partial"
+MANIFEST_VERSION: Literal[1] = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
 class Manifest(Frozen):
     """What is told of a checkpoint. Its being there says that the checkpoint is complete."""
 
-    version: Literal[1] = 1
+    version: Literal[1] = MANIFEST_VERSION
     created: float
     """when its machines stopped; seconds since the epoch, this host's clock"""
     running: bool
@@ -83,27 +85,30 @@ class Checkpoints:
         self._restoring = self.root / "restoring"
 
     def complete(self) -> list[Checkpoint]:
-        """List the complete ones, oldest first.
-
-        Raises:
-            MachineError: a manifest is of a newer version, or damaged.
-        """
-        paths = [path for path in self.root.glob("*/manifest.json") if path.parent.suffix != PARTIAL]
-        return sorted((Checkpoint(p.parent, _manifest(p)) for p in paths), key=lambda each: each.manifest.created)
+        """List the complete ones, oldest first."""
+        read = {path: _manifest(path) for path in self._directories()}
+        found = [Checkpoint(path, manifest) for path, manifest in read.items() if isinstance(manifest, Manifest)]
+        return sorted(found, key=lambda each: each.manifest.created)
 
     def half_written(self) -> list[str]:
-        """Name those whose save did not end."""
-        directories = (path for path in self.root.glob("*") if path.is_dir())
-        halves = (path for path in directories if path.suffix == PARTIAL or not (path / "manifest.json").exists())
+        """Name those whose save did not end, or whose manifest is empty or damaged, which comes to the same."""
+        halves = (path for path in self._directories() if _manifest(path) is None)
         return sorted({path.name.removesuffix(PARTIAL) for path in halves})
+
+    def of_other_versions(self) -> list[str]:
+        """Name those that a newer version of lab made, which this one leaves alone."""
+        return sorted(path.name for path in self._directories() if isinstance(_manifest(path), int))
+
+    def _directories(self) -> list[Path]:
+        return [path for path in self.root.glob("*") if path.is_dir()]
 
     def exists(self, name: str) -> bool:
         """Tell whether there is one of this name, whole or half-written."""
         return (self.root / name).exists()
 
     def any(self) -> bool:
-        """Tell whether there is any complete one."""
-        return next(self.root.glob("*/manifest.json"), None) is not None
+        """Tell whether there is any complete one, be it of a newer version."""
+        return any(_manifest(path) is not None for path in self._directories())
 
     def unfinished(self) -> bool:
         """Tell whether a save or a restore was cut short."""
@@ -118,6 +123,7 @@ class Checkpoints:
 
         Raises:
             UsageError: there is none of this name, or its save did not end.
+            MachineError: a newer version of lab made it.
         """
         complete = {each.name: each for each in self.complete()}
         if name in complete:
@@ -127,6 +133,8 @@ class Checkpoints:
                 f"checkpoint {name} is half-written: its save did not end",
                 hint=f"`lab checkpoint delete {name}` removes it, and brings back the machines that the save stopped",
             )
+        if name in self.of_other_versions():
+            raise MachineError(f"checkpoint {name} is of a newer version of lab", hint="use that version")
         close = difflib.get_close_matches(name, complete, n=1)
         known = f"checkpoints: {', '.join(complete)}" if complete else "there is none yet: `lab checkpoint save NAME`"
         raise UsageError(f"no checkpoint {name}", hint=f"did you mean {close[0]}?" if close else known)
@@ -149,38 +157,40 @@ class Checkpoints:
     def begin(self, name: str, plan: Plan, state: State) -> Path:
         """Make the directory of a new checkpoint, not complete yet, with what is known before the machines stop."""
         directory = self.partial(name)
-        self.root.mkdir(mode=0o700, exist_ok=True)
+        durable.make_directory(self.root)
         directory.mkdir(mode=0o700)
-        write_text(directory / "plan.json", plan.model_dump_json(indent=2) + "\n", mode=0o600)
+        durable.sync_directory(self.root)
+        durable.write_text(directory / "plan.json", plan.model_dump_json(indent=2) + "\n", mode=0o600)
         StateFile(directory / "state.json").save(state)
         return directory
 
     def finish(self, partial: Path, manifest: Manifest) -> Checkpoint:
-        """Make a new checkpoint complete: from one moment to the next it is there."""
-        write_text(partial / "manifest.json", manifest.model_dump_json(indent=2) + "\n", mode=0o600)
-        return Checkpoint(partial.rename(partial.with_suffix("")), manifest)
+        """Make a new checkpoint complete, once its files are on the disk: from one moment to the next it is there."""
+        durable.write_text(partial / "manifest.json", manifest.model_dump_json(indent=2) + "\n", mode=0o600)
+        return Checkpoint(durable.rename_tree(partial, partial.with_suffix("")), manifest)
 
     def spoil(self, name: str) -> None:
         """Make a complete checkpoint a half-written one: the first act of its removal."""
-        (self.root / name / "manifest.json").unlink()
+        durable.unlink(self.root / name / "manifest.json")
 
     def remove(self, name: str) -> None:
         """Remove the files of a half-written checkpoint."""
         for directory in (self.root / name, self.partial(name)):
             if directory.exists():
                 shutil.rmtree(directory)
+                durable.sync_directory(self.root)
 
     def restoring(self) -> str | None:
         """Name the checkpoint that the lab is on its way back to; None where the lab is whole."""
-        return self._restoring.read_text().strip() if self._restoring.exists() else None
+        return self._restoring.read_text(errors="replace").strip() if self._restoring.exists() else None
 
     def begin_restore(self, name: str) -> None:
         """Remember that from now on the machines may be anything, and the checkpoint is what they are to be."""
-        write_text(self._restoring, f"{name}\n", mode=0o600)
+        durable.write_text(self._restoring, f"{name}\n", mode=0o600)
 
     def end_restore(self) -> None:
         """Forget it: the lab is whole."""
-        self._restoring.unlink(missing_ok=True)
+        durable.unlink(self._restoring)
 
 
 def tag_of(name: str) -> str:
@@ -203,12 +213,23 @@ def age(created: float, now: float | None = None) -> str:
     return f"{seconds:.0f} s"
 
 
-def _manifest(path: Path) -> Manifest:
+def _manifest(directory: Path) -> Manifest | int | None:
+    """Read a checkpoint's manifest; the number of a newer version, None where it is half-written."""
+    if directory.suffix == PARTIAL:
+        return None
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise MachineError(
-            f"{path} is damaged, or of another version: {'.'.join(map(str, first['loc']))}: {first['msg']}",
-            hint=f"`lab checkpoint delete {path.parent.name}` removes that checkpoint",
-        ) from None
+        text = (directory / "manifest.json").read_bytes()
+        return Manifest.model_validate_json(text)
+    except OSError:
+        return None
+    except ValidationError:
+        return _newer_version(text)
+
+
+def _newer_version(text: bytes) -> int | None:
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return None
+    version = data.get("version") if isinstance(data, dict) else None
+    return version if isinstance(version, int) and version > MANIFEST_VERSION else None

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import durable, safe
 from lab.errors import HostError
 from lab.runtime import private_view as view
 from lab.runtime.libvirt import Hypervisor
@@ -204,7 +205,7 @@ class PrivateHost:
 
     def _prepare_directories(self) -> None:
         host = self.state_dir / "host"
-        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        safe.make(self.state_dir)
         self.state_dir.chmod(0o700)
         if not self.processes():
             # Nothing is alive: what it calls running is from before a reboot. /run would be empty then.
@@ -217,14 +218,14 @@ class PrivateHost:
         (host / "log" / "qemu").mkdir(mode=0o755, exist_ok=True)
         etc = host / "etc"
         for source in Path("/etc/libvirt").glob("*.conf"):
-            if not (etc / source.name).exists():
+            if not (etc / source.name).exists() or not (etc / source.name).stat().st_size:  # a power cut leaves 0 bytes
                 shutil.copy(source, etc / source.name)
         if Path("/etc/libvirt/nwfilter").is_dir():
             shutil.copytree("/etc/libvirt/nwfilter", etc / "nwfilter", dirs_exist_ok=True)
         # A format whose program is missing would make libvirt refuse to save.
         save_format = SAVE_FORMAT if shutil.which(SAVE_FORMAT) else "raw"
-        (etc / "qemu.conf").write_text(f'{_QEMU_CONF}save_image_format = "{save_format}"\n')
-        (etc / "libvirtd.conf").write_text(_LIBVIRTD_CONF)
+        durable.write_text(etc / "qemu.conf", f'{_QEMU_CONF}save_image_format = "{save_format}"\n', mode=0o644)
+        durable.write_text(etc / "libvirtd.conf", _LIBVIRTD_CONF, mode=0o644)
 
     def _start_libvirtd(self) -> None:
         pid_file = self.state_dir / "libvirtd.pid"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
-from lab.generator.files import write_text
+from lab import durable, safe
 from lab.models import Frozen
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def places() -> list[Path]:
 def save(record: LabRecord) -> None:
     """Write a record, in the place of an earlier one."""
     place = places()[0]
-    place.mkdir(parents=True, exist_ok=True)
-    write_text(place / f"{record.key}.json", record.model_dump_json(indent=2) + "\n", mode=0o644)
+    safe.make(place, mode=0o755)
+    durable.write_text(place / f"{record.key}.json", record.model_dump_json(indent=2) + "\n", mode=0o644)
 
 
 def load(key: str) -> LabRecord | None:
@@ -93,6 +93,6 @@ def known_keys() -> list[str]:
 def remove(key: str) -> None:
     """Forget a lab; fine where nothing is known of it."""
     place = places()[0]
-    (place / f"{key}.json").unlink(missing_ok=True)
+    durable.unlink(place / f"{key}.json")
     if place.is_dir() and not any(place.iterdir()):
         place.rmdir()

@@ -16,6 +16,7 @@ import re
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -24,13 +25,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from lab import durable, safe
 from lab.errors import HostError, MachineError
 
 logging.getLogger("vagrant").setLevel(logging.ERROR)  # where Vagrant is missing, the import below would say so itself
 import vagrant as python_vagrant  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 OnLine = Callable[[str, str], None]
 """called with a machine's name ("" for Vagrant itself) and what was said of it"""
@@ -109,7 +111,7 @@ class Vagrant:
             data = self._data / name / "libvirt"
             with contextlib.suppress(FileNotFoundError):  # no machine, nothing to mark
                 # Vagrant's own sentinel: lib/vagrant/action/builtin/provision.rb
-                (data / "action_provision").write_text(f"1.5:{(data / 'id').read_text().strip()}")
+                durable.write_text(data / "action_provision", f"1.5:{(data / 'id').read_text().strip()}", mode=0o600)
 
     def forget(self, names: Iterable[str] | None = None) -> None:
         """Take this directory's machines (all, or these) out of Vagrant's books, for when others removed them.
@@ -123,15 +125,25 @@ class Vagrant:
         index = home / "data" / "machine-index" / "index"
         with contextlib.suppress(FileNotFoundError), index.with_name("index.lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # Vagrant's own: lib/vagrant/machine_index.rb
-            listed = json.loads(index.read_text(encoding="utf-8"))
+            self._take_out(index.resolve(), gone)
+
+    def _take_out(self, index: Path, gone: Collection[str] | None) -> None:
+        """Write Vagrant's list of all machines without ours, in one step: those of all other projects are in it."""
+        try:
+            listed = json.loads(index.read_bytes())
+            before: dict[str, dict[str, Any]] = listed["machines"]
             machines = {
                 key: machine
-                for key, machine in listed["machines"].items()
+                for key, machine in before.items()
                 if machine.get("vagrantfile_path") != str(self._build_dir)
                 or (gone is not None and machine.get("name") not in gone)
             }
-            if machines != listed["machines"]:
-                index.write_text(json.dumps({**listed, "machines": machines}), encoding="utf-8")
+        except (ValueError, KeyError, TypeError, AttributeError):  # damaged: Vagrant says so itself
+            return
+        if machines != before:
+            safe.require(index.parent)
+            text = json.dumps({**listed, "machines": machines})
+            durable.write_text(index, text, mode=stat.S_IMODE(index.stat().st_mode), like=index)
 
     def _client(self, timeout_s: float, on_line: OnLine | None = None) -> _Client:
         return _Client(self._build_dir, self._env, self.log, timeout_s, on_line)
@@ -175,7 +187,7 @@ class _Run:
         if not Path(self._cwd).is_dir():
             raise MachineError(f"no such directory: {self._cwd}")
         self._log_path.parent.mkdir(mode=0o700, exist_ok=True)
-        with os.fdopen(os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as log:
+        with open(self._log_path, "a", opener=safe.private_opener) as log:
             log.write(f"\n$ {shlex.join(self._argv)}    # {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
             process = self._start_alone()
             readers = [
@@ -204,7 +216,7 @@ class _Run:
         path = Path(self._cwd) / LOCK
         path.parent.mkdir(mode=0o700, exist_ok=True)
         deadline = time.monotonic() + _EARLIER_LIMIT_S
-        with path.open("w") as lock:
+        with open(path, "w", opener=safe.private_opener) as lock:
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -90,7 +90,7 @@ def plan_of(spec_file: Path, build_dir: Path) -> Plan:
 
 def target_of(spec_file: Path, build_dir: Path, plan: Plan, *, of_tmpfs: bool) -> Target:
     host = choose_host(plan.name, build_dir)
-    return Target(spec_file, build_dir, host, {node.name: node.domain for node in plan.nodes}, of_tmpfs)
+    return Target(spec_file, build_dir, host, {node.name: node.domain for node in plan.nodes}, plan.name, of_tmpfs)
 
 
 def steps_of(plan: Plan, to: str) -> list[str]:

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 from faults.draw import DAMAGES
 from faults.lab_run import LAB, ROOT
 from faults.traces import libvirtd_pid, processes, qemu_pid
-from lab.runtime.ssh_config import SshConfig
+from lab import builddir
+from lab.generator.files import KEPT_LIST
+from lab.runtime import records
+from lab.runtime.ssh_config import CONFIG, SshConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +61,7 @@ class Target:
     host: Host
     domains: dict[str, str]
     """node -> domain"""
+    name: str
     of_tmpfs: bool
     """the build directory is a small file system of its own, which can be filled"""
 
@@ -89,10 +93,10 @@ def do(round_: Round, target: Target, run: LabRun | None) -> str:
             raise NothingToBreakError("lab has ended")
         run.send(_SIGNALS[kind])
         return f"{_SIGNALS[kind].name} to lab"
+    if run is not None and (kind in DAMAGES or kind == "unsynced-writes"):
+        run.send(signal.SIGKILL)
+        run.end(10)
     if kind in DAMAGES:
-        if run is not None:
-            run.send(signal.SIGKILL)
-            run.end(10)
         return _damage(target.build_dir / damaged_file(kind))
     return {
         "kill-vm": lambda: _kill_vm(round_, target),
@@ -101,6 +105,7 @@ def do(round_: Round, target: Target, run: LabRun | None) -> str:
         "cut-ssh": lambda: _kill("ssh", lambda: list(_ssh_clients(target))),
         "full-disk-guest": lambda: _fill_guest(round_.node, target),
         "full-disk-build": lambda: _fill_build_dir(target),
+        "unsynced-writes": lambda: _lose_content(target),
     }[kind]()
 
 
@@ -188,6 +193,22 @@ def _fill_build_dir(target: Target) -> str:
                 while True:
                     written += file.write(b"\0" * size)
     return f"build directory full ({written / 2**20:.0f} MiB)"
+
+
+def _lose_content(target: Target) -> str:
+    """Leave all that `lab` writes empty, as a power cut may whatever was renamed but not synced; the seed is synced."""
+    build_dir = target.build_dir
+    record = records.places()[0] / f"{records.lab_key(target.name, build_dir)}.json"
+    names = ("state.json", "plan.json", builddir.MARKER, KEPT_LIST, CONFIG)
+    found = [path for path in (*(build_dir / name for name in names), record) if path.exists()]
+    if not found:
+        raise NothingToBreakError("nothing was written yet")
+    for path in found:
+        os.truncate(path, 0)
+    half = build_dir / "checkpoints" / "fault"
+    half.mkdir(parents=True, exist_ok=True)
+    (half / "manifest.json").touch()
+    return f"empty: {', '.join(path.name for path in found)}, the manifest of checkpoint {half.name}"
 
 
 def _damage(path: Path) -> str:

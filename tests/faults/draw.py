@@ -22,6 +22,7 @@ Kind = Literal[
     "full-disk-build",
     "damaged-state",
     "damaged-plan",
+    "unsynced-writes",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from sample_plans import SECRETS, sample_plan
 
-from lab import checkpoint, whole
+from lab import builddir, checkpoint, whole
+from lab.durable import write_text
 from lab.errors import HostError, LockedError, MachineError, UsageError
-from lab.generator.files import write_text
 from lab.project import Lab
 from lab.report import Report
 from lab.runtime import host_facts
@@ -59,6 +59,7 @@ class TestHost:
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     """A lab of two machines that run, with the first step done."""
     plan = sample_plan()
+    builddir.claim(tmp_path)
     write_text(tmp_path / "plan.json", plan.model_dump_json(), mode=0o600)
     StateFile(tmp_path / "state.json").save(steps("10-environment"))
     monkeypatch.setattr(checkpoint, "choose_host", lambda *_: TestHost())
