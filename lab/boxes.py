@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from lab import project, ui
+from lab import project, safe, ui
 from lab.box import age
 from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxSpec
@@ -80,7 +80,8 @@ def show_to_vagrant(boxes: list[Box], host: Host) -> None:
 def show_built(plan: Plan, host: Host) -> None:
     """Show those boxes of the plan that are in the cache; for who runs Vagrant by hand."""
     names = {node.box for node in plan.nodes}
-    newest = {box.name: box for box in reversed(list_boxes()) if box.name in names}
+    cache = safe.require(cache_directory())
+    newest = {box.name: box for box in reversed(list_boxes(cache)) if box.name in names}
     show_to_vagrant(list(newest.values()), host)
 
 

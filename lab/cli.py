@@ -79,7 +79,11 @@ def init(
 
     if file.exists():
         raise errors.UsageError(f"{file} exists", hint="edit it, or name another file with --file")
-    file.write_text(default_spec_text(name, release))
+    try:
+        with file.open("x") as new:  # not through a link that leads nowhere yet
+            new.write(default_spec_text(name, release))
+    except FileExistsError:
+        raise errors.UsageError(f"{file} is a symbolic link", hint="name another file with --file") from None
     typer.echo(f"wrote {file}; `lab check` shows what it asks for, `lab up` makes it")
 
 

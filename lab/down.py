@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import labs, project, ui
+from lab import builddir, durable, labs, project, ui
 from lab.addressing import NETWORK_KINDS
-from lab.errors import DamagedFileError, HostError, UsageError
+from lab.errors import DamagedFileError, HostError, MachineError, UsageError
 from lab.generator.files import remove_tree
 from lab.runtime import records
 from lab.runtime.checkpoints import Checkpoints
@@ -42,11 +42,12 @@ def down(spec_file: Path, build_dir: Path | None, *, keep_checkpoints: bool = Fa
     lab back; what its machines did since the last checkpoint is lost.
 
     Raises:
-        UsageError: there is no checkpoint to keep.
+        UsageError: there is no checkpoint to keep; or the directory is not a lab's.
     """
     spec = load_spec(spec_file)
     name = spec.name
     directory = project.build_dir_of(spec_file, build_dir, name)
+    builddir.require(directory)
     try:
         plan = project.load_plan(directory)
     except DamagedFileError:  # the spec names its machines and networks too
@@ -70,18 +71,39 @@ def down(spec_file: Path, build_dir: Path | None, *, keep_checkpoints: bool = Fa
 
 
 def down_listed(word: str) -> None:
-    """Remove a lab of `lab list`, named by its name, NAME-HASH or build directory; that directory may be gone.
+    """Remove a lab of `lab list`, named by its name, NAME-HASH or build directory.
+
+    That directory may be gone, or be something else by now: then it is left alone.
 
     Raises:
         UsageError: no lab, or more than one, is named so.
     """
     lab = labs.find(word)
-    directory = Path(lab.build_dir) if lab.build_dir else None
+    directory = _recorded(lab)
     with contextlib.ExitStack() as stack:
         if directory is not None and directory.is_dir():
             stack.enter_context(lab_lock(directory, "lab down"))
         _remove(lab.host(), directory, lab.key, lab.record or _of_domains(lab))
     ui.console.print(f"lab {lab.key} is gone")
+
+
+def _recorded(lab: SeenLab) -> Path | None:
+    """Give the build directory that is remembered, if it is known and not something else by now."""
+    if not lab.build_dir:
+        return None
+    directory = Path(lab.build_dir)
+    try:
+        builddir.require(directory)
+        plan = project.load_plan(directory)
+        other = plan.name if plan is not None and plan.name != lab.name else ""
+    except UsageError:
+        other = "no lab"
+    except MachineError:  # its plan cannot be read
+        other = ""
+    if not other:
+        return directory
+    ui.console.print(f"left alone, because it is of {other} now: {directory}", soft_wrap=True)
+    return None
 
 
 def _of_domains(lab: SeenLab) -> LabRecord | None:
@@ -145,11 +167,15 @@ def _remove_from(hypervisor: Hypervisor, host: Host, record: LabRecord, keep_vol
 
 
 def _clear(directory: Path) -> None:
-    """Remove what `lab up` and Vagrant made in the build directory."""
+    """Remove what `lab up` and Vagrant made in the build directory; of a symbolic link, the link."""
+    if not directory.is_dir():
+        return
     remove_tree(directory)
+    durable.sweep(directory)
     for entry in MADE:
         path = directory / entry
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    durable.sync_directory(directory)

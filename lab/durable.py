@@ -38,7 +38,7 @@ def write_text(target: Path, text: str, *, mode: int, like: Path | None = None, 
         new.write_bytes(data)
         if like is not None:
             _give_to_owner_of(like, new)
-        _sync_file(new, mode)
+        sync_file(new, mode)
         new.replace(target)
     except BaseException:
         new.unlink(missing_ok=True)
@@ -54,7 +54,7 @@ def create_text(target: Path, text: str, *, mode: int) -> bool:
     new = _temporary(target)
     try:
         new.write_text(text, encoding="utf-8")
-        _sync_file(new, mode)
+        sync_file(new, mode)
         os.link(new, target)
     except FileExistsError:
         return False
@@ -73,7 +73,7 @@ def rename_tree(source: Path, target: Path) -> Path:
     for directory, _, names in os.walk(source):
         for name in names:
             if not os.path.islink(path := os.path.join(directory, name)):
-                _sync_file(Path(path))
+                sync_file(Path(path))
         sync_directory(Path(directory))
     source.rename(target)
     sync_directory(target.parent)
@@ -123,7 +123,8 @@ def _temporary(target: Path) -> Path:
     return Path(name)
 
 
-def _sync_file(path: Path, mode: int | None = None) -> None:
+def sync_file(path: Path, mode: int | None = None) -> None:
+    """See that a file's content, and its mode where one is given, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if mode is not None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from lab import resources
+from lab import builddir, resources
 from lab.errors import DamagedFileError, MachineError, UsageError
 from lab.plan import PLAN_VERSION, HostFacts, Plan
 from lab.resolve import resolve
-from lab.secrets import Secrets, load_or_create_seed
+from lab.secrets import Secrets, load_or_create_seed, load_seed
 from lab.spec.catalog import load_steps
 from lab.spec.load import load_spec
 from lab.spec.release import load_release
@@ -47,14 +47,20 @@ def from_spec(spec_file: Path, build_dir: Path | None, facts: HostFacts, *, writ
     """Decide the lab that a spec asks for; makes the seed where there is none.
 
     Without `write` nothing is made: the passwords of a lab that has no seed yet are then those of no lab at all.
+
+    Raises:
+        UsageError: the build directory is not a lab's, and not empty.
+        HostError: others can reach into it.
     """
     spec = load_spec(spec_file)
     directory = build_dir_of(spec_file, build_dir, spec.name)
     plan = decide(spec, facts)
     path = directory / "seed"
-    if write or path.exists():
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if write:
+        builddir.claim(directory)
         seed = load_or_create_seed(path)
+    elif path.exists():
+        seed = load_seed(path)
     else:
         seed = "0" * 64
     return Lab(directory, plan, Secrets.derive(seed, plan.secrets, spec.passwords))
@@ -65,9 +71,11 @@ def existing(spec_file: Path, build_dir: Path | None) -> Lab:
 
     Raises:
         UsageError: there is no lab there.
+        HostError: others can reach into it, so that it cannot be believed.
         MachineError: its plan.json was written by another version.
     """
     directory = build_dir.absolute() if build_dir else build_dir_of(spec_file, None, load_spec(spec_file).name)
+    builddir.require(directory)
     plan = load_plan(directory)
     if plan is None:
         raise UsageError(f"no lab in {directory}", hint="`lab up` makes it")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets as random_source
 import string
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from lab import durable, safe
 from lab.errors import MachineError
 
 if TYPE_CHECKING:
@@ -93,19 +93,8 @@ def load_or_create_seed(path: Path) -> str:
         return load_seed(path)
     except FileNotFoundError:
         pass
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(random_source.token_hex(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(fresh, path)  # fails where another process was first: then its seed holds
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
+    # Where another process was first, its seed holds.
+    durable.create_text(path, random_source.token_hex(32) + "\n", mode=0o600)
     return load_seed(path)
 
 
@@ -114,8 +103,10 @@ def load_seed(path: Path) -> str:
 
     Raises:
         MachineError: it is damaged.
+        HostError: somebody else made it, and so knows all the passwords; or it is a link.
     """
-    text = path.read_text(encoding="ascii", errors="replace").strip()
+    with open(path, encoding="ascii", errors="replace", opener=safe.private_opener) as file:
+        text = file.read().strip()
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise MachineError(
             f"{path} is damaged: it should hold 64 hexadecimal digits",

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab import safe
 from lab.errors import MachineError, UsageError
 from lab.runtime.vagrant import Vagrant
 
@@ -95,7 +96,7 @@ class Shrink:
         log = self._ssh.build_dir / LOG
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         said: list[str] = []
-        with log.open("a") as out:
+        with open(log, "a", opener=safe.private_opener) as out:
 
             def hear(line: str) -> None:
                 said.append(line)

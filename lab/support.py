@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,10 +93,10 @@ def _masking(spec: Spec, directory: Path, plan: Plan, parts: support_parts.Parts
 
 def _write(target: Path, name: str, texts: dict[str, str], masking: Masking | None) -> None:
     hide = masking or Masking(())
-    new = target.with_name(f".{target.name}.{os.getpid()}")
     try:
+        descriptor, name_of_new = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # 0600
+        new = Path(name_of_new)
         try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:xz") as archive:
                 for path, text in sorted(texts.items()):
                     without = hide.values if path in support_parts.OF_LAB_ITSELF else hide

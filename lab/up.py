@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from lab import changes, checkpoint, machines, overview, project, proven, ui, whole
+from lab import builddir, changes, checkpoint, machines, overview, project, proven, ui, whole
 from lab import report as reports
 from lab.addressing import domain_name
 from lab.boxes import age_lines
@@ -65,6 +65,7 @@ def up(
     started = time.monotonic()
     spec = load_spec(spec_file)
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
+    builddir.require(directory)
     with progress.live():
         with progress.phase("host", "looking at the host"):
             known = host_facts(spec.accelerator, mirror=spec.box.mirror)

@@ -1,4 +1,4 @@
-"""Whether files are as they were made, by sizes and checksums that are kept beside them; and bringing files to disk."""
+"""Whether files are as they were made, by sizes and checksums that are kept beside them."""
 
 from __future__ import annotations
 
@@ -68,25 +68,3 @@ def damage_of_all(directory: Path, files: Mapping[str, FileFacts], *, thorough: 
     """Say what is wrong with the first damaged one of these files; empty where all are right."""
     found = (damage(directory / name, facts, thorough=thorough) for name, facts in sorted(files.items()))
     return next((each for each in found if each), "")
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or a directory with all that is in it, is on the disk.
-
-    What is renamed without this may be empty after a power cut.
-    """
-    if path.is_dir() and not path.is_symlink():
-        for inner in path.iterdir():
-            sync(inner)
-    elif not path.is_file():
-        return
-    sync_one(path)
-
-
-def sync_one(path: Path) -> None:
-    """Wait until a file, or the names in a directory, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

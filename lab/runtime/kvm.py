@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from lab import durable, safe
 from lab.errors import HostError
 from lab.plan import Accelerator, HostFacts
 from lab.runtime.process import shown
@@ -238,13 +239,11 @@ def _cached(accelerator: Accelerator, kernel: Path, initrd: Path, cache_dir: Pat
     if known and not fresh and (not proof.works or proof.seconds > known.seconds):
         return known
     proofs[accelerator] = proof
-    with contextlib.suppress(OSError):  # an earlier run by root may own the cache: then the next one proves again
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        file = cache_dir / _CACHE_FILE
-        new = file.with_suffix(".new")
+    # An earlier run by root may own the cache, or others may reach into it: then the next one proves again.
+    with contextlib.suppress(OSError, HostError):
         content = {"key": _key(), "proofs": {name: asdict(proof) for name, proof in proofs.items()}}
-        new.write_text(json.dumps(content, indent=1) + "\n")
-        new.replace(file)
+        place = safe.make(cache_dir, mode=0o755)
+        durable.write_text(place / _CACHE_FILE, json.dumps(content, indent=1) + "\n", mode=0o644)
     return proofs[accelerator]
 
 
@@ -256,10 +255,10 @@ def _worth_another(proof: Proof) -> bool:
 
 def _known_proofs(cache_dir: Path) -> dict[Accelerator, Proof]:
     try:
-        cache = json.loads((cache_dir / _CACHE_FILE).read_text())
+        cache = json.loads((safe.require(cache_dir) / _CACHE_FILE).read_bytes())
         if cache["key"] == _key():
             return {name: Proof(**proof) for name, proof in cache["proofs"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (HostError, OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return {}
 

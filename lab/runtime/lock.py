@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lab import builddir, safe
 from lab.errors import LockedError
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 def lab_lock(build_dir: Path, command: str = "") -> Iterator[None]:
     """Hold the lab while the block runs; LockedError, which names the holder, where another process holds it.
 
+    The directory is made where there is none; UsageError or HostError where it cannot be a lab's (lab.builddir).
     `command` is what the refused one is told (default: this process' own arguments).
     The file stays: removing a lock file that somebody may be waiting on would let two in.
     """
-    build_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Close-on-exec (Python's default): a daemon that we start must not inherit the lock and keep it for ever.
-    fd = os.open(build_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    place = builddir.claim(build_dir)
+    # Close-on-exec: a daemon that we start must not inherit the lock and keep it for ever.
+    fd = safe.open_file(place / "lock", os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -95,7 +95,9 @@ def inode_of(pid: int | str) -> int:
 
 
 def pids_in(inode: int) -> list[int]:
-    """All processes of a network namespace, without this one and those that it descends from."""
+    """All processes of a network namespace, without this one and those that it descends from; none of namespace 0."""
+    if not inode:  # of a process that ended meanwhile, or that is not ours to see, nothing is known either
+        return []
     own = _self_and_ancestors()
     pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
     return [pid for pid in pids if pid not in own and inode_of(pid) == inode and not _is_zombie(pid)]

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from lab import safe
 from lab.errors import HostError, MachineError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _start(
 
 def _open_log(log: Path) -> IO[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
-    return os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+    return open(log, "ab", opener=safe.private_opener)
 
 
 def _end(process: subprocess.Popen[str], *, group: bool) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from lab import safe
 from lab.errors import StepError, StepFailure
 from lab.runtime.schedule import Job, jobs_of, run_all
 from lab.runtime.state import StepRecord, digest
@@ -106,7 +106,7 @@ class StepRunner:
         self._progress.step_started(job.node, job.step, step.seconds)
         exit_code = -1
         try:
-            with open(log, "w", opener=_private) as out:
+            with open(log, "w", opener=safe.private_opener) as out:
 
                 def keep(line: str) -> None:
                     out.write(self._lab.secrets.mask(line) + "\n")
@@ -127,10 +127,6 @@ class StepRunner:
             name = f"{job.node}/{job.step}"
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
             self._state_file.save(self._state_file.load().with_step(job.node, job.step, record))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _failure(job: Job, exit_code: int, log: Path) -> StepFailure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,7 +158,7 @@ def test_checkpoints_are_listed_and_go_with_the_lab(tmp_path: Path) -> None:
     assert "10-environment" in text
     assert "half-written" in text
     assert lab("down")[0] == 0
-    assert sorted(path.name for path in store.root.parent.iterdir()) == ["lock", "seed"]
+    assert sorted(path.name for path in store.root.parent.iterdir()) == [".lab-build", "lock", "seed"]
 
 
 def test_render_is_private_and_diff_is_then_empty(tmp_path: Path) -> None:
@@ -250,3 +251,63 @@ def test_check_only_without_a_lab_tells_and_makes_nothing(tmp_path: Path) -> Non
 def test_an_unknown_verb_or_option() -> None:
     assert lab("upp")[0] == 2
     assert lab("check", "--bogus")[0] == 2
+
+
+@pytest.mark.parametrize("verb", [["render"], ["up"], ["up", "--recreate"], ["down"], ["status"]])
+def test_a_directory_that_is_no_labs_is_refused_and_stays_as_it_is(tmp_path: Path, verb: list[str]) -> None:
+    lab("init", "render-me")
+    mine = tmp_path / "mine"
+    for name in ("logs/a.log", "checkpoints/notes", "state.json"):
+        (mine / name).parent.mkdir(parents=True, exist_ok=True)
+        (mine / name).write_text("mine")
+    before = {path: path.read_text() for path in mine.rglob("*") if path.is_file()}
+    code, text = lab(*verb, "--dir", "mine")
+    assert code == 2
+    assert "not a lab's build directory" in text
+    assert "--dir" in text
+    assert {path: path.read_text() for path in mine.rglob("*") if path.is_file()} == before
+
+
+def test_down_removes_a_link_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    lab("render", "--dir", "build")
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "file").write_text("stays")
+    shutil.rmtree(tmp_path / "build" / "nodes")
+    for name in ("logs", "checkpoints", "nodes"):
+        (tmp_path / "build" / name).symlink_to(tmp_path / "victim")
+    (tmp_path / "build" / "known_hosts").symlink_to(tmp_path / "victim" / "file")
+    (tmp_path / "victim" / "controller").mkdir()
+    (tmp_path / "victim" / "controller" / "env").write_text("stays")
+    assert lab("down", "--dir", "build")[0] == 0
+    assert not (tmp_path / "build" / "logs").is_symlink()
+    assert {path.read_text() for path in (tmp_path / "victim").rglob("*") if path.is_file()} == {"stays"}
+    assert len(list((tmp_path / "victim").rglob("*"))) == 3
+
+
+def test_a_seed_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    lab("render", "--dir", "build")
+    (tmp_path / "build" / "seed").rename(tmp_path / "elsewhere")
+    (tmp_path / "build" / "seed").symlink_to(tmp_path / "elsewhere")
+    code, text = lab("render", "--dir", "build")
+    assert code == 3
+    assert "is not a plain file" in text
+
+
+def test_a_damaged_checkpoint_is_listed_among_good_ones(tmp_path: Path) -> None:
+    lab("init", "render-me")
+    lab("render")
+    store = keep(tmp_path, "first")
+    for name, content in (("second", ""), ("third", '{"version": 2}')):
+        (store.root / name).mkdir()
+        (store.root / name / "manifest.json").write_text(content)
+    code, text = lab("checkpoint", "list", "--json")
+    assert code == 0
+    assert [(row["name"], row["complete"]) for row in json.loads(text)] == [
+        ("first", True),
+        ("third", True),
+        ("second", False),
+    ]
+    assert "of a newer version" in lab("checkpoint", "list")[1]
+    assert store.half_written() == ["second"]

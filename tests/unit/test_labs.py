@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from sample_plans import sample_plan
 from typer.testing import CliRunner
 
-from lab import labs
+from lab import builddir, labs
 from lab.cli import app
 from lab.runtime import host as hosts
 from lab.runtime import private_view, records
+from lab.runtime.checkpoints import Manifest
 from lab.runtime.libvirt import Hypervisor
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def standing(tmp_path: Path, build: str, mode: str = "private") -> str:
     """Make a lab's build directory and record; give its key."""
-    (tmp_path / build).mkdir()
+    builddir.claim(tmp_path / build)
     (tmp_path / build / "plan.json").write_text(PLAN.model_dump_json())
     record = records.record_of(PLAN, tmp_path / build, mode)
     records.save(record)
@@ -75,7 +77,8 @@ def test_a_lab_is_listed_until_it_is_down(tmp_path: Path) -> None:
 def test_a_lab_that_was_put_away_says_what_brings_it_back(tmp_path: Path) -> None:
     key = standing(tmp_path, "build")
     (tmp_path / "build" / "checkpoints" / "one").mkdir(parents=True)
-    (tmp_path / "build" / "checkpoints" / "one" / "manifest.json").write_text("{}")
+    manifest = tmp_path / "build" / "checkpoints" / "one" / "manifest.json"
+    manifest.write_text(Manifest(created=0.0, running=True, steps=()).model_dump_json())
     qemu = tmp_path / "state" / key / "host" / "etc" / "qemu"
     qemu.mkdir(parents=True)
     assert "private: put away\n" in lab("list")[1]
@@ -86,8 +89,7 @@ def test_a_lab_that_was_put_away_says_what_brings_it_back(tmp_path: Path) -> Non
 
 def test_a_lab_whose_directory_is_gone_is_left_over_and_can_be_removed(tmp_path: Path) -> None:
     key = standing(tmp_path, "build")
-    (tmp_path / "build" / "plan.json").unlink()
-    (tmp_path / "build").rmdir()
+    shutil.rmtree(tmp_path / "build")
     (row,) = json.loads(lab("list", "--json")[1])
     assert (row["state"], row["build_dir_exists"]) == ("left over", False)
     assert lab("down", "--lab", key) == (0, f"lab {key} is gone\n")
@@ -182,3 +184,39 @@ def test_down_leaves_the_domains_of_another_lab_of_that_name(libvirt: Hypervisor
     assert libvirt.domains() == ["demo-compute1", "demo-controller"]
     assert list(libvirt.subnets()) == ["demo-management"]
     assert records.known_keys() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"\xff\xfe"])
+def test_a_damaged_record_hides_no_other_lab(tmp_path: Path, content: bytes) -> None:
+    keys = [standing(tmp_path, build) for build in ("one", "two")]
+    (tmp_path / "state" / f"{keys[0]}.json").write_bytes(content)
+    rows = {row["key"]: row for row in json.loads(lab("list", "--json")[1])}
+    assert rows[keys[0]]["build_dir"] == ""
+    assert rows[keys[1]]["build_dir"] == str(tmp_path / "two")
+    assert lab("down", "--lab", keys[0])[0] == 0
+    assert records.known_keys() == [keys[1]]
+
+
+def test_a_recorded_directory_that_is_something_else_by_now_is_left_alone(tmp_path: Path) -> None:
+    key = standing(tmp_path, "build")
+    shutil.rmtree(tmp_path / "build")
+    (tmp_path / "build" / "logs").mkdir(parents=True)
+    (tmp_path / "build" / "logs" / "mine").write_text("stays")
+    code, text = lab("down", "--lab", key)
+    assert code == 0
+    assert "left alone, because it is of no lab now" in text
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
+        "build",
+        "build/logs",
+        "build/logs/mine",
+    ]
+
+
+def test_a_recorded_directory_of_another_lab_by_now_is_left_alone(tmp_path: Path) -> None:
+    key = standing(tmp_path, "build")
+    other = PLAN.model_copy(update={"name": "other"})
+    (tmp_path / "build" / "plan.json").write_text(other.model_dump_json())
+    code, text = lab("down", "--lab", key)
+    assert code == 0
+    assert "left alone, because it is of other now" in text
+    assert (tmp_path / "build" / "plan.json").exists()

@@ -70,6 +70,11 @@ def test_processes_of_a_namespace_are_found_without_this_one_and_its_parents() -
     assert not {os.getpid(), os.getppid()} & set(found)
 
 
+def test_a_namespace_that_is_not_there_has_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "inode_of", lambda pid: 0)  # as of one that ends while it is looked at
+    assert view.pids_in(0) == []
+
+
 def test_a_thread_cannot_enter(tmp_path: Path) -> None:
     caught: list[Exception] = []
 
