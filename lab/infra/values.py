@@ -15,7 +15,7 @@ _SECRET_OPTION = re.compile(r"pass|secret|(?<!_)key$|connection|transport_url", 
 _MASKS = (
     (re.compile(r"(://[^:/@\s]*:)(?!\$\{)[^@/\s]+@"), r"\1***@"),
     (re.compile(r"(IDENTIFIED BY PASSWORD )'[^']*'"), r"\1'***'"),
-    (re.compile(r"((?:password|secret)\w*\s*[=:]\s*)(?!\$\{)[^\s,;]+", re.IGNORECASE), r"\1***"),
+    (re.compile(r"(\b(?=\w*?(?:password|secret))\w++\s*+[=:]\s*+)(?!\$\{)[^\s,;]+", re.IGNORECASE), r"\1***"),
 )
 
 
