@@ -74,12 +74,14 @@ class Problem:
 class SpecError(UsageError):
     """All problems of one file at once."""
 
+    SHOWN: ClassVar[int] = 50
+
     def __init__(self, problems: list[Problem]) -> None:
         count = len(problems)
-        super().__init__(
-            f"{problems[0].file}: {count} problem{'s' if count > 1 else ''}",
-            detail="\n".join(str(p) for p in problems),
-        )
+        lines = [str(p) for p in problems[: self.SHOWN]]
+        if count > self.SHOWN:
+            lines.append(f"and {count - self.SHOWN} more")
+        super().__init__(f"{problems[0].file}: {count} problem{'s' if count > 1 else ''}", detail="\n".join(lines))
         self.problems = problems
 
 

@@ -12,6 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from lab.errors import Problem, SpecError
+from lab.spec import bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,11 +72,16 @@ def read_document(path: Path, *, missing: str, top: str) -> Document:
         top: what the file should hold, as "a mapping with name and release".
 
     Raises:
-        SpecError: the file is missing, unreadable, not text, not YAML, or holds something else than a mapping.
+        SpecError: the file is missing, unreadable, too large, not text, not YAML, or holds something else than a
+            mapping.
     """
     document = Document(str(path))
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(bounds.BYTES + 1)
+        if len(content) > bounds.BYTES:
+            raise _only(document, 0, f"more than {bounds.BYTES // 1024} KiB", top)
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise _only(document, 0, "no such file", top, missing) from None
     except UnicodeDecodeError as error:
@@ -86,9 +92,8 @@ def read_document(path: Path, *, missing: str, top: str) -> Document:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ReusedAnchorWarning)
+            _refuse(document, bounds.depth(text))
             node = YAML(typ="safe", pure=True).compose(text)
-    except RecursionError:
-        raise _only(document, 0, "brackets inside brackets without end", top) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if "end of stream" in str(error.problem) and error.context_mark:
@@ -110,6 +115,11 @@ def _only(document: Document, line: int, found: str, expected: str, hint: str = 
     return SpecError([Problem(document.file, line, "", found, expected, hint)])
 
 
+def _refuse(document: Document, excess: bounds.Excess | None) -> None:
+    if excess is not None:
+        raise _only(document, excess.line, excess.found, excess.expected)
+
+
 def _syntax(problem: str, text: str, mark: Any) -> tuple[str, str, str]:
     """Turn the YAML parser's words into found, expected, hint."""
     lines = text.splitlines()
@@ -126,6 +136,10 @@ def _syntax(problem: str, text: str, mark: Any) -> tuple[str, str, str]:
 
 
 def _plain(document: Document, node: Node, loc: Loc, above: tuple[int, ...]) -> Any:
+    if len(document.lines) >= bounds.VALUES:
+        found = f"more than {bounds.VALUES} values, each counted as often as an alias (`*name`) repeats it"
+        raise _only(document, node.start_mark.line + 1, found, "fewer")
+    _refuse(document, bounds.word(node))
     document.lines[loc] = node.start_mark.line + 1
     if id(node) in above:
         document.problem(loc, "an alias to something around it", "a value")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def test_no_message_without_its_case() -> None:
         ("absent.yaml", None, "found no such file"),
         ("binary.yaml", b"\x7fELF\x02\x01\x01\x00\xff\xfe", "found bytes that are not text"),
         ("latin1.yaml", "name: caf\xe9".encode("latin-1"), "found bytes that are not text"),
-        ("deep.yaml", b"name: " + b"[" * 5000, "found brackets inside brackets"),
+        ("large.yaml", b"name: demo\n" + b"# and so on\n" * 10_000, "found more than 64 KiB"),
         ("control.yaml", b"name: de\x00mo\n", "found characters that YAML does not allow"),
     ],
 )
@@ -70,6 +71,19 @@ def test_unreadable(
         load_spec(Path(name))
     assert f"{name}: {found}" in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_what_is_made_to_be_large_is_refused_at_once(tmp_path: Path) -> None:
+    before = time.process_time()
+    for text in (
+        (CASES / "alias-bomb.yaml").read_text(),
+        f"name: {'[' * 60_000}",
+        "x:\n" + "- a\n" * 16_000,
+    ):
+        (tmp_path / "lab.yaml").write_text(text)
+        with pytest.raises(SpecError, match=r"lab\.yaml:\d+: found more than"):
+            load_spec(tmp_path / "lab.yaml")
+    assert time.process_time() - before < 20  # about 3 s; the first one took 36 s, and 800 MiB
 
 
 def test_directory(tmp_path: Path) -> None:
