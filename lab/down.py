@@ -140,6 +140,7 @@ def _remove(
     """
     if directory is not None:
         Ssh(directory).close()
+    host.end_silent()
     if host.mode == "system" and not host.is_running() and records.load(key) is not None:
         raise HostError("the machine's libvirtd, which has the lab's machines, does not answer", hint="`lab doctor`")
     if record is not None and host.is_running():

@@ -103,21 +103,26 @@ def print_findings(findings: Iterable[Finding], of: str = "requirement", bad: st
 
 
 def status_of(lab: Lab) -> dict[str, Any]:
-    """Look at the lab: domain states and how far the steps got."""
+    """Look at the lab: domain states and how far the steps got; `libvirtd` says why that does not answer."""
     from lab.runtime.host import choose_host
+    from lab.runtime.libvirt_link import NoAnswerError
     from lab.runtime.state import StateFile
 
     host = choose_host(lab.plan.name, lab.build_dir)
-    states = {node.domain: "absent" for node in lab.plan.nodes}
-    if host.is_running():
-        with host.hypervisor() as hypervisor:
-            states = dict(hypervisor.states(states))
+    states, silent = {node.domain: "absent" for node in lab.plan.nodes}, ""
+    try:
+        if host.is_running():
+            with host.hypervisor() as hypervisor:
+                states = dict(hypervisor.states(states))
+    except NoAnswerError as error:
+        states, silent = dict.fromkeys(states, "unknown"), str(error)
     done = StateFile(lab.build_dir / "state.json").load().steps
     return {
         "name": lab.plan.name,
         "release": lab.plan.release,
         "build_dir": str(lab.build_dir),
         "host": str(host),
+        "libvirtd": silent,
         "nodes": [
             {
                 "name": node.name,
@@ -136,6 +141,8 @@ def status_of(lab: Lab) -> dict[str, Any]:
 def print_status(lab: Lab, status: dict[str, Any]) -> None:
     """Print what `status_of` found."""
     console.print(f"lab [bold]{lab.plan.name}[/bold] ({lab.plan.release}) in {lab.build_dir}", soft_wrap=True)
+    if status["libvirtd"]:
+        console.print(status["libvirtd"], style="yellow", markup=False, soft_wrap=True)
     _print_nodes(lab.plan, {node["name"]: node["state"] for node in status["nodes"]})
     for node in status["nodes"]:
         left = node["steps_left"]

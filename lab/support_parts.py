@@ -14,6 +14,7 @@ from lab import __version__
 from lab.errors import LabError
 from lab.runtime import doctor
 from lab.runtime.doctor_look import PACKAGES
+from lab.runtime.libvirt_link import NoAnswerError
 from lab.runtime.node_look import ask
 from lab.runtime.process import run
 from lab.runtime.ssh import Ssh
@@ -87,7 +88,11 @@ def versions(parts: Parts) -> None:
 def host_states(parts: Parts, host: Host) -> None:
     """Tell what libvirt and the kernel say, where the lab stands."""
     parts.texts["host/stands"] = f"{host}\n"
+    silent = _silence_of(host)
     for name, argv in _STATES.items():
+        if silent and argv[0] == "virsh":  # it would wait for its whole limit, each time
+            parts.missing.append(f"host/{name}: {silent}")
+            continue
         try:
             done = host.run(argv, timeout_s=COMMAND_LIMIT_S, check=False)
         except LabError as error:
@@ -101,6 +106,18 @@ def host_states(parts: Parts, host: Host) -> None:
         logs = host.pool_dir.parents[1] / "log"
         for path in (logs / "libvirtd.log", *sorted((logs / "qemu").glob("*.log"))):
             _add_file(parts, f"host/log/{path.name}", path)
+
+
+def _silence_of(host: Host) -> str:
+    """Tell why the lab's libvirtd does not answer, where it lives; empty where it answers, or there is none."""
+    try:
+        if host.is_running():
+            host.hypervisor().close()
+    except NoAnswerError as error:
+        return error.message
+    except LabError:
+        pass
+    return ""
 
 
 def findings(parts: Parts, plan: Plan, build_dir: Path, host: Host) -> None:

@@ -78,6 +78,8 @@ def up(
                 down(spec_file, build_dir)
         host = host_for(plan, directory)
         with lab_lock(directory, "lab up"):
+            if host.end_silent():
+                progress.say("[yellow]the lab's own libvirtd did not answer[/yellow]: it was ended, another starts")
             standing = _standing(directory, progress)
             changes.compare(standing if host.exists() else None, plan).refuse_rebuild()
             overview.require_fit(plan, count_for(plan, host))

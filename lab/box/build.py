@@ -75,8 +75,8 @@ def ensure_boxes(
         with ExitStack() as locks:
             for name in sorted({s.name for s in wanted}):
 
-                def waiting(name: str = name) -> None:
-                    on_event(BoxEvent(name, "waiting: another process builds this box"))
+                def waiting(holder: str, name: str = name) -> None:
+                    on_event(BoxEvent(name, f"waiting: {holder} works on this box"))
 
                 locks.enter_context(store.lock(root, store.slug(name), waiting))
                 store.sweep(root, name)

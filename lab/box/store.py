@@ -13,7 +13,6 @@ CACHE/logs/
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -30,6 +29,7 @@ from lab import durable, safe
 from lab.box.intact import damage, damage_of_all
 from lab.box.manifest import Manifest, ReadyMade
 from lab.errors import HostError
+from lab.runtime.lock import take
 from lab.runtime.process import CommandError, run
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _SLASH = "-VAGRANTSLASH-"
 _TEMPORARY = ".building-"
 _VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _MANIFEST: TypeAdapter[Manifest | ReadyMade] = TypeAdapter(Manifest | ReadyMade)
+LOCK_LIMIT_S = 7200.0
+"""for a box that another process builds: its own limits, on a slow mirror, are shorter"""
 
 
 @dataclass(frozen=True)
@@ -244,16 +246,17 @@ def place_base_volume(box: Box, pool: Path) -> Path:
 
 
 @contextmanager
-def lock(cache: Path, name: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold a lock of the cache; calls `waiting` once where another process holds it. Ends with the process."""
+def lock(
+    cache: Path, name: str, waiting: Callable[[str], None] | None = None, *, limit_s: float = LOCK_LIMIT_S
+) -> Iterator[None]:
+    """Hold a lock of the cache; tells `waiting` once who holds it, where another does. Ends with the process.
+
+    Raises:
+        LockedError: it did not become free.
+    """
     directory = safe.make(cache / "locks", mode=0o755)
-    with open(directory / name, "w", opener=safe.private_opener) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if waiting:
-                waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with open(directory / name, "a+", opener=safe.private_opener) as file:
+        take(file.fileno(), f"{name} of {cache}", limit_s=limit_s, waiting=waiting)
         yield
 
 

@@ -81,6 +81,8 @@ class Machines:
         try:
             self._connection.saveImageGetXMLDesc(str(memory_file(directory, node)))
         except libvirt.libvirtError:
+            if not self._connection.isAlive():  # who asks removes what is not whole
+                raise
             return False
         return True
 

@@ -48,6 +48,9 @@ class Host(Protocol):
     def start(self) -> None:
         """Bring up what does not run, with the pool `default`. HostError where that cannot be."""
 
+    def end_silent(self) -> bool:
+        """End a libvirtd that is the lab's own and does not answer, so that `start` starts another; whether it did."""
+
     def enter(self) -> None:
         """Move this process onto the host: from the main thread, before threads that talk to the lab."""
 
@@ -97,6 +100,10 @@ class SystemHost:
             raise HostError(f"{SYSTEM_URI} does not answer", detail=refusal, hint="`lab doctor --fix`")
         with self.hypervisor() as hypervisor:
             hypervisor.ensure_pool()
+
+    def end_silent(self) -> bool:
+        """Leave it: it is the machine's."""
+        return False
 
     def enter(self) -> None:
         """Every process is on it already."""
@@ -159,7 +166,7 @@ def why_not(uri: str) -> str | None:
         with Hypervisor(uri):
             return None
     except HostError as error:
-        return error.detail
+        return error.detail or error.message
 
 
 def sudo(argv: Sequence[str]) -> list[str]:

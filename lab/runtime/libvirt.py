@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import libvirt
 
 from lab.errors import HostError, MachineError
+from lab.runtime import libvirt_link as link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from lab.plan import Network
@@ -35,13 +37,6 @@ _STATES: dict[int, State] = {
 }
 
 
-def _quiet(_context: object, _error: object) -> None:
-    """libvirt prints every error on stderr by default; ours arrive as exceptions and are told where they matter."""
-
-
-libvirt.registerErrorHandler(_quiet, None)
-
-
 @dataclass(frozen=True)
 class Removed:
     """What `Hypervisor.remove` took away."""
@@ -55,11 +50,23 @@ class Removed:
 
 
 class Hypervisor:
-    """A connection to a libvirtd; a context manager, which turns what libvirt refuses into a MachineError."""
+    """A connection to a libvirtd; a context manager, which turns what libvirt refuses into a MachineError.
 
-    def __init__(self, uri: str = "qemu:///system") -> None:
+    Where the daemon does not answer, or stops answering, that is a NoAnswerError after some 20 s. The arguments are
+    those of `libvirt_link.connect`.
+    """
+
+    def __init__(
+        self,
+        uri: str = "qemu:///system",
+        *,
+        pid_files: tuple[Path, ...] = link.SYSTEM_PID_FILES,
+        limit_s: float | None = None,
+        hint: str = "",
+    ) -> None:
+        self._pid_files, self._hint = pid_files, hint
         try:
-            self._connection: Any = libvirt.open(uri)
+            self._connection: Any = link.connect(uri, pid_files, limit_s=limit_s, hint=hint)
         except libvirt.libvirtError as error:
             raise HostError(f"libvirt does not answer at {uri}", detail=str(error)) from error
         self.uri = uri
@@ -72,6 +79,8 @@ class Hypervisor:
     ) -> None:
         with contextlib.suppress(libvirt.libvirtError):
             self.close()
+        if link.silent(error):
+            raise link.no_answer(self._pid_files, self._hint) from error
         if isinstance(error, libvirt.libvirtError):
             raise MachineError(f"libvirt says: {error}", hint="`lab up` goes on, `lab down` removes the lab") from error
 

@@ -23,13 +23,15 @@ from typing import TYPE_CHECKING
 
 from lab import durable, safe
 from lab.errors import HostError
+from lab.runtime import lock
 from lab.runtime import private_view as view
 from lab.runtime.libvirt import Hypervisor
+from lab.runtime.libvirt_link import NoAnswerError
 from lab.runtime.process import Completed, run, tail_of
 from lab.runtime.records import STATE_ROOT, lab_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _BINDS = {
     Path("/etc/libvirt"): "etc",
@@ -131,14 +133,55 @@ class PrivateHost:
                 f"this process stands on the private host {other or 'that it has removed'}: it cannot start another",
                 hint="leave that shell, and start from the machine itself",
             )
-        self._make_namespace()
+        with self._starting():
+            self.end_silent()
+            self._make_namespace()
+            if not self.is_running():
+                if not self.processes():
+                    self._remove_bridges()
+                self._prepare_directories()
+                self._start_libvirtd()
+            with self._first_answer() as hypervisor:
+                hypervisor.ensure_pool()
+
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Let one process at a time start it: two would both find no libvirtd, and start two on one directory."""
+        deadline = time.monotonic() + _START_LIMIT_S * 2
+        while True:
+            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(self.state_dir, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                lock.take(fd, f"the private host of lab {self.name}", limit_s=max(0.0, deadline - time.monotonic()))
+                if _is_at(fd, self.state_dir):  # else its holder was `lab down`, which has removed it
+                    yield
+                    return
+            finally:
+                os.close(fd)
+
+    def end_silent(self) -> bool:
+        """End its libvirtd where that lives and does not answer, as one that is stopped; whether it did.
+
+        The virtual machines are processes of their own and run on; `start` starts a libvirtd that finds them.
+        """
         if not self.is_running():
-            if not self.processes():
-                self._remove_bridges()
-            self._prepare_directories()
-            self._start_libvirtd()
-        with self._first_answer() as hypervisor:
-            hypervisor.ensure_pool()
+            return False
+        try:
+            self.hypervisor().close()
+        except NoAnswerError:
+            pid = self._libvirtd_pid()
+            if not self.is_running():  # the pid file names a process of this namespace, or nothing of ours
+                return True
+            _signal(pid, signal.SIGKILL)
+            deadline = time.monotonic() + _STOP_LIMIT_S
+            while self.is_running() and self._libvirtd_pid() == pid:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            return True
+        except HostError:  # it is starting, or ending
+            return False
+        return False
 
     def enter(self) -> None:
         """Move this process onto the host, and with it its children and later threads; from the main thread."""
@@ -149,15 +192,20 @@ class PrivateHost:
         view.enter_view(self.netns, self._binds())
         self._was_entered = True
 
-    def hypervisor(self) -> Hypervisor:
-        """Connect to its libvirtd, from inside or outside."""
+    def hypervisor(self, limit_s: float | None = None) -> Hypervisor:
+        """Connect to its libvirtd, from inside or outside; `limit_s` as of `libvirt_link.connect`."""
         try:
             fd = os.open(self.state_dir / "host" / "run", os.O_PATH | os.O_CLOEXEC)
         except OSError as error:
             raise HostError(f"lab {self.name} has no libvirtd of its own", hint="`lab up` starts it") from error
         try:
             # By way of /proc, because the path of a socket has at most 107 characters (unix(7)).
-            return Hypervisor(f"qemu+unix:///system?socket=/proc/self/fd/{fd}/libvirt-sock")
+            return Hypervisor(
+                f"qemu+unix:///system?socket=/proc/self/fd/{fd}/libvirt-sock",
+                pid_files=(self.state_dir / "libvirtd.pid",),
+                limit_s=limit_s,
+                hint="`lab up` ends it and starts another; the virtual machines run on",
+            )
         finally:
             os.close(fd)
 
@@ -242,7 +290,7 @@ class PrivateHost:
         deadline = time.monotonic() + _START_LIMIT_S
         while True:
             try:
-                return self.hypervisor()
+                return self.hypervisor(limit_s=_START_LIMIT_S)
             except HostError as error:
                 if not self.is_running() or time.monotonic() > deadline:
                     detail = f"{error.detail}\n{tail_of(self.log, 5)}\nfull log: {self.log}"
@@ -275,6 +323,14 @@ class PrivateHost:
         raise HostError(
             f"processes {pids} of {self.netns} cannot be ended", hint=f"look at `ip netns pids {self.netns}`"
         )
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """Tell whether an open directory is the one that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except OSError:
+        return False
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -16,6 +16,7 @@ from lab.box.store import cache_directory, list_boxes
 from lab.errors import HostError, LabError, MachineError
 from lab.runtime.host_facts import memory_mib
 from lab.runtime.libvirt import POOL
+from lab.runtime.libvirt_link import NoAnswerError
 from lab.runtime.node_look import NodeSeen, look_at_node
 from lab.runtime.process import run, shown
 from lab.runtime.ssh import Ssh
@@ -125,6 +126,8 @@ def _libvirt(plan: Plan, host: Host, build_dir: Path) -> LabSeen:
                 ),
                 **around,
             )
+    except NoAnswerError as error:
+        return LabSeen(libvirtd=error.message, **around)
     except (HostError, MachineError) as error:
         return LabSeen(libvirtd=(error.detail or error.message).splitlines()[0], **around)
 

@@ -15,7 +15,9 @@ import pytest
 from sample_plans import sample_plan
 
 from lab.errors import HostError
+from lab.runtime import libvirt_link as link
 from lab.runtime import private_view as view
+from lab.runtime.libvirt_link import NoAnswerError
 from lab.runtime.private import PrivateHost
 
 if TYPE_CHECKING:
@@ -218,6 +220,63 @@ def test_a_libvirtd_that_refuses_to_work_is_told_with_its_log(
         host.start()
     assert "nobody-of-this-name" in str(caught.value)
     assert str(host.log) in str(caught.value)
+
+
+def test_a_stopped_libvirtd_is_given_up_and_replaced(host: PrivateHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "ANSWER_LIMIT_S", 2.0)
+    monkeypatch.setattr(link, "_ASK_EVERY_S", 1)
+    monkeypatch.setattr(link, "_UNANSWERED", 1)
+    host.start()
+    put_lab(host)
+    found = {name: pid for pid, name in processes(host).items()}
+    libvirtd, machine = found["libvirtd"], found["qemu-system-x86"]
+
+    def stop_while_connected() -> None:
+        with host.hypervisor() as hypervisor:
+            os.kill(libvirtd, signal.SIGSTOP)
+            hypervisor.domains()
+
+    with pytest.raises(
+        NoAnswerError, match=f"libvirtd \\(pid {libvirtd}, which is stopped\\) does not answer: waited 2 s"
+    ):
+        stop_while_connected()
+    assert host.is_running()
+    with pytest.raises(NoAnswerError, match="which is stopped") as caught:
+        host.hypervisor()
+    assert "`lab up` ends it and starts another" in caught.value.hint
+
+    host.start()
+    assert not alive(libvirtd)
+    assert machine in processes(host)
+    with host.hypervisor() as hypervisor:
+        assert hypervisor.state("demo-controller") == "running"
+
+
+START = """
+import pathlib, sys
+from lab.runtime.private import PrivateHost
+print("ready", flush=True)
+sys.stdin.readline()
+PrivateHost("demo", pathlib.Path(sys.argv[1]), reason="a test", state_root=pathlib.Path(sys.argv[2])).start()
+"""
+
+
+def test_two_that_start_it_at_once_start_one(host: PrivateHost, tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", START, str(tmp_path / "build"), str(state_root(tmp_path))]
+    both = [subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.wait(120) for process in both] == [0, 0]
+    for process in both:
+        process.communicate()
+    assert [name for name in processes(host).values() if name == "libvirtd"] == ["libvirtd"]
+    with host.hypervisor() as hypervisor:
+        assert hypervisor.has_pool()
 
 
 def alive(pid: int) -> bool:

@@ -13,7 +13,7 @@ from lab.box import store
 from lab.box.intact import FileFacts, facts_of_all
 from lab.box.manifest import Inputs, Manifest
 from lab.box.store import Box, list_boxes, new_version, place_base_volume, register, remove_box, volume_name
-from lab.errors import HostError
+from lab.errors import HostError, LockedError
 
 NAME = "compute-lab/zed-controller"
 
@@ -322,10 +322,15 @@ def test_a_copy_that_fails_is_told_in_its_own_words(tmp_path: Path) -> None:
 
 def test_the_second_builder_waits_for_the_first(tmp_path: Path) -> None:
     order: list[str] = []
+    told: list[str] = []
     asked = threading.Event()
 
+    def ask(holder: str) -> None:
+        told.append(holder)
+        asked.set()
+
     def second() -> None:
-        with store.lock(tmp_path, "box", waiting=asked.set):
+        with store.lock(tmp_path, "box", waiting=ask):
             order.append("second")
 
     with store.lock(tmp_path, "box"):
@@ -335,6 +340,16 @@ def test_the_second_builder_waits_for_the_first(tmp_path: Path) -> None:
         order.append("first")
     thread.join(10)
     assert order == ["first", "second"]
+    assert told[0].startswith(f"process {os.getpid()} (`")
+
+
+def test_a_box_that_never_becomes_free_is_told_with_its_holder(tmp_path: Path) -> None:
+    with (
+        store.lock(tmp_path, "box"),
+        pytest.raises(LockedError, match=f"process {os.getpid()} .* works on box of .*: waited 0 s"),
+        store.lock(tmp_path, "box", limit_s=0.3),
+    ):
+        pass
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
