@@ -138,5 +138,9 @@ def make(plan: Plan, machines: Machines, boxes: list[Box], host: Host, ssh: Ssh,
     show_to_vagrant(boxes, host)
     names += machines.adopt
     with progress.phase("machines", f"virtual machines: {', '.join(names)}"):
-        vagrant.up(names, on_line=lambda node, text: progress.note(node or "vagrant", text))
+        vagrant.up(
+            names,
+            on_line=lambda node, text: progress.note(node or "vagrant", text),
+            check=lambda: host.hypervisor().close(),  # Vagrant itself would wait for a silent libvirtd
+        )
         ssh.add_config(vagrant.ssh_config(names))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from lab.runtime.standing import host_for
 from lab.runtime.state import StateFile
 from lab.runtime.steps import StepRunner, not_done
 from lab.runtime.vagrant import Vagrant
+from lab.runtime.watch import Watch
 from lab.shrink import Leaving, Shrink
 from lab.spec.load import load_spec
 from lab.verify import quick_ids, verify
@@ -92,19 +92,20 @@ def up(
             for line in age_lines(plan, updates=bool(boxes)):
                 progress.say(f"[yellow]{escape(line)}[/yellow]")
             _make_whole(lab, host, progress)
-            story.bring_machines(standing, boxes)
-            done = story.proven()
-            if checkpoints and (broken := story.chapters(done)):
-                reports.print_report(ui.console, lab.plan, broken)
-                return False
-            ran = story.steps(done)
-            passed = len(story.quick.checks)
-            if not ran and story.is_verified():
-                ui.console.print(
-                    f"nothing to do: {passed} quick checks passed; `lab verify` runs all {len(plan.checks)}"
-                )
-                return True
-            result = story.verified()
+            with story.watch.kept():
+                story.bring_machines(standing, boxes)
+                done = story.proven()
+                if checkpoints and (broken := story.chapters(done)):
+                    reports.print_report(ui.console, lab.plan, broken)
+                    return False
+                ran = story.steps(done)
+                passed = len(story.quick.checks)
+                if not ran and story.is_verified():
+                    ui.console.print(
+                        f"nothing to do: {passed} quick checks passed; `lab verify` runs all {len(plan.checks)}"
+                    )
+                    return True
+                result = story.verified()
     overview.print_summary(
         lab, ui.timing_table(lab.plan, progress.phases, story.runner.seconds, time.monotonic() - started)
     )
@@ -144,6 +145,7 @@ class _Up:
         self._scope = tuple(dict.fromkeys(job.step for job in self._jobs))
         self.runner = StepRunner(lab, self._files, self._ssh, self._state, progress)
         self.quick = reports.Report(())
+        self.watch = Watch(host, {node.name: node.domain for node in lab.plan.nodes}, on_end=self._ssh.abort)
 
     def boxes(self, mirror: str | None) -> list[Box]:
         """Start the host, and see to the boxes of the machines that it lacks, before this process moves onto it."""
@@ -166,6 +168,7 @@ class _Up:
         write_tree(lab.build_dir, self._files)
         if wanted.make or wanted.adopt:
             machines.make(lab.plan, wanted, boxes, self._host, self._ssh, progress)
+        self.watch.start()
         with progress.phase("nodes", "the nodes answer"):
             limit_s = SSH_LIMIT_S * lab.plan.wait_factor
             for name, found in greet(
@@ -175,7 +178,7 @@ class _Up:
                     progress.say(f"{name:<11} clock set: it was off by {found.clock_off_s:.0f} s")
         if wanted.start and self._state.load().steps:
             with progress.phase("services", "waiting for what was done before to be well"):
-                settle(lab, self._ssh, since=began, say=progress.say)
+                self._settle(began)
 
     def _take_out(self, standing: Plan | None, wanted: machines.Machines) -> None:
         """Take out the nodes that the spec no longer has, and those whose machines are lost and will be made anew."""
@@ -250,14 +253,17 @@ class _Up:
         with self._progress.phase("steps", what):
             self.runner.run(jobs, known)
         with self._progress.phase("services", "waiting for the services to report themselves"):
-            running = functools.partial(whole.all_run, self._lab, self._host)
-            settle(self._lab, self._ssh, since=began, say=self._progress.say, running=running)
+            self._settle(began)
+
+    def _settle(self, since: float) -> None:
+        settle(self._lab, self._ssh, since=since, say=self._progress.say, running=lambda: self.watch.all_run)
+        self.watch.check()
 
     def _keep(self, name: str) -> None:
         if Checkpoints(self._lab.build_dir).exists(name):
             self._progress.say(f"checkpoint {name} exists: it stays as it is")
             return
-        with self._progress.phase("checkpoints", f"checkpoint {name}"):
+        with self._progress.phase("checkpoints", f"checkpoint {name}"), self.watch.paused():
             checkpoint.take(self._lab, self._host, name, self._progress)
 
     def is_verified(self) -> bool:
@@ -287,7 +293,8 @@ class _Up:
         return result
 
     def _verify(self, **what: Any) -> Report:
-        return verify(self._lab.plan, self._lab.build_dir, sockets=self._ssh.sockets, **what)
+        sockets = self._ssh.sockets
+        return verify(self._lab.plan, self._lab.build_dir, sockets=sockets, check=self.watch.check, **what)
 
 
 def _failing(result: Report) -> set[Job]:

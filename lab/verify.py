@@ -5,12 +5,15 @@ A child, because pytest changes the process that it runs in, and because Ctrl-C 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
 TESTS_FAILED, INTERRUPTED = 1, 2
 """pytest's exit codes that still leave results; 0 too"""
 TAIL_LINES = 15
+LIMIT_S = 600.0
+"""for all checks on a KVM host, where they take a minute; times the lab's wait factor"""
+CHECK_EVERY_S = 1.0
+GRACE_S = 10.0
 STYLE = Path(__file__).with_name("infra") / "report.css"
 
 
@@ -41,16 +48,20 @@ def verify(
     html: Path | None = None,
     on_result: Callable[[CheckResult], None] | None = None,
     sockets: Path | None = None,
+    check: Callable[[], None] = lambda: None,
+    limit_s: float | None = None,
 ) -> Report:
     """Check the running lab: all steps or these, all checks, only the quick ones, or only those with these ids.
 
     The suite reads plan.json, ssh_config and nodes/NODE/env in the build directory. `on_result` is called as each
-    result arrives. `sockets` is where the ssh connections of a caller are that has just heard from the nodes.
+    result arrives. `sockets` is where the ssh connections of a caller are that has just heard from the nodes. `check`
+    is called every second, and what it raises ends the suite: there is nothing to ask where a machine has ended.
 
     Raises:
         UsageError: a step is not one of the plan's.
-        MachineError: the suite itself did not run to its end.
+        MachineError: the suite itself did not run to its end, or not within `limit_s` (LIMIT_S times the wait factor).
     """
+    limit_s = LIMIT_S * max(1.0, plan.wait_factor) if limit_s is None else limit_s
     wanted = None if ids is None else frozenset(ids)
     checks = select(plan, steps, quick=quick, ids=wanted)
     if not checks:
@@ -71,7 +82,7 @@ def verify(
         if html is not None:
             arguments += ["--html", str(html.absolute()), "--self-contained-html", "--css", str(STYLE)]
         reader = _Reader({check.id: check for check in checks}, on_result)
-        code, output = _run(arguments, scratch, reader)
+        code, output = _run(arguments, scratch, reader, check, limit_s)
     if code not in (0, TESTS_FAILED) or (not reader.results and checks):
         if code == INTERRUPTED:
             raise KeyboardInterrupt
@@ -95,7 +106,9 @@ def _ini(build_dir: Path, scratch: Path) -> Path:
     return empty
 
 
-def _run(arguments: Sequence[str], scratch: Path, reader: _Reader) -> tuple[int, str]:
+def _run(
+    arguments: Sequence[str], scratch: Path, reader: _Reader, check: Callable[[], None], limit_s: float
+) -> tuple[int, str]:
     """Run pytest; its results come through a pipe as they are made."""
     readable, writable = os.pipe()
     log = scratch / "output"
@@ -114,13 +127,42 @@ def _run(arguments: Sequence[str], scratch: Path, reader: _Reader) -> tuple[int,
     thread = threading.Thread(target=reader.read, args=(readable,), daemon=True)
     thread.start()
     try:
-        process.wait()
+        _wait(process, check, limit_s)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        raise MachineError(
+            f"the suite did not end within {limit_s:.0f} s",
+            detail="\n".join([reader.unanswered(), *log.read_text(errors="replace").splitlines()[-TAIL_LINES:]]),
+            hint="`lab doctor` shows nodes that are slow or full; `lab up` goes on",
+        ) from None
     except BaseException:
-        process.terminate()
-        process.wait()
+        _end(process)
         raise
     thread.join(timeout=5)
     return process.returncode, log.read_text(errors="replace")
+
+
+def _wait(process: subprocess.Popen[bytes], check: Callable[[], None], limit_s: float) -> None:
+    """Wait for the suite's end; raises what `check` raises, and TimeoutExpired after the limit."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            process.wait(min(CHECK_EVERY_S, max(0.0, left)))
+            return
+        except subprocess.TimeoutExpired:
+            if left <= 0:
+                raise
+            check()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the suite: as Ctrl-C does, so that it closes its connections, and then not as politely."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)
+            return
 
 
 class _Reader:
@@ -130,6 +172,12 @@ class _Reader:
         self._checks = checks
         self._on_result = on_result
         self.results: dict[str, CheckResult] = {}
+
+    def unanswered(self) -> str:
+        """Name checks that have no result yet, for who waits in vain."""
+        names = [name for name in self._checks if name not in self.results]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        return f"without a result: {', '.join(names[:5])}{more}"
 
     def read(self, descriptor: int) -> None:
         """Read lines until the suite closes the pipe."""

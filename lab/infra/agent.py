@@ -4,7 +4,7 @@ lab.infra.remote sends this file's own text and one request; it keeps to the Pyt
 The request holds names of secrets only. Their values come from /opt/lab/env on the node, and a command gets in its
 environment those that it names, no other.
 
-Request:  {"env": file to source, "secrets": names, "jobs": n,
+Request:  {"env": file to source, "secrets": names, "jobs": n, "limit": seconds after which the agent ends itself,
            "operations": {key: {"op": "run" | "file" | "http" | "login-form" | "log" | "console" | "amqp", ...}}}
 Response: {"began": seconds since the epoch, "ended": the same, "results": {key: {...}}}, printed as one line.
 """
@@ -409,4 +409,6 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n" + json.dumps(answer(json.loads(sys.argv[1]))) + "\n")
+    question = json.loads(sys.argv[1])
+    signal.alarm(question.get("limit", 0))  # whatever hangs, the agent ends
+    sys.stdout.write("\n" + json.dumps(answer(question)) + "\n")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lab.infra import parse
 from lab.infra.collectors import CHEAP, COLLECTORS, Need, Operations
 from lab.infra.outcome import CannotTell, Unreachable
-from lab.infra.remote import Answer, Host, Remote
+from lab.infra.remote import Answer, Host, Remote, question_limit_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lab.plan import Node, Plan
 
 CONTROLLER = "controller"
+_CONNECT_LIMIT_S = 120.0
+"""for a connection; ssh itself gives up sooner, and says why"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class NodeFacts:
         self._items: dict[str, list[str]] = {}
         self._lanes: dict[int, Future[Answer]] = {}
         self._lane_of: dict[str, int] = {}
+        self._limit_s = 0.0
 
     def prefetch(self, needs: Iterable[Need], *, at_once: bool = False) -> None:
         """Begin to ask for everything, in threads that a hanging node cannot make the process wait for.
@@ -66,6 +69,8 @@ class NodeFacts:
             lanes.setdefault(lane, {}).update(build(items, self._scale))
             self._lane_of[collector] = lane
         self._lanes = {lane: Future() for lane in lanes}
+        asked = [question_limit_s(operations) for operations in lanes.values()]
+        self._limit_s = _CONNECT_LIMIT_S * self._scale + sum(asked)
         _background(self._fetch, lanes)
 
     def _fetch(self, lanes: dict[int, Operations]) -> None:
@@ -91,7 +96,13 @@ class NodeFacts:
     def _answer(self, collector: str, item: str = "") -> Answer:
         if item not in self._items.get(collector, ()):
             raise LookupError(f"the check reads {collector} {item!r}, which its registration does not name as a need")
-        return self._lanes[self._lane_of[collector]].result()
+        return self._wait_for(self._lane_of[collector])
+
+    def _wait_for(self, lane: int) -> Answer:
+        try:
+            return self._lanes[lane].result(self._limit_s)
+        except TimeoutError:
+            raise CannotTell(f"no answer from {self.node.name} within {self._limit_s:.0f} s") from None
 
     def _result(self, collector: str, item: str = "", *, merged: bool = False) -> dict[str, Any]:
         key = collector if merged or not item else f"{collector}:{item}"
@@ -108,7 +119,7 @@ class NodeFacts:
 
     def reach(self) -> None:
         """Raise Unreachable when the node is away."""
-        self._lanes[CHEAP].result()
+        self._wait_for(CHEAP)
 
     def package(self, name: str) -> tuple[str, str] | None:
         """Status (`ii` is installed) and version of a package; None when dpkg does not know it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import shlex
 import shutil
@@ -22,6 +23,10 @@ Operation = dict[str, Any]
 AGENT = Path(__file__).with_name("agent.py")
 GUEST_ENV = "/opt/lab/env"
 CONNECT_TIMEOUT_S = 15
+QUESTION_LIMIT_S = 60.0
+"""for what an agent does beside its operations, and for an operation that has no limit of its own"""
+OPERATION_S = 5.0
+"""for an operation that goes well, on a busy emulated node"""
 ARGUMENT_LIMIT = 120_000
 """bytes of one argument that Linux takes (128 KiB), less ssh's and sudo's quoting"""
 
@@ -52,6 +57,12 @@ class Answer:
     results: dict[str, dict[str, Any]]
     clock_offset_s: tuple[float, float]
     """bounds of the node's clock less this machine's: it began after it was asked, and ended before the answer came"""
+
+
+def question_limit_s(operations: dict[str, Operation]) -> int:
+    """Give the seconds after which an agent ends itself: time for all operations, and for the longest four times."""
+    longest = max((item.get("timeout", QUESTION_LIMIT_S) for item in operations.values()), default=0.0)
+    return round(QUESTION_LIMIT_S + OPERATION_S * len(operations) + 4 * longest)
 
 
 def pack(text: str) -> str:
@@ -87,7 +98,13 @@ class Remote:
             Unreachable: ssh did not get through.
             CannotTell: it did, but the agent did not run.
         """
-        request = {"env": GUEST_ENV, "secrets": self._secrets, "jobs": jobs, "operations": operations}
+        request = {
+            "env": GUEST_ENV,
+            "secrets": self._secrets,
+            "jobs": jobs,
+            "limit": question_limit_s(operations),
+            "operations": operations,
+        }
         words = [pack(AGENT.read_text()), pack(json.dumps(request))]
         if sum(len(word) for word in words) > ARGUMENT_LIMIT:
             raise CannotTell(f"the request for {self._node} is too long for one command: {len(operations)} operations")
@@ -155,7 +172,8 @@ class Connections:
             if (self._sockets / node).exists():
                 path = f"ControlPath={self._sockets / node}"
                 command = ["ssh", "-F", str(self._ssh_config), "-o", path, "-O", "exit", node]
-                subprocess.run(command, capture_output=True, check=False)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    subprocess.run(command, capture_output=True, check=False, timeout=10)
         shutil.rmtree(self._sockets, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ import subprocess
 import tarfile
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from lab.errors import HostError, MachineError
 from lab.runtime.ssh_config import SshConfig
@@ -42,7 +42,7 @@ class Ssh:
         self._config = SshConfig(build_dir)
         self.config = self._config.path
         self._lock = threading.Lock()
-        self._streams: set[subprocess.Popen[bytes]] = set()
+        self._running: set[subprocess.Popen[bytes]] = set()
         self.aborted = False
         """whether abort() was called"""
 
@@ -94,20 +94,17 @@ class Ssh:
             MachineError: it failed (unless `check` is off), the connection broke, or it took longer than `timeout_s`.
         """
         data = input.encode() if isinstance(input, str) else input
-        try:
-            result = subprocess.run(
-                self._ready_argv(node, command),
-                input=data,
-                stdin=subprocess.DEVNULL if data is None else None,
-                capture_output=True,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise _failed(node, command, f"did not end within {timeout_s:.0f} s", _text(error.stderr)) from None
-        except FileNotFoundError as error:
-            raise _no_ssh() from error
-        done = subprocess.CompletedProcess(result.args, result.returncode, _text(result.stdout), _text(result.stderr))
+        argv = self._ready_argv(node, command)
+        with _readable(data or b"") as stdin, self._start(argv, stdin=stdin) as process:
+            try:
+                out, err = self._answer(process, timeout_s)
+            except subprocess.TimeoutExpired as error:
+                raise _failed(node, command, f"did not end within {timeout_s:.0f} s", _text(error.stderr)) from None
+            finally:
+                process.kill()
+                with self._lock:
+                    self._running.discard(process)
+        done = subprocess.CompletedProcess(argv, process.returncode, _text(out), _text(err))
         if check and done.returncode != 0:
             raise _failed(node, command, f"failed with exit code {done.returncode}", done.stderr or done.stdout)
         return done
@@ -129,7 +126,9 @@ class Ssh:
             MachineError: it took longer than `timeout_s`.
         """
         overdue = threading.Event()
-        process = self._start_stream(self._ready_argv(node, command))
+        process = self._start(
+            self._ready_argv(node, command), stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True
+        )
 
         def give_up() -> None:
             overdue.set()
@@ -150,35 +149,45 @@ class Ssh:
             finally:
                 timer.cancel()
                 with self._lock:
-                    self._streams.discard(process)
+                    self._running.discard(process)
         if overdue.is_set():
             raise _failed(node, command, f"did not end within {timeout_s:.0f} s", "")
         return process.returncode
 
     def abort(self) -> None:
-        """End all running streams, and let no new one start: for Ctrl-C while threads wait for them."""
+        """End all that runs, and let nothing new start: for Ctrl-C, or a machine's end, while threads wait for it."""
         with self._lock:
             self.aborted = True
-            for process in self._streams:
+            for process in self._running:
                 process.kill()
 
-    def _start_stream(self, argv: list[str]) -> subprocess.Popen[bytes]:
+    def _start(self, argv: list[str], **how: Any) -> subprocess.Popen[bytes]:
         with self._lock:
             if self.aborted:
                 raise MachineError("interrupted")
             try:
-                # A session of its own: the terminal's Ctrl-C is this program's to handle.
-                process = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+                process = subprocess.Popen(argv, stdout=subprocess.PIPE, **{"stderr": subprocess.PIPE, **how})
             except FileNotFoundError as error:
                 raise _no_ssh() from error
-            self._streams.add(process)
+            self._running.add(process)
             return process
+
+    def _answer(self, process: subprocess.Popen[bytes], timeout_s: float) -> tuple[bytes, bytes]:
+        """Wait for what a client says: also of one that was aborted, whose output the master of the connection holds.
+
+        Raises:
+            MachineError: abort() was called.
+            subprocess.TimeoutExpired: it took longer.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return process.communicate(timeout=max(0.0, min(_LOOK_S, deadline - time.monotonic())))
+            except subprocess.TimeoutExpired as error:
+                if self.aborted:
+                    raise MachineError("interrupted") from None
+                if time.monotonic() >= deadline:
+                    raise error
 
     def push(self, node: str, local_dir: Path, remote_dir: str) -> None:
         """Replace a directory of a node by a local one: owned by root, with the local modes, never readable by others.
@@ -263,6 +272,14 @@ class Ssh:
             raise MachineError(f"no {self.config.name} in {self.build_dir}", hint="`lab up` writes it")
         self._config.make_socket_dir()
         return self.argv(node, command, options=options)
+
+
+def _readable(data: bytes) -> IO[bytes]:
+    """Give data as a file that is in memory only: it may hold secrets, and `communicate` sends no input twice."""
+    file = os.fdopen(os.memfd_create("input", os.MFD_CLOEXEC), "w+b")
+    file.write(data)
+    file.seek(0)
+    return file
 
 
 class _Output(io.RawIOBase):

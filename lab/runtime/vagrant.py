@@ -8,7 +8,6 @@ that it makes. The state of machines is libvirt's to tell (lab.runtime.libvirt).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from lab import durable, safe
 from lab.errors import HostError, MachineError
+from lab.runtime.lock import take
 
 logging.getLogger("vagrant").setLevel(logging.ERROR)  # where Vagrant is missing, the import below would say so itself
 import vagrant as python_vagrant  # noqa: E402
@@ -49,9 +49,12 @@ LOCK = ".vagrant/lab.lock"
 """held by a running vagrant itself, so that the next one knows of it even where `lab` was killed"""
 _EARLIER_LIMIT_S = 180.0
 """for one that an ended `lab` left behind; it is told to leave when `lab` ends"""
+_INDEX_LIMIT_S = 60.0
+"""Vagrant holds the lock of its list for the time of a read and a write"""
 
 _GRACE_S = 60.0
 """for Vagrant to release its locks and to undo a half-made machine after an interrupt"""
+_CHECK_EVERY_S = 15.0
 _TAIL_LINES = 15
 _MACHINE_LINE = re.compile(r"^(?:==> | {4})(?P<machine>[A-Za-z0-9][\w.-]*): ?(?P<text>.*)$")
 _PROGRESS_BAR = re.compile(r"Progress: +\d+%")
@@ -81,9 +84,19 @@ class Vagrant:
         self._env = {**{k: v for k, v in own.items() if k not in _NOT_INHERITED}, **_SETTINGS}
         self.log = build_dir / LOG
 
-    def up(self, names: Iterable[str] = (), *, on_line: OnLine | None = None, timeout_s: float = UP_LIMIT_S) -> None:
-        """Create or start machines (all, where none are named), side by side, without provisioning them."""
-        self._client(timeout_s, on_line).up(vm_name=_pattern(names), no_provision=True)
+    def up(
+        self,
+        names: Iterable[str] = (),
+        *,
+        on_line: OnLine | None = None,
+        timeout_s: float = UP_LIMIT_S,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Create or start machines (all, where none are named), side by side, without provisioning them.
+
+        `check` is called now and then; what it raises ends Vagrant, as where libvirtd has stopped answering.
+        """
+        self._client(timeout_s, on_line, check).up(vm_name=_pattern(names), no_provision=True)
 
     def halt(self, names: Iterable[str] = (), *, timeout_s: float = HALT_LIMIT_S) -> None:
         """Shut machines down, by force where they do not follow."""
@@ -124,7 +137,8 @@ class Vagrant:
         home = Path(self._env.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
         index = home / "data" / "machine-index" / "index"
         with contextlib.suppress(FileNotFoundError), index.with_name("index.lock").open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # Vagrant's own: lib/vagrant/machine_index.rb
+            # Vagrant's own: lib/vagrant/machine_index.rb
+            take(lock.fileno(), "Vagrant's list of machines", limit_s=_INDEX_LIMIT_S)
             self._take_out(index.resolve(), gone)
 
     def _take_out(self, index: Path, gone: Collection[str] | None) -> None:
@@ -145,8 +159,10 @@ class Vagrant:
             text = json.dumps({**listed, "machines": machines})
             durable.write_text(index, text, mode=stat.S_IMODE(index.stat().st_mode), like=index)
 
-    def _client(self, timeout_s: float, on_line: OnLine | None = None) -> _Client:
-        return _Client(self._build_dir, self._env, self.log, timeout_s, on_line)
+    def _client(
+        self, timeout_s: float, on_line: OnLine | None = None, check: Callable[[], None] = lambda: None
+    ) -> _Client:
+        return _Client(self._build_dir, self._env, self.log, timeout_s, on_line, check)
 
 
 _Library: Any = python_vagrant.Vagrant  # untyped
@@ -156,10 +172,16 @@ class _Client(_Library):  # type: ignore[misc]
     """python-vagrant's commands, run by `_Run`."""
 
     def __init__(
-        self, build_dir: Path, env: Mapping[str, str], log: Path, timeout_s: float, on_line: OnLine | None
+        self,
+        build_dir: Path,
+        env: Mapping[str, str],
+        log: Path,
+        timeout_s: float,
+        on_line: OnLine | None,
+        check: Callable[[], None],
     ) -> None:
         super().__init__(root=str(build_dir), env=dict(env))
-        self._log, self._timeout_s, self._on_line = log, timeout_s, on_line
+        self._log, self._timeout_s, self._on_line, self._check = log, timeout_s, on_line, check
 
     def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
         return ["vagrant", *(arg for arg in args if arg is not None)]
@@ -169,7 +191,7 @@ class _Client(_Library):  # type: ignore[misc]
 
     def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
         argv = self._make_vagrant_command(args)
-        return _Run(argv, self.root, self.env, self._log, self._on_line).to_its_end(self._timeout_s)
+        return _Run(argv, self.root, self.env, self._log, self._on_line).to_its_end(self._timeout_s, self._check)
 
 
 class _Run:
@@ -182,8 +204,8 @@ class _Run:
         self._complaints: deque[str] = deque(maxlen=_TAIL_LINES)
         self._out: list[str] = []
 
-    def to_its_end(self, timeout_s: float) -> str:
-        """Run, and give stdout; MachineError where it fails or takes longer."""
+    def to_its_end(self, timeout_s: float, check: Callable[[], None]) -> str:
+        """Run, and give stdout; MachineError where it fails or takes longer, and what `check` raises meanwhile."""
         if not Path(self._cwd).is_dir():
             raise MachineError(f"no such directory: {self._cwd}")
         self._log_path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -197,7 +219,7 @@ class _Run:
             for reader in readers:
                 reader.start()
             try:
-                process.wait(timeout_s)
+                _wait(process, timeout_s, check)
             except subprocess.TimeoutExpired:
                 self._interrupt(process)
                 raise self._error(f"did not end within {timeout_s:.0f} s") from None
@@ -215,17 +237,9 @@ class _Run:
         """Start it once no other vagrant works here; it holds the lock as long as it lives."""
         path = Path(self._cwd) / LOCK
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        deadline = time.monotonic() + _EARLIER_LIMIT_S
         with open(path, "w", opener=safe.private_opener) as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise self._error("cannot start: an earlier one still runs in this directory") from None
-                    time.sleep(0.5)
-                else:
-                    return self._start(lock.fileno())
+            take(lock.fileno(), f"the machines of {self._cwd}", limit_s=_EARLIER_LIMIT_S)
+            return self._start(lock.fileno())
 
     def _start(self, lock: int) -> subprocess.Popen[str]:
         # Vagrant asks to be interrupted when this process ends, however it ends: it would go on alone otherwise.
@@ -291,6 +305,17 @@ class _Run:
             detail="\n".join([*lines, f"full log: {self._log_path}"]),
             hint="mend the cause, then run the same command again",
         )
+
+
+def _wait(process: subprocess.Popen[str], timeout_s: float, check: Callable[[], None]) -> None:
+    """Wait for the end; raises TimeoutExpired, and what `check` raises."""
+    deadline = time.monotonic() + timeout_s
+    while (left := deadline - time.monotonic()) > _CHECK_EVERY_S:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_CHECK_EVERY_S)
+            return
+        check()
+    process.wait(max(0.0, left))
 
 
 def _pattern(names: Iterable[str]) -> str | None:

@@ -4,8 +4,10 @@ with an `ssh` that runs the command on this machine."""
 from __future__ import annotations
 
 import json
+import threading
+import time
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from infra_fakes import FakeHost, a_check, a_plan, a_suite, judge, ran, show_nothing, text
@@ -13,8 +15,12 @@ from rich.console import Console
 from sample_plans import SECRETS
 
 from lab.errors import MachineError, UsageError
+from lab.infra import facts
+from lab.infra.outcome import CannotTell
 from lab.infra.parse import ini
+from lab.infra.remote import question_limit_s
 from lab.infra.selection import select
+from lab.infra.suite import Suite
 from lab.infra.values import Values, read_env, secret_name
 from lab.report import CheckResult, Report, print_report
 from lab.verify import verify
@@ -224,6 +230,55 @@ def test_verify_tells_when_the_suite_breaks(build_dir: Path) -> None:
     with pytest.raises(MachineError, match="exit code 4") as broken:
         verify(plan, build_dir)
     assert "plan.json is missing" in broken.value.detail
+
+
+def hanging(build_dir: Path) -> Plan:
+    """A lab whose controller takes the question and never answers."""
+    plan = laid_out(build_dir)
+    (build_dir.parent / "bin" / "ssh").write_text("#!/bin/sh\nexec sleep 60\n")
+    return plan
+
+
+def test_the_suite_ends_after_its_limit_and_says_what_it_waited_for(build_dir: Path) -> None:
+    plan = hanging(build_dir)
+    before = time.monotonic()
+    with pytest.raises(MachineError, match="the suite did not end within 8 s") as late:
+        verify(plan, build_dir, limit_s=8)
+    assert time.monotonic() - before < 50
+    assert "without a result: controller-good, " in late.value.detail
+
+
+def test_the_suite_ends_at_once_where_there_is_nobody_to_ask(build_dir: Path) -> None:
+    def ended() -> None:
+        raise MachineError("a machine has ended")
+
+    with pytest.raises(MachineError, match="a machine has ended"):
+        verify(hanging(build_dir), build_dir, check=ended)
+
+
+def test_a_question_without_an_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forever = threading.Event()
+
+    class Mute:
+        def run(self, _command: str, *_args: str) -> Any:
+            forever.wait()
+
+    monkeypatch.setattr(facts, "_CONNECT_LIMIT_S", 0.2)
+    monkeypatch.setattr(facts, "question_limit_s", lambda _operations: 0)
+    check = a_check("unit", {"name": "nova-api"})
+    plan = a_plan(check)
+    (tmp_path / "nodes").mkdir()
+    suite = Suite(plan, tmp_path, lambda _node: Mute(), plan.checks)
+    suite.prefetch(plan.checks)
+    with pytest.raises(CannotTell, match="no answer from controller within"):
+        suite.require(check)
+    forever.set()
+
+
+def test_a_question_has_time_for_all_that_it_asks() -> None:
+    slow = {"op": "run", "timeout": 180.0}
+    assert question_limit_s({}) == 60
+    assert question_limit_s({"a": slow, "b": {"op": "file"}}) == 60 + 10 + 4 * 180
 
 
 def test_report_shows_failures_first_and_groups_what_has_one_cause() -> None:

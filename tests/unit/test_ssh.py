@@ -251,6 +251,21 @@ def test_abort_does_not_wait_for_who_else_holds_the_output(ssh: Ssh) -> None:
     assert time.monotonic() - started < 5
 
 
+def test_abort_ends_a_command_that_is_waited_for(ssh: Ssh) -> None:
+    started = time.monotonic()
+    threading.Timer(0.5, ssh.abort).start()
+    with pytest.raises(MachineError, match="interrupted"):
+        ssh.run("controller", HELD, timeout_s=60)
+    assert time.monotonic() - started < 5
+    with pytest.raises(MachineError, match="interrupted"):
+        ssh.run("controller", "true")
+
+
+def test_much_input_reaches_a_slow_reader(ssh: Ssh) -> None:
+    sent = "x" * 1_000_000
+    assert ssh.run("controller", "sleep 1; wc -c", input=sent, timeout_s=30).stdout.split() == ["1000000"]
+
+
 def test_the_limit_does_not_wait_for_who_else_holds_the_output(ssh: Ssh) -> None:
     started = time.monotonic()
     with pytest.raises(MachineError, match="did not end within"):

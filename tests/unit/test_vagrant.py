@@ -79,6 +79,19 @@ def test_lines_arrive_with_their_machine(fake: Callable[[str], Vagrant]) -> None
     ]
 
 
+def test_what_the_check_raises_ends_it(fake: Callable[[str], Vagrant], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.runtime.vagrant._CHECK_EVERY_S", 0.2)
+    vagrant = fake("trap 'exit 1' INT; sleep 60 & wait $!")
+
+    def silent() -> None:
+        raise HostError("libvirtd does not answer")
+
+    before = time.monotonic()
+    with pytest.raises(HostError, match="libvirtd does not answer"):
+        vagrant.up(check=silent)
+    assert time.monotonic() - before < 30
+
+
 def test_output_goes_to_a_private_log(fake: Callable[[str], Vagrant]) -> None:
     vagrant = fake("echo out; echo err >&2; printf 'Progress: 10%%\\n'")
     vagrant.up()
