@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lab import safe
-from lab.errors import StepError, StepFailure
+from lab.errors import MachineError, StepError, StepFailure
 from lab.runtime.schedule import Job, jobs_of, run_all
 from lab.runtime.state import StepRecord, digest
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.generator.render import RenderedFile
-    from lab.plan import Plan
+    from lab.plan import Plan, Step
     from lab.project import Lab
     from lab.runtime.ssh import Ssh
     from lab.runtime.state import State, StateFile
@@ -25,9 +25,19 @@ if TYPE_CHECKING:
 
 _FAILED = re.compile(r"^run-step: failed: (?P<step>\S+): line (?P<line>\d+): exit code (?P<code>\d+): (?P<command>.*)$")
 _TAIL_LINES = 15
+_LIMIT_S = 900.0
+"""on a KVM host; times the lab's wait factor. The longest wait of a step is 300 s, times that factor"""
+_TIMES_EXPECTED = 8
+_NODE_SAYS_S = 120.0
+"""for a node to end a step and to say so"""
 _NODES_LIST = "$LAB_DIR/hosts"
 _IRRELEVANT = {"LAB_WAIT_FACTOR"}
 """variables that change how long a step waits, not what it does"""
+
+
+def step_limit_s(step: Step, wait_factor: float) -> int:
+    """Give the seconds after which a step is ended: far more than it needs, and than its own waits for others."""
+    return round(max(_LIMIT_S * max(1.0, wait_factor), _TIMES_EXPECTED * step.seconds))
 
 
 def inputs_digest(files: Mapping[str, RenderedFile], job: Job) -> str:
@@ -112,7 +122,18 @@ class StepRunner:
                     out.write(self._lab.secrets.mask(line) + "\n")
                     out.flush()
 
-                exit_code = self._ssh.stream(job.node, ["sudo", "/opt/lab/run-step", job.step], keep)
+                limit_s = step_limit_s(step, self._lab.plan.wait_factor)
+                command = ["sudo", "/opt/lab/run-step", job.step, str(limit_s)]
+                # the node ends it first, and says so; a run that an earlier `lab up` left there may come before it
+                exit_code = self._ssh.stream(job.node, command, keep, timeout_s=2 * limit_s + _NODE_SAYS_S)
+        except MachineError as error:
+            if self._ssh.aborted:
+                raise
+            raise MachineError(
+                f"step {job.step} {error.message}",
+                detail=f"full log: {log}",
+                hint="look at the node with `lab doctor`; `lab up` goes on at this step",
+            ) from error
         finally:
             verdict: Verdict = "done" if exit_code == 0 else "interrupted" if self._ssh.aborted else "failed"
             seconds = self._progress.step_finished(job.node, job.step, verdict)

@@ -171,3 +171,40 @@ EOF
   [[ $output == *'20-database'* ]]
   [ ! -e "$LAB_LOGS" ]
 }
+
+@test "a step that hangs is ended after its limit, with all that it started" {
+  node_with_step 20-database <<'EOF'
+set -euo pipefail
+source "$LAB_DIR/lib/common.sh"
+sleep 3600 &
+echo "$!" >"$LAB_STATE/child"
+wait
+EOF
+  run timeout 60 "$NODE/run-step" 20-database 2
+  [ "$status" = 124 ]
+  [ "${lines[-1]}" = 'run-step: failed: 20-database: line ?: exit code 124: (it did not end within 2 s)' ]
+  [ -f "$LAB_STATE/failed/20-database" ]
+  ! kill -0 "$(<"$LAB_STATE/child")"
+}
+
+@test "a limit that is no number of seconds is refused" {
+  node_with_step 20-database <<'EOF'
+true
+EOF
+  for limit in 0 -1 1.5 1h ''; do
+    run "$NODE/run-step" 20-database "$limit"
+    [ "$status" = 2 ]
+  done
+  run "$NODE/run-step" 20-database 60 more
+  [ "$status" = 2 ]
+}
+
+@test "a log that has become long is put aside, twice" {
+  node_with_step 20-database <<'EOF'
+source "$LAB_DIR/lib/common.sh"
+head -c 1100000 /dev/zero | tr '\0' 'x'
+EOF
+  for _ in 1 2 3 4; do "$NODE/run-step" 20-database >/dev/null; done
+  [ "$(cd "$LAB_LOGS" && echo 20-database.log*)" = '20-database.log 20-database.log.1 20-database.log.2' ]
+  (("$(stat --format=%s "$LAB_LOGS/20-database.log.2")" < 1300000))
+}
