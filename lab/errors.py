@@ -68,7 +68,12 @@ class Problem:
         where = f"{self.file}:{self.line}" if self.line else self.file
         subject = f"{self.path}: " if self.path else ""
         text = f"{where}: {subject}found {self.found}, expected {self.expected}"
-        return f"{text} — {self.hint}" if self.hint else text
+        return _printable(f"{text} — {self.hint}" if self.hint else text)
+
+
+def _printable(text: str) -> str:
+    """Write line breaks and control characters as a file has them: to a terminal they would be commands."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class SpecError(UsageError):

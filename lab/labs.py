@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from lab.runtime.host import Host
     from lab.runtime.records import LabRecord
 
-_KEY = re.compile(r"^(?P<name>[a-z0-9-]+)-(?P<hash>[0-9a-f]{8})$")
-_SOURCE = re.compile(r"^Source: (.+)/Vagrantfile$")
+_KEY = re.compile(r"(?P<name>[a-z0-9-]+)-(?P<hash>[0-9a-f]{8})")
+_SOURCE = re.compile(r"Source: (.+)/Vagrantfile")
 _OFF = ("shut off", "crashed", "saved")
 
 
@@ -81,7 +81,7 @@ def all_labs() -> list[SeenLab]:
     found = {key: records.load(key) for key in records.known_keys()}
     state_dirs = [path.name for path in _directories(records.STATE_ROOT)]
     namespaces = [path.name.removeprefix("lab-") for path in private_view.NETNS_DIR.glob("lab-*")]
-    found |= {key: None for key in [*state_dirs, *namespaces] if _KEY.match(key) and key not in found}
+    found |= {key: None for key in [*state_dirs, *namespaces] if _KEY.fullmatch(key) and key not in found}
     labs = [_seen(key, record) for key, record in found.items()]
     labs += [lab for lab in _on_system() if lab.key not in found]
     return sorted(labs, key=lambda lab: (lab.name, lab.key))
@@ -122,7 +122,7 @@ def print_labs(labs: list[SeenLab]) -> None:
 
 
 def _seen(key: str, record: LabRecord | None) -> SeenLab:
-    match = _KEY.match(key)
+    match = _KEY.fullmatch(key)
     name = record.name if record else match["name"] if match else key
     lab = SeenLab(key, name) if record is None else SeenLab(key, name, record.release, record.build_dir, record.mode)
     lab = replace(lab, record=record)
@@ -148,7 +148,9 @@ def _with_states(lab: SeenLab, hypervisor: Hypervisor) -> SeenLab:
     """Tell the states of a lab's nodes; of one without a record, all domains of its own libvirtd are its nodes."""
     if lab.record is None:
         domains = {domain.removeprefix(f"{lab.name}-"): domain for domain in hypervisor.domains()}
-        sources = [match[1] for domain in domains.values() if (match := _SOURCE.match(hypervisor.description(domain)))]
+        sources = [
+            match[1] for domain in domains.values() if (match := _SOURCE.fullmatch(hypervisor.description(domain)))
+        ]
         lab = replace(lab, build_dir=sources[0] if sources else "")
     else:
         domains = dict(lab.record.domains)
@@ -174,8 +176,8 @@ def _on_system() -> list[SeenLab]:
     labs: dict[str, SeenLab] = {}
     with Hypervisor(SYSTEM_URI) as hypervisor:
         for domain in hypervisor.domains():
-            title = re.match(r"^OpenStack Compute lab (\S+) (\S+)$", hypervisor.title(domain))
-            source = _SOURCE.match(hypervisor.description(domain))
+            title = re.fullmatch(r"OpenStack Compute lab (\S+) (\S+)", hypervisor.title(domain))
+            source = _SOURCE.fullmatch(hypervisor.description(domain))
             if title and source:
                 key = records.lab_key(title[1], Path(source[1]))
                 lab = labs.setdefault(key, SeenLab(key, title[1], build_dir=source[1], mode="system"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LENGTH = 24
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_ENV_LINE = re.compile(r"""^(?:export )?([A-Z][A-Z0-9_]*)=(['"]?)([A-Za-z0-9._~-]+)\2$""")
+_ENV_LINE = re.compile(r"""(?:export )?([A-Z][A-Z0-9_]*)=(['"]?)([A-Za-z0-9._~-]+)\2""")
 
 
 class Secrets(Mapping[str, str]):
@@ -122,4 +122,4 @@ def _read_env(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return {}
-    return {match[1]: match[3] for match in map(_ENV_LINE.match, lines) if match}
+    return {match[1]: match[3] for match in map(_ENV_LINE.fullmatch, lines) if match}

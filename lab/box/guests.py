@@ -40,7 +40,7 @@ _MODULES = (  # each after those whose symbols it uses; fewer than ten
     "virtio_net",
     "virtio_blk",
 )
-_KERNEL_PACKAGE = re.compile(r"linux-image-\d[^_]*-cloud-[a-z0-9]+$")
+_KERNEL_PACKAGE = re.compile(r"linux-image-\d[^_]*-cloud-[a-z0-9]+")
 _FILE = 0o100755
 _DIRECTORY = 0o040755
 _ROOT_MIB = 1

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 APT = Path("/etc/apt")
 KEYRINGS = Path("/usr/share/keyrings")
 OS_RELEASE = Path("/etc/os-release")
-_ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)$")
+_ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def parse_one_line(text: str) -> list[Source]:
     """Read the format of sources.list; source packages and comments are left out."""
     found = []
     for raw in text.splitlines():
-        match = _ONE_LINE.match(raw.split("#", 1)[0].strip())
+        match = _ONE_LINE.fullmatch(raw.split("#", 1)[0].strip())
         if match:
             found.append(Source(match["uri"], match["suite"], tuple(match["components"].split())))
     return found

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lab.runtime.state import State, StateFile
     from lab.ui import Progress, Verdict
 
-_FAILED = re.compile(r"^run-step: failed: (?P<step>\S+): line (?P<line>\d+): exit code (?P<code>\d+): (?P<command>.*)$")
+_FAILED = re.compile(r"run-step: failed: (?P<step>\S+): line (?P<line>\d+): exit code (?P<code>\d+): (?P<command>.*)")
 _TAIL_LINES = 15
 _LIMIT_S = 900.0
 """on a KVM host; times the lab's wait factor. The longest wait of a step is 300 s, times that factor"""
@@ -154,7 +154,7 @@ def _failure(job: Job, exit_code: int, log: Path) -> StepFailure:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     command = "the connection broke" if exit_code == 255 else "run-step"
     for line in reversed(lines):
-        if match := _FAILED.match(line):
+        if match := _FAILED.fullmatch(line):
             command = match["command"]
             lines.remove(line)
             break

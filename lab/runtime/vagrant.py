@@ -56,7 +56,7 @@ _GRACE_S = 60.0
 """for Vagrant to release its locks and to undo a half-made machine after an interrupt"""
 _CHECK_EVERY_S = 15.0
 _TAIL_LINES = 15
-_MACHINE_LINE = re.compile(r"^(?:==> | {4})(?P<machine>[A-Za-z0-9][\w.-]*): ?(?P<text>.*)$")
+_MACHINE_LINE = re.compile(r"(?:==> | {4})(?P<machine>[A-Za-z0-9][\w.-]*): ?(?P<text>.*)")
 _PROGRESS_BAR = re.compile(r"Progress: +\d+%")
 _BACKTRACE = re.compile(r"\s*(?:\d+: )?(?:from )?\S+:\d+:in [`'][^']*'")
 """a line of Ruby's; the first one, which ends with the message, is not meant"""
@@ -281,7 +281,7 @@ class _Run:
                 log.write(f"{line}\n")
                 log.flush()
         if self._on_line is not None and line:
-            match = _MACHINE_LINE.match(line)
+            match = _MACHINE_LINE.fullmatch(line)
             self._on_line(match["machine"] if match else "", match["text"].strip() if match else line)
 
     @staticmethod

@@ -32,7 +32,7 @@ _START = re.compile(
 )
 _INDENT = "  "
 """as shfmt writes it"""
-_CAPABILITY = re.compile(r"^if \(\((?P<lacks>! ?)?LAB_HAS_(?P<name>[A-Z0-9_]+)\)\); then(?: +#.*)?$")
+_CAPABILITY = re.compile(r"if \(\((?P<lacks>! ?)?LAB_HAS_(?P<name>[A-Z0-9_]+)\)\); then(?: +#.*)?")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<plain>[A-Za-z_]\w*))")
 
 
@@ -68,7 +68,7 @@ def _options(lines: list[str]) -> Iterator[ConfigOption]:
         line = lines[number]
         match = _START.match(line)
         number += 1
-        if test := _CAPABILITY.match(line.removeprefix(_INDENT * len(where))):
+        if test := _CAPABILITY.fullmatch(line.removeprefix(_INDENT * len(where))):
             where.append((test["name"], not test["lacks"]))
         elif where and line == _INDENT * (len(where) - 1) + "else":
             where[-1] = (where[-1][0], not where[-1][1])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lab.spec.release import Release
 
-STEP_ID = re.compile(r"^\d\d-[a-z0-9]+(-[a-z0-9]+)*$")
+STEP_ID = re.compile(r"[0-9]{2}-[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def load_step(step_id: str, provision: Path, capabilities: Collection[str]) -> L
     """
     path = provision / f"{step_id}.yaml"
     document = read_document(path, missing=f"the release's list of steps names {step_id}", top="a step's facts")
-    if not STEP_ID.match(step_id):
+    if not STEP_ID.fullmatch(step_id):
         document.problem((), f"the step id '{step_id}'", "NN-slug, as 50-compute-controller")
     facts, _ = validate(StepFacts, document)
     script = path.with_suffix(".sh")

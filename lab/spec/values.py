@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,8 @@ from pydantic_core import PydanticCustomError
 from lab.spec.document import kind_of
 
 NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
-"""of a lab: becomes part of host names (RFC 1123), libvirt domains and networks"""
+"""of a lab: becomes part of host names (RFC 1123), libvirt domains and networks. In the schema `$` is the text's end;
+Python's `$` lets a line break follow, so that here every pattern is compared by fullmatch"""
 PASSWORD_PATTERN = r"^[A-Za-z0-9._~-]{8,64}$"
 """of a password: it stands unescaped in SQL, URLs and ini files, as in the guide"""
 PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15")
@@ -23,9 +25,12 @@ DOCUMENTATION_RANGES = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 """RFC 5737; the guide's provider network is one of them"""
 _ALLOWED_NETWORKS = [IPv4Network(cidr) for cidr in (*PRIVATE_RANGES, *DOCUMENTATION_RANGES)]
 
+_URL_CHARACTERS = re.compile(r"[!#%&()*+,./0-9:;=?@A-Z\[\]_a-z~-]+")
+"""of RFC 3986, without what a shell or a Ruby string reads as its own"""
+
 _MIB = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}
-_SIZE = re.compile(r"^(\d{1,9}(?:\.\d{1,6})?) ?(MiB|GiB|TiB)$")
-_SIZE_SCHEMA = r"^\d+(\.\d+)? ?(MiB|GiB|TiB)$"
+_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(MiB|GiB|TiB)")
+_SIZE_SCHEMA = r"^[0-9]+(\.[0-9]+)? ?(MiB|GiB|TiB)$"
 
 
 def wrong(expected: str, hint: str = "", found: str = "") -> PydanticCustomError:
@@ -40,7 +45,7 @@ def parse_size_mib(value: object) -> int:
         raise wrong(expected, "a number needs its unit: MiB or GiB")
     if not isinstance(value, str):
         raise wrong(expected)
-    match = _SIZE.match(value.strip())
+    match = _SIZE.fullmatch(value.strip())
     if not match:
         raise wrong(expected, _unit_hint(value.strip()))
     mib = float(match[1]) * _MIB[match[2]]
@@ -50,7 +55,7 @@ def parse_size_mib(value: object) -> int:
 
 
 def _unit_hint(value: str) -> str:
-    match = re.match(r"^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$", value)
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", value)
     if not match:
         return ""
     number, unit = match.groups()
@@ -176,14 +181,22 @@ Pool = Annotated[
 
 
 def _host_safe(name: str) -> str:
-    if re.match(NAME_PATTERN, name):
+    if re.fullmatch(NAME_PATTERN, name):
         return name
     if len(name) > 20:
         raise wrong("at most 20 characters", "it is part of host, domain and network names")
     safe = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     safe = re.sub(r"^[^a-z]+", "", safe)[:20].rstrip("-")
-    hint = f"did you mean `{safe}`?" if safe else ""
+    hint = _look_alike(name) or (f"did you mean `{safe}`?" if safe else "")
     raise wrong("a name of a-z, 0-9 and -, beginning with a letter and not ending with -", hint)
+
+
+def _look_alike(text: str) -> str:
+    """Name the first letter of another alphabet: a reader cannot see that it is not the one that it looks like."""
+    for char in text:
+        if not char.isascii() and char.isprintable():
+            return f"`{char}` is U+{ord(char):04X}, {unicodedata.name(char, 'a sign without a name').lower()}"
+    return ""
 
 
 def _mirror(url: str) -> str:
@@ -196,15 +209,17 @@ def _mirror(url: str) -> str:
         raise wrong(
             "a URL without user and password", "apt's auth.conf.d is the place for them", found="one that has them"
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s'\"\\$`]", url):
-        raise wrong(expected)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _URL_CHARACTERS.fullmatch(url):
+        raise wrong(expected, _look_alike(url))
     return url.rstrip("/")
 
 
 def _box_url(url: str) -> str:
-    if not url.isprintable() or not re.fullmatch(r"(https?://|file:///)[^\s'\"\\$`]+|/.+", url):
-        raise wrong("a URL, or the whole path of a file, as /srv/boxes/ubuntu1604.box")
-    return Path(url).as_uri() if url.startswith("/") else url
+    if url.startswith("/") and url.isprintable() and len(url) > 1:
+        return Path(url).as_uri()
+    if not re.match(r"https?://.|file:///.", url) or not _URL_CHARACTERS.fullmatch(url):
+        raise wrong("a URL, or the whole path of a file, as /srv/boxes/ubuntu1604.box", _look_alike(url))
+    return url
 
 
 def _checksum(text: str) -> str:
@@ -219,11 +234,20 @@ def _password(value: object) -> str:
     expected = "8 to 64 characters of A-Z a-z 0-9 . _ ~ -"
     if not isinstance(value, str):
         raise wrong(expected, "put it in quotes" if isinstance(value, int | float) else "", found=kind_of(value))
-    if not re.match(PASSWORD_PATTERN, value):
+    if not re.fullmatch(PASSWORD_PATTERN, value):
         length = len(value)
-        found = f"{length} characters" if not 8 <= length <= 64 else "a character that is not among these"
+        found = f"{length} characters" if not 8 <= length <= 64 else _odd_character(value)
         raise wrong(expected, "it stands unescaped in SQL, URLs and ini files, as in the guide", found=found)
     return value
+
+
+def _odd_character(value: str) -> str:
+    """Tell of what kind the wrong character is, never which one: it is a part of a password."""
+    if value.rstrip("\r\n") != value:
+        return "a line break at the end"
+    if not value.isprintable():
+        return "a control character"
+    return "a character that is not among these" if value.isascii() else "a letter of another alphabet"
 
 
 Password = Annotated[str, BeforeValidator(_password), WithJsonSchema({"type": "string", "pattern": PASSWORD_PATTERN})]

@@ -27,7 +27,7 @@ def test_derived_passwords_never_change() -> None:
 def test_derived_passwords_are_fit_for_the_guides_places() -> None:
     for number in range(200):
         value = derive(SEED, f"NAME_{number}")
-        assert re.match(PASSWORD_PATTERN, value)
+        assert re.fullmatch(PASSWORD_PATTERN, value)
         assert len(value) == 24
 
 
