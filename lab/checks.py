@@ -60,6 +60,7 @@ class _Deriver:
             for kind, name, args, command, quick in self._of_step(step):
                 check_id = f"{self._node.name}-{step.id}-{kind}-{_slug(self._expand(name, step.id))}"
                 seen[check_id] = seen.get(check_id, 0) + 1
+                self._require_secrets(args, check_id)
                 yield Check(
                     id=check_id if seen[check_id] == 1 else f"{check_id}-{seen[check_id]}",
                     node=self._node.name,
@@ -139,9 +140,26 @@ class _Deriver:
             return f"${{{name}}}"
         raise UsageError(f"step {step} uses ${{{name}}}, which no node's environment has")
 
+    def _require_secrets(self, args: Any, check_id: str) -> None:
+        """Refuse a check that needs a password which its node does not get; commands are shown only, and name any."""
+        if missing := sorted(_texts_secrets(args, self._secrets) - set(self._node.secrets)):
+            raise UsageError(
+                f"check {check_id} needs {', '.join(missing)}, which {self._node.name} does not get",
+                hint="a node gets the passwords that a script or an account of its own steps uses: `on:` names the "
+                "role of the nodes that have it",
+            )
+
     def _shown(self, command: str) -> str:
         """Show a secret by its bare name, as the guide does: NOVA_DBPASS."""
         return _VARIABLE.sub(lambda match: match[1] if match[1] in self._secrets else match[0], command)
+
+
+def _texts_secrets(value: Any, secrets: frozenset[str]) -> set[str]:
+    """Find the secrets in a check's arguments: `${NAME}` in a text, or NAME as all of it."""
+    if isinstance(value, str):
+        return {value, *_VARIABLE.findall(value)} & secrets
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return set[str]().union(*(_texts_secrets(part, secrets) for part in inner))
 
 
 def _mentions_compute(value: Any) -> bool:

@@ -74,6 +74,8 @@ class Node(Frozen):
     """of nova-compute's instances; empty on a controller"""
     env: dict[str, str]
     """the scripts' environment on this node, without the secrets"""
+    secrets: tuple[str, ...] = ()
+    """names of those that it gets beside: what its own steps use"""
     steps: tuple[str, ...]
     """ids, in order"""
 

@@ -177,8 +177,16 @@ def _node(
             "LAB_VIRT_TYPE": virt_type,
             "LAB_WAIT_FACTOR": f"{wait_factor:g}",
         },
+        secrets=_secrets(release, steps, role),
         steps=tuple(step.id for step in steps.values() if role in step.facts.on),
     )
+
+
+def _secrets(release: Release, steps: Mapping[str, LoadedStep], role: Role) -> tuple[str, ...]:
+    """Name the passwords that a node gets: those alone that the scripts or the accounts of its own steps use."""
+    here = [step for step in steps.values() if role in step.facts.on]
+    used = {name for step in here for name in step.variables | step.facts.passwords}
+    return tuple(name for name in release.secrets if name in used)
 
 
 def _cpu_without(release: Release, accelerator: Accelerator, *, nested: bool) -> tuple[str, ...]:

@@ -43,16 +43,20 @@ class Secrets(Mapping[str, str]):
             MachineError: the build directory lacks them.
         """
         overridden: dict[str, str] = {}
-        if plan.overridden_secrets:
-            path = build_dir / "nodes" / plan.nodes[0].name / "env"
-            overridden = {k: v for k, v in _read_env(path).items() if k in plan.overridden_secrets}
-            if missing := [name for name in plan.overridden_secrets if name not in overridden]:
-                raise MachineError(
-                    f"{path} does not hold {', '.join(missing)}", hint="`lab render` writes the build directory anew"
-                )
-        derived = tuple(name for name in plan.secrets if name not in overridden)
+        for node in plan.nodes if plan.overridden_secrets else ():
+            env = _read_env(build_dir / "nodes" / node.name / "env")
+            overridden |= {name: value for name, value in env.items() if name in plan.overridden_secrets}
+        # In a plan of before nodes had secrets of their own, each has all of them.
+        used = {name for node in plan.nodes for name in node.secrets} or set(plan.secrets)
+        if missing := [name for name in plan.overridden_secrets if name in used and name not in overridden]:
+            raise MachineError(
+                f"{build_dir / 'nodes'} does not hold {', '.join(missing)}",
+                hint="`lab render` writes the build directory again",
+            )
+        # One that the spec sets, and no step of this lab uses, is nowhere.
+        derived = tuple(name for name in plan.secrets if name not in plan.overridden_secrets)
         values = {**overridden, **cls.derive(load_seed(build_dir / "seed"), derived)} if derived else overridden
-        return cls({name: values[name] for name in plan.secrets})
+        return cls({name: values[name] for name in plan.secrets if name in values})
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]

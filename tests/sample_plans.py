@@ -95,6 +95,7 @@ def _node(
         cpu_without=() if nested or controller else ("svm", "vmx"),
         virt_type="" if controller else ("kvm" if nested else "qemu"),
         env={"LAB_NAME": "demo", "LAB_NODE": name, "MY_IP": str(address), "LAB_COMPUTES": "compute1 compute2"},
+        secrets=tuple(sorted(SECRETS if controller else {"NOVA_PASS", "RABBIT_PASS"})),
         steps=tuple(step.id for step in steps if name in step.nodes),
     )
 

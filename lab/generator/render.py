@@ -6,7 +6,7 @@
         steps/NN-slug.env  env  hosts            the values
     pytest.ini  tests/    the suite, so that `pytest` here checks this lab
 
-Secrets are in nodes/NODE/env and nowhere else.
+Secrets are in nodes/NODE/env and nowhere else; each node has those alone that its own steps use.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def payload(plan: Plan, node: Node, secrets: Mapping[str, str], hosts: str) -> d
     """Collect what the node gets as /opt/lab."""
     files = {
         "env": RenderedFile(
-            env_file({**node.env, **{name: secrets[name] for name in plan.secrets}}), secrets=frozenset(plan.secrets)
+            env_file({**node.env, **{name: secrets[name] for name in node.secrets}}), secrets=frozenset(plan.secrets)
         ),
         "hosts": RenderedFile(hosts),
         "run-step": RenderedFile(_read(resources.PROVISION / "run-step"), _EXECUTABLE),

@@ -34,6 +34,13 @@ _INDENT = "  "
 """as shfmt writes it"""
 _CAPABILITY = re.compile(r"if \(\((?P<lacks>! ?)?LAB_HAS_(?P<name>[A-Z0-9_]+)\)\); then(?: +#.*)?")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<plain>[A-Za-z_]\w*))")
+_USED = re.compile(r"\$\{?[!#]?([A-Z][A-Z0-9_]*)")
+
+
+def variables_used(script: str) -> frozenset[str]:
+    """Name the variables in capitals whose value a script uses; its comments may speak of others."""
+    code = [line for line in script.splitlines() if not line.lstrip().startswith("#")]
+    return frozenset(_USED.findall("\n".join(code)))
 
 
 class ConfigOption(Frozen):

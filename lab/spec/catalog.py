@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lab.errors import SpecError
-from lab.spec.blocks import ConfigOption, config_options
+from lab.spec.blocks import ConfigOption, config_options, variables_used
 from lab.spec.document import Document, Loc, did_you_mean, read_document
 from lab.spec.steps import StepFacts
 from lab.spec.validate import validate
@@ -30,6 +30,8 @@ class LoadedStep:
     script: Path
     options: tuple[ConfigOption, ...]
     """of the configuration blocks in the script"""
+    variables: frozenset[str] = frozenset()
+    """that the script uses, or one of the libraries"""
 
     def of(self, capabilities: Mapping[str, bool]) -> LoadedStep:
         """Give the step as it is for these capabilities."""
@@ -45,9 +47,12 @@ def load_steps(release: Release, provision: Path) -> dict[str, LoadedStep]:
     """
     steps: dict[str, LoadedStep] = {}
     broken = Document(str(provision))
+    libraries = [path.read_text(encoding="utf-8") for path in (provision / "lib").glob("*.sh")]
+    shared = frozenset[str]().union(*map(variables_used, libraries))
     for step_id in release.every_step:
         try:
-            steps[step_id] = load_step(step_id, provision, release.capabilities)
+            step = load_step(step_id, provision, release.capabilities)
+            steps[step_id] = replace(step, variables=step.variables | shared)
         except SpecError as error:
             broken.problems += error.problems
     broken.raise_problems()
@@ -71,7 +76,8 @@ def load_step(step_id: str, provision: Path, capabilities: Collection[str]) -> L
     script = path.with_suffix(".sh")
     if not script.is_file():
         document.problem((), "no script beside it", script.name)
-    options = config_options(script.read_text(encoding="utf-8")) if script.is_file() else ()
+    text = script.read_text(encoding="utf-8") if script.is_file() else ""
+    options = config_options(text)
     asked: dict[str, Loc] = {name: ("when", name) for name in facts.when} if facts else {}
     asked |= {name: () for option in options for name in option.where}
     for number, check in enumerate(facts.checks if facts else ()):
@@ -82,4 +88,4 @@ def load_step(step_id: str, provision: Path, capabilities: Collection[str]) -> L
             document.problem(loc, f"the unknown capability {name}", "one that the release states", hint)
     document.raise_problems()
     assert facts is not None
-    return LoadedStep(step_id, facts, script, options)
+    return LoadedStep(step_id, facts, script, options, variables_used(text))

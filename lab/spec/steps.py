@@ -114,6 +114,12 @@ class Truths(Frozen):
     """log files that hold no traceback or ERROR since provisioning ended (with the suite's allowlist)"""
     checks: tuple[ExtraCheck, ...] = ()
 
+    @property
+    def passwords(self) -> frozenset[str]:
+        """Name the secrets of the accounts that are stated here."""
+        accounts: tuple[Database | QueueUser | IdentityUser, ...] = (*self.databases, *self.queue_users, *self.users)
+        return frozenset(account.password for account in accounts)
+
 
 class StepFacts(Truths):
     """provision/NN-slug.yaml. The id is the file's name without its ending: 50-compute-controller."""

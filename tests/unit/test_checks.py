@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,6 +153,18 @@ def test_unknown_variable_is_refused() -> None:
     loaded["10-base"] = LoadedStep(base.id, facts, base.script, base.options)
     with pytest.raises(UsageError, match=r"step 10-base uses \$\{NO_SUCH_THING\}"):
         resolve(spec(), release(), loaded, EMULATED)
+
+
+@pytest.mark.parametrize("given", ["${NOVA_PASS}", "NOVA_PASS", ["a", {"b": "x-${NOVA_PASS}"}]])
+def test_a_check_of_a_password_that_its_node_does_not_get_is_refused(given: Any) -> None:
+    loaded = steps()
+    compute = loaded["30-compute"]
+    extra = ExtraCheck(kind="identity-user", name="login", args={"password": given}, command="as ${NOVA_PASS}")
+    loaded["30-compute"] = replace(compute, facts=compute.facts.model_copy(update={"checks": (extra,)}))
+    with pytest.raises(UsageError, match=r"compute1-30-compute-identity-user-login needs NOVA_PASS, which compute1"):
+        resolve(spec(), release(), loaded, EMULATED)
+    loaded["30-compute"] = replace(loaded["30-compute"], variables=frozenset({"NOVA_PASS"}))
+    assert resolve(spec(), release(), loaded, EMULATED).node("compute1").secrets == ("NOVA_PASS",)
 
 
 def test_names_that_look_alike_get_different_ids() -> None:

@@ -74,6 +74,8 @@ def test_hosts_of_all_nodes_on_every_node(files: dict[str, RenderedFile]) -> Non
 def test_secrets_are_in_the_env_files_and_nowhere_else(files: dict[str, RenderedFile]) -> None:
     holders = {path for path, file in files.items() if any(value in file.text for value in SECRETS.values())}
     assert holders == {f"nodes/{node}/env" for node in ("controller", "compute1", "compute2")}
+    admin = {path for path, file in files.items() if SECRETS["ADMIN_PASS"] in file.text}
+    assert admin == {"nodes/controller/env"}
     assert all(files[path].secrets == set(SECRETS) for path in holders)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lab.errors import HostError, UsageError
 from lab.plan import HostFacts, Plan
 from lab.resolve import resolve
 from lab.spec.catalog import LoadedStep, load_steps
-from lab.spec.release import Chapter, load_release
+from lab.spec.release import Chapter, load_release, release_names
 from lab.spec.steps import ExtraCheck, StepFacts
 
 
@@ -189,6 +190,40 @@ def test_every_variable_and_capability_is_documented() -> None:
     names = {name for node in decided.nodes for name in node.env if not name.startswith("LAB_HAS_")}
     names |= {name for step in decided.steps for name in step.env} | set(zed.capabilities)
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+COMPUTES_SECRETS = {"RABBIT_PASS", "NOVA_PASS", "NEUTRON_PASS", "PLACEMENT_PASS", "METADATA_SECRET"}
+
+
+@pytest.mark.parametrize("name", release_names())
+def test_a_node_gets_only_the_passwords_of_its_own_steps(name: str) -> None:
+    known = load_release(name)
+    for chapters in ((), *((chapter,) for chapter in known.chapters)):
+        loaded = load_steps(known, resources.PROVISION)
+        decided = resolve(spec(release=name, chapters=chapters), known, loaded, EMULATED)
+        for node in decided.nodes:
+            code = "\n".join(loaded[step].script.read_text(encoding="utf-8") for step in node.steps)
+            used = {secret for secret in known.secrets if f"${secret}" in code or f"${{{secret}" in code}
+            assert used <= set(node.secrets), (chapters, node.name)
+        computes = set(decided.node("compute1").secrets)
+        assert {"RABBIT_PASS", "NOVA_PASS"} <= computes <= COMPUTES_SECRETS, chapters
+        assert "ADMIN_PASS" in decided.node("controller").secrets
+
+
+def test_the_passwords_of_a_node_come_from_scripts_and_accounts() -> None:
+    decided = plan()
+    # of 20-api: the script uses one, its accounts have the others; of 30-compute and 10-base: none
+    assert decided.node("controller").secrets == ("NOVA_DBPASS", "NOVA_PASS", "RABBIT_PASS")
+    assert decided.node("compute1").secrets == ()
+
+
+def test_a_library_that_uses_a_password_needs_it_on_every_node(tmp_path: Path) -> None:
+    shutil.copytree(STEPS, tmp_path / "provision")
+    (tmp_path / "provision" / "lib").mkdir()
+    library = tmp_path / "provision" / "lib" / "login.sh"
+    library.write_text('# as $RABBIT_PASS\nlogin() { curl --user "admin:${ADMIN_PASS:-}" "$1"; }\n')
+    decided = resolve(spec(), release(), load_steps(release(), tmp_path / "provision"), EMULATED)
+    assert decided.node("compute1").secrets == ("ADMIN_PASS",)
 
 
 def needing(*needs: str) -> dict[str, LoadedStep]:

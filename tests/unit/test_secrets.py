@@ -84,6 +84,23 @@ def test_of_build_dir_takes_the_specs_own_from_the_node(tmp_path: Path) -> None:
     assert dict(secrets) == dict(Secrets.derive(SEED, NAMES, {"NOVA_PASS": "chosen.by-me"}))
 
 
+def test_of_build_dir_takes_the_specs_own_from_the_node_that_has_it(tmp_path: Path) -> None:
+    (tmp_path / "seed").write_text(SEED)
+    chosen = {"NOVA_PASS": "chosen.by-me", "ADMIN_PASS": "used-by-no-step"}
+    decided = plan(passwords=chosen)
+    nodes = (
+        decided.nodes[0].model_copy(update={"secrets": ("NOVA_DBPASS",)}),
+        decided.nodes[1].model_copy(update={"secrets": ("NOVA_PASS",)}),
+    )
+    env = tmp_path / "nodes" / "compute1" / "env"
+    env.parent.mkdir(parents=True)
+    env.write_text("NOVA_PASS=chosen.by-me\n")
+    secrets = Secrets.of_build_dir(tmp_path, decided.model_copy(update={"nodes": nodes}))
+    assert secrets["NOVA_PASS"] == "chosen.by-me"
+    assert "ADMIN_PASS" not in secrets
+    assert set(secrets) == {*NAMES} - {"ADMIN_PASS"}
+
+
 def test_of_build_dir_without_the_specs_own(tmp_path: Path) -> None:
     (tmp_path / "seed").write_text(SEED)
     with pytest.raises(MachineError, match="does not hold NOVA_PASS"):
