@@ -104,6 +104,10 @@ class MachineError(LabError):
     """A machine failed: Vagrant, libvirt or ssh said no."""
 
 
+class HostKeyError(MachineError):
+    """A node shows another host key than the one that is noted: nobody knows who answers."""
+
+
 class DamagedFileError(MachineError):
     """A file that lab wrote is cut short, or not what it wrote; nothing that only that file knows is needed."""
 

@@ -21,6 +21,7 @@ from lab.runtime.domains import Machines
 from lab.runtime.host_facts import count
 from lab.runtime.lock import lab_lock
 from lab.runtime.ssh import Ssh
+from lab.runtime.ssh_config import SshConfig
 from lab.runtime.state import StateFile
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def put_back(lab: Lab, host: Host, checkpoint: Checkpoint) -> None:
         Ssh(lab.build_dir).close()
         machines.destroy()
         machines.revert_disks(checkpoint.tag)
+        SshConfig(lab.build_dir).forget_keys(node.name for node in lab.plan.nodes)  # one may have been made since
         StateFile(lab.build_dir / "state.json").save(state)
         if checkpoint.manifest.running:
             machines.revive(checkpoint.directory)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from lab.errors import MachineError
+from lab.errors import HostKeyError, MachineError
 from lab.runtime.state import StateFile
 
 if TYPE_CHECKING:
@@ -150,6 +150,8 @@ def look(ssh: Ssh, node: str, want: Expected, since: float) -> Seen:
     limit_s = _LOOK_LIMIT_S + _FETCH_LIMIT_S * len(want.urls)
     try:
         said = ssh.run(node, ["sudo", "-n", "bash", "-s"], input=script(want, since), timeout_s=limit_s).stdout
+    except HostKeyError:
+        raise
     except MachineError:
         return Seen(up=False)
     up, units, urls, beats = False, dict[str, str](), dict[str, int](), set[tuple[str, str]]()

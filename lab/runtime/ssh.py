@@ -17,7 +17,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Any
 
-from lab.errors import HostError, MachineError
+from lab.errors import HostError, HostKeyError, MachineError
 from lab.runtime.ssh_config import SshConfig
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ class Ssh:
                 with self._lock:
                     self._running.discard(process)
         done = subprocess.CompletedProcess(argv, process.returncode, _text(out), _text(err))
+        if done.returncode == CONNECTION_BROKE:
+            self._config.require_its_key(node, done.stderr)
         if check and done.returncode != 0:
             raise _failed(node, command, f"failed with exit code {done.returncode}", done.stderr or done.stdout)
         return done
@@ -214,6 +216,7 @@ class Ssh:
         """Run a command again and again until it ends well: the node may still boot.
 
         Raises:
+            HostKeyError: another machine than the node answers, or the node has other keys.
             MachineError: not within `timeout_s`, or abort() was called.
         """
         deadline = time.monotonic() + timeout_s
@@ -226,7 +229,7 @@ class Ssh:
                 if result.returncode == 0:
                     return result
                 said = result.stderr
-            except HostError:
+            except (HostError, HostKeyError):  # waiting does not help
                 raise
             except MachineError as error:
                 said = error.detail

@@ -1,7 +1,8 @@
 """The build directory's ssh_config: Vagrant's addresses and keys, our multiplexing.
 
 ssh_config       one Host block per node; for `lab`, for `ssh -F` by hand, for the suite's --ssh-config
-known_hosts      the nodes' host keys, forgotten with every new ssh_config
+known_hosts      the nodes' host keys, as each showed its own first; one that changes is refused by ssh. The keys of
+                 machines that the lab makes, or puts back to a checkpoint, are forgotten
 mux/             sockets of the standing connections, below /tmp where the path would be too long
 """
 
@@ -10,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import durable, safe
-from lab.errors import HostError, MachineError
+from lab.errors import HostError, HostKeyError, MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 CONFIG = "ssh_config"
 
 _KNOWN_HOSTS = "known_hosts"
+_OTHER_KEY = "Host key verification failed"
+"""ssh's last line then (sshconnect.c)"""
 # A Unix socket's path has at most 107 bytes (unix(7)); ssh first makes it under a name 17 longer (mux.c).
 _LONGEST_SOCKET_DIR = 107 - 17 - len("/controller")
 _PERSIST_S = 900
@@ -35,6 +39,7 @@ class SshConfig:
     def __init__(self, build_dir: Path) -> None:
         self._build_dir = build_dir.absolute()
         self.path = self._build_dir / CONFIG
+        self.known_hosts = self._build_dir / _KNOWN_HOSTS
 
     def nodes(self) -> list[str]:
         """Name the nodes that it knows; none where there is no such file."""
@@ -46,8 +51,9 @@ class SshConfig:
         Raises:
             MachineError: no machine is named there.
         """
-        (self._build_dir / _KNOWN_HOSTS).unlink(missing_ok=True)
-        self._write(_machines_of(vagrant_ssh_config))
+        machines = _machines_of(vagrant_ssh_config)
+        self._write_keys([])
+        self._write(machines)
 
     def add(self, vagrant_ssh_config: str) -> None:
         """Add the machines that `vagrant ssh-config` printed, or put them in the place of those of the same name.
@@ -64,13 +70,36 @@ class SshConfig:
         gone = set(names)
         hosts = self._hosts()
         kept = {name: options for name, options in hosts.items() if name not in gone}
-        if kept == hosts:
-            return
-        keys = self._build_dir / _KNOWN_HOSTS
-        lines = keys.read_text(errors="replace").splitlines(keepends=True) if keys.exists() else []
-        self._write(kept)
-        left = "".join(line for line in lines if line.partition(" ")[0] not in gone)
-        durable.write_text(keys, left, mode=0o600)
+        if kept != hosts:
+            self._write(kept)
+        self.forget_keys(gone)
+
+    def forget_keys(self, names: Iterable[str]) -> None:
+        """Forget host keys: the lab made these machines again, or gave them another disk. What they show next holds."""
+        gone = set(names)
+        there = self.known_hosts.exists()
+        lines = self.known_hosts.read_text(errors="replace").splitlines(keepends=True) if there else []
+        kept = [line for line in lines if gone.isdisjoint(line.partition(" ")[0].split(","))]
+        if kept != lines or not there:
+            self._write_keys(kept)
+
+    def require_its_key(self, node: str, said: str) -> None:
+        """Judge by what ssh said whether it was the node that answered.
+
+        Raises:
+            HostKeyError: the answer came with another host key than the one that is noted.
+        """
+        if _OTHER_KEY in said:
+            raise HostKeyError(
+                f"{node} shows another host key than the one that the lab has noted",
+                detail="another machine may answer at its address: nothing was sent to it",
+                hint="if you gave the node new keys, or made it again by hand: "
+                f"`ssh-keygen -f {shlex.quote(str(self.known_hosts))} -R {node}`, then the same again",
+            )
+
+    def _write_keys(self, lines: Iterable[str]) -> None:
+        """Write known_hosts, for its owner alone; ssh would make it readable by others."""
+        durable.write_text(self.known_hosts, "".join(lines), mode=0o600)
 
     def _hosts(self) -> dict[str, dict[str, str]]:
         with (
@@ -113,10 +142,12 @@ class SshConfig:
         return kept | {
             "IdentitiesOnly": "yes",
             "PasswordAuthentication": "no",
-            # The nodes are born on this host, on a network that only it has; their keys are new with every lab.
-            "StrictHostKeyChecking": "no",
+            # A node makes its keys at its first boot: that one is believed, and no other afterwards.
+            "StrictHostKeyChecking": "accept-new",
             "HostKeyAlias": name,
-            "UserKnownHostsFile": _quoted(self._build_dir / _KNOWN_HOSTS),
+            "HashKnownHosts": "no",
+            "GlobalKnownHostsFile": "/dev/null",  # that knows other machines of these names
+            "UserKnownHostsFile": _quoted(self.known_hosts),
             "LogLevel": "ERROR",
             "ConnectTimeout": str(_CONNECT_S),
             "ServerAliveInterval": "30",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.errors import HostError, MachineError
+from lab.errors import HostError, HostKeyError, MachineError
+from lab.runtime.settle import Expected, look
 from lab.runtime.ssh import Ssh
 from lab.runtime.ssh_config import SshConfig
 
@@ -45,6 +46,7 @@ FAKE_SSH = """\
 #!/bin/bash
 printf '%s\\n' "$*" >> "$NOTES"
 [[ -e $NOTES.refuse ]] && { echo 'Connection refused' >&2; exit 255; }
+[[ -e $NOTES.changed ]] && { printf 'REMOTE HOST IDENTIFICATION\\nHost key verification failed.\\r\\n' >&2; exit 255; }
 while (($#)) && [[ $1 != -- ]]; do shift; done
 shift || exit 0
 exec bash -c "$*"
@@ -98,7 +100,9 @@ def test_openssh_reads_the_config_as_meant(ssh: Ssh, tmp_path: Path) -> None:
     assert options["user"] == "vagrant"
     assert options["identityfile"] == "/my labs/.vagrant/machines/controller/libvirt/private_key"
     assert options["userknownhostsfile"] == str(tmp_path / "b" / "known_hosts")
-    assert options["stricthostkeychecking"] in ("false", "no")
+    assert options["stricthostkeychecking"] == "accept-new"
+    assert options["hostkeyalias"] == "controller"
+    assert options["globalknownhostsfile"] == "/dev/null"
     assert options["controlmaster"] == "auto"
     assert options["loglevel"] == "ERROR"
     assert options["forwardagent"] == "no"
@@ -124,7 +128,8 @@ def test_a_new_config_forgets_old_host_keys(ssh: Ssh) -> None:
     known = ssh.config.with_name("known_hosts")
     known.write_text("controller ssh-ed25519 AAAA\n")
     ssh.write_config(VAGRANT_SAYS)
-    assert not known.exists()
+    assert known.read_text() == ""
+    assert known.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_machine_is_added_and_another_forgotten_with_their_keys(ssh: Ssh) -> None:
@@ -139,7 +144,31 @@ def test_a_machine_is_added_and_another_forgotten_with_their_keys(ssh: Ssh) -> N
     ssh.forget(["compute1", "compute7"])
     assert ssh.nodes() == ["controller", "compute2"]
     assert keys.read_text() == "controller ssh-ed25519 A\n"
+    assert keys.stat().st_mode & 0o777 == 0o600
     assert 'IdentityFile "/my labs/' in ssh.config.read_text()
+
+
+def test_the_key_of_a_machine_that_is_made_again_is_forgotten_whatever_ssh_config_knows(ssh: Ssh) -> None:
+    keys = ssh.build_dir / "known_hosts"
+    keys.write_text("compute2 ssh-ed25519 OLD\ncontroller ssh-ed25519 A\n")
+    assert "compute2" not in ssh.nodes()  # as after a `lab up` that was cut short
+    ssh.forget(["compute2"])
+    assert keys.read_text() == "controller ssh-ed25519 A\n"
+
+
+def test_another_host_key_is_refused_at_once_with_what_to_do(ssh: Ssh, notes: Path) -> None:
+    notes.with_name("notes.changed").touch()
+    began = time.monotonic()
+    with pytest.raises(HostKeyError, match="compute1 shows another host key") as caught:
+        ssh.wait_ready("compute1", 60.0)
+    assert time.monotonic() - began < 30
+    assert f"ssh-keygen -f {ssh.build_dir / 'known_hosts'} -R compute1" in caught.value.hint
+
+
+def test_a_wait_for_a_lab_to_be_well_ends_where_another_machine_answers(ssh: Ssh, notes: Path) -> None:
+    notes.with_name("notes.changed").touch()
+    with pytest.raises(HostKeyError):
+        look(ssh, "compute1", Expected(units=("nova-compute",)), 0.0)
 
 
 def test_an_empty_answer_of_vagrant_is_an_error(ssh: Ssh) -> None:
