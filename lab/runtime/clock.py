@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.errors import MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lab.plan import Plan
     from lab.runtime.ssh import Ssh
@@ -33,6 +34,46 @@ done
 """
 
 
+@dataclass
+class HostClock:
+    """This host's own time, watched: was it set meanwhile, and did the host sleep?"""
+
+    now: Callable[[], float] = time.time
+    """seconds since 1970, which somebody may set"""
+    since_boot: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
+    """seconds, those of sleep too"""
+    awake: Callable[[], float] = time.monotonic
+    """seconds without those of sleep"""
+
+    def __post_init__(self) -> None:
+        self._boot_at, self._slept = self._look()
+
+    def set_by_s(self) -> float:
+        """Give by how much the host's clock was set since the last call; 0 where it only ran."""
+        before, (self._boot_at, _) = self._boot_at, self._look()
+        moved = self._boot_at - before
+        return moved if abs(moved) > TOLERANCE_S else 0.0
+
+    def slept_s(self) -> float:
+        """Give how long the host has slept since the last call: its virtual machines slept too, and their clocks."""
+        before, (_, self._slept) = self._slept, self._look()
+        return max(0.0, self._slept - before)
+
+    def _look(self) -> tuple[float, float]:
+        return self.now() - self.since_boot(), self.since_boot() - self.awake()
+
+
+def off_by_s(seen: float, before: float, after: float) -> float:
+    """Give how far a node's clock is ahead of this host's; what the answer took is not the clock's fault.
+
+    Args:
+        seen: what the node said, in seconds since 1970.
+        before: when it was asked.
+        after: when it had answered.
+    """
+    return seen - before if seen < before else max(0.0, seen - after)
+
+
 def step_clock(ssh: Ssh, node: str) -> float:
     """Set a node's clock to this host's where it is off, as after a pause; gives by how many seconds it was.
 
@@ -42,8 +83,7 @@ def step_clock(ssh: Ssh, node: str) -> float:
     before = time.time()
     seen = float(ssh.run(node, ["date", "+%s.%N"]).stdout)
     after = time.time()
-    # What the answer took is not the clock's fault.
-    off = seen - before if seen < before else max(0.0, seen - after)
+    off = off_by_s(seen, before, after)
     if abs(off) > TOLERANCE_S:
         ssh.run(node, ["sudo", "date", "--utc", "--set", f"@{time.time():.3f}"])
     return off

@@ -7,6 +7,7 @@ once, and the heartbeats are read from the database: one `openstack` takes twelv
 
 from __future__ import annotations
 
+import functools
 import shlex
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lab.errors import HostKeyError, MachineError
+from lab.runtime.clock import TOLERANCE_S, HostClock, off_by_s, step_clock, wait_for_chrony
 from lab.runtime.state import StateFile
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ class Seen:
     """address → status; 0: no answer"""
     beats: frozenset[tuple[str, str]] = frozenset()
     """(node, unit) that reported themselves in time; the controller knows them"""
+    clock_off_s: float = 0.0
+    """how far the node's clock is ahead of this host's"""
 
 
 def settle(
@@ -67,11 +71,13 @@ def settle(
     say: Callable[[str], None],
     limit_s: float | None = None,
     running: Callable[[], bool] = lambda: True,
+    clock: HostClock | None = None,
 ) -> list[str]:
     """Wait until the lab is well, and give what is not, which is nothing where all went well.
 
-    The nodes answer to ssh and their clocks are right: that is the caller's work. Ends before its limit where something
-    will not come by itself: a unit that failed, or that nobody started.
+    The nodes answer to ssh and their clocks are right: that is the caller's work. A clock that is found wrong later, as
+    after the host slept with its machines, is set again: heartbeats carry the node's time. Ends before its limit where
+    something will not come by itself: a unit that failed, or that nobody started.
 
     Args:
         lab: the lab.
@@ -80,16 +86,24 @@ def settle(
         say: told once a minute what is waited for.
         limit_s: as it stands; without it LIMIT_S times the wait factor.
         running: whether the machines still run; there is nothing to wait for where one has ended meanwhile.
+        clock: this host's.
+
+    Raises:
+        HostKeyError: another machine answers.
     """
     wanted = expected(lab.plan, StateFile(lab.build_dir / "state.json").load().steps)
     if not wanted:
         return []
     deadline = time.monotonic() + (LIMIT_S * max(1.0, lab.plan.wait_factor) if limit_s is None else limit_s)
     tell_at = time.monotonic() + _TELL_EVERY_S
+    clock = clock or HostClock()
     with ThreadPoolExecutor(max_workers=len(wanted), thread_name_prefix="settle") as pool:
         while True:
-            looks = pool.map(lambda node: look(ssh, node, wanted[node], since), wanted)
+            since += clock.set_by_s()
+            looks = pool.map(functools.partial(_look_at, ssh, wanted, since), wanted)
             seen = dict(zip(wanted, looks, strict=True))
+            if off := {node: each.clock_off_s for node, each in seen.items() if abs(each.clock_off_s) > TOLERANCE_S}:
+                _set_clocks(lab, ssh, off, clock.slept_s(), say)
             wrong = complaints(wanted, seen)
             if not wrong or hopeless(wanted, seen) or not running() or time.monotonic() > deadline:
                 return wrong
@@ -97,6 +111,24 @@ def settle(
                 say(f"waiting for {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")
                 tell_at += _TELL_EVERY_S
             time.sleep(_LOOK_EVERY_S)
+
+
+def _look_at(ssh: Ssh, wanted: dict[str, Expected], since: float, node: str) -> Seen:
+    return look(ssh, node, wanted[node], since)
+
+
+def _set_clocks(lab: Lab, ssh: Ssh, off: dict[str, float], slept_s: float, say: Callable[[str], None]) -> None:
+    """Set clocks that are wrong; where that fails, the next look finds them wrong again."""
+    why = f"this host slept for {slept_s:.0f} s: " if slept_s > TOLERANCE_S else ""
+    say(f"{why}clocks set again, which were off by up to {max(map(abs, off.values())):.0f} s: {', '.join(off)}")
+    try:
+        for node in off:
+            step_clock(ssh, node)
+        wait_for_chrony(ssh, lab.plan, {node: abs(seconds) for node, seconds in off.items()})
+    except HostKeyError:
+        raise
+    except MachineError as error:
+        say(f"not yet: {error.message}")
 
 
 def expected(plan: Plan, done: Iterable[str]) -> dict[str, Expected]:
@@ -118,8 +150,12 @@ def expected(plan: Plan, done: Iterable[str]) -> dict[str, Expected]:
 
 
 def complaints(wanted: dict[str, Expected], seen: dict[str, Seen]) -> list[str]:
-    """Name what is not well: units first, then APIs, then who has not reported itself."""
-    wrong = []
+    """Name what is not well: clocks first, then units, APIs, and who has not reported itself."""
+    wrong = [
+        f"the clock of {node} (off by {each.clock_off_s:.0f} s)"
+        for node, each in seen.items()
+        if abs(each.clock_off_s) > TOLERANCE_S
+    ]
     for node, want in wanted.items():
         for unit in want.units:
             if (state := seen[node].units.get(unit, "unknown")) != "active":
@@ -148,24 +184,28 @@ def hopeless(wanted: dict[str, Expected], seen: dict[str, Seen]) -> bool:
 def look(ssh: Ssh, node: str, want: Expected, since: float) -> Seen:
     """Look at a node once; one that does not answer, for now, has nothing that is known to be well."""
     limit_s = _LOOK_LIMIT_S + _FETCH_LIMIT_S * len(want.urls)
+    asked = time.time()
     try:
         said = ssh.run(node, ["sudo", "-n", "bash", "-s"], input=script(want, since), timeout_s=limit_s).stdout
     except HostKeyError:
         raise
     except MachineError:
         return Seen(up=False)
+    answered, off = time.time(), 0.0
     up, units, urls, beats = False, dict[str, str](), dict[str, int](), set[tuple[str, str]]()
     for line in said.splitlines():
         match line.split():
             case ["system", state]:
                 up = state not in ("initializing", "starting", "maintenance", "offline")
+            case ["clock", seconds]:
+                off = off_by_s(float(seconds), asked, answered)
             case ["unit", name, state]:
                 units[name] = state
             case ["url", address, code]:
                 urls[address] = int(code)
             case ["beat", host, name]:
                 beats.add((host, name))
-    return Seen(up, units, urls, frozenset(beats))
+    return Seen(up, units, urls, frozenset(beats), off)
 
 
 def script(want: Expected, since: float) -> str:
@@ -185,6 +225,7 @@ def script(want: Expected, since: float) -> str:
 
 
 _UNITS = """\
+date '+clock %s.%N'
 units=({units})
 mapfile -t states < <(systemctl is-active "${{units[@]}}")
 printf 'system %s\\n' "$(systemctl is-system-running)"

@@ -48,6 +48,55 @@ def ssh(nodes: FakeNodes) -> Ssh:
     return cast("Ssh", nodes)
 
 
+class FakeHost:
+    """A host whose clocks stand still unless they are told."""
+
+    def __init__(self) -> None:
+        self.now, self.boot, self.awake = 1_000_000.0, 500.0, 500.0
+        self.clock = clock.HostClock(lambda: self.now, lambda: self.boot, lambda: self.awake)
+
+    def run(self, seconds: float) -> None:
+        self.now, self.boot, self.awake = self.now + seconds, self.boot + seconds, self.awake + seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.now, self.boot = self.now + seconds, self.boot + seconds
+
+
+def test_a_host_that_only_runs_was_not_set_and_did_not_sleep() -> None:
+    host = FakeHost()
+    host.run(3600)
+    assert (host.clock.set_by_s(), host.clock.slept_s()) == (0.0, 0.0)
+
+
+def test_a_host_that_slept_was_not_set() -> None:
+    host = FakeHost()
+    host.sleep(600)
+    assert host.clock.set_by_s() == 0.0
+    assert host.clock.slept_s() == 600.0
+    assert host.clock.slept_s() == 0.0
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 90.0])
+def test_a_host_whose_clock_was_set_did_not_sleep(seconds: float) -> None:
+    host = FakeHost()
+    host.run(10)
+    host.now += seconds
+    assert host.clock.slept_s() == 0.0
+    assert host.clock.set_by_s() == seconds
+    assert host.clock.set_by_s() == 0.0
+
+
+def test_the_real_clocks_of_this_host() -> None:
+    real = clock.HostClock()
+    assert real.set_by_s() == 0.0
+    assert real.slept_s() == pytest.approx(0.0, abs=0.5)
+
+
+@pytest.mark.parametrize(("seen", "off"), [(90.0, -10.0), (100.0, 0.0), (104.0, 0.0), (105.0, 0.0), (115.0, 10.0)])
+def test_what_an_answer_took_is_not_the_clocks_fault(seen: float, off: float) -> None:
+    assert clock.off_by_s(seen, 100.0, 105.0) == off
+
+
 def test_all_clocks_are_set_at_the_same_time_and_then_chrony_is_waited_for() -> None:
     nodes = FakeNodes()
     off = clock.step_clocks(ssh(nodes), PLAN)

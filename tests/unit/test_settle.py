@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lab.errors import MachineError
 from lab.plan import Check, Plan
 from lab.project import Lab
 from lab.runtime import settle as settling
+from lab.runtime.clock import HostClock
 from lab.runtime.settle import Expected, Seen, complaints, expected, hopeless, look, script, settle
 from lab.runtime.state import State, StateFile, StepRecord
 from lab.secrets import Secrets
@@ -194,6 +196,77 @@ def test_it_ends_at_once_where_a_unit_failed(ssh: Any, lab: Lab, tmp_path: Path)
     (tmp_path / "systemctl").write_text(text)
     assert settle(lab, ssh, since=NOON, say=pytest.fail)[0] == "nova-api on controller (failed)"
     assert ssh.looks == 2
+
+
+class SleepyNodes:
+    """Nodes whose clocks are behind, as after their host slept, until somebody sets them."""
+
+    def __init__(self, answers: Any, behind_s: float = 600.0) -> None:
+        self._answers = answers
+        self._behind_s = behind_s
+        self.set: list[str] = []
+        self.waited: list[str] = []
+
+    def run(self, node: str, command: list[str], *, input: str = "", **_: Any) -> Any:  # noqa: A002
+        now = time.time() - (0.0 if node in self.set else self._behind_s)
+        if command[0] == "date":
+            return subprocess.CompletedProcess(command, 0, f"{now:.3f}\n", "")
+        if "date" in command:
+            self.set.append(node)
+        elif "chrony" in command:
+            self.waited.append(node)
+        else:
+            done = self._answers.run(node, command, input=input, timeout_s=60.0)
+            lines = [f"clock {now:.3f}", *done.stdout.splitlines()[1:]]
+            return subprocess.CompletedProcess(command, 0, "\n".join(lines), "")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+
+def clock_of_a_host_that_slept(seconds: float) -> HostClock:
+    looks = iter([0.0])  # when it is made; then it sleeps
+    slept = 0.0
+
+    def now() -> float:
+        nonlocal slept
+        slept = next(looks, seconds)
+        return NOON + slept
+
+    return HostClock(now, lambda: 500.0 + slept, lambda: 500.0)
+
+
+def test_clocks_are_set_again_where_the_host_slept_meanwhile(ssh: Any, lab: Lab) -> None:
+    ssh.looks = 10
+    nodes: Any = SleepyNodes(ssh)
+    told: list[str] = []
+    assert settle(lab, nodes, since=NOON, say=told.append, limit_s=5.0) == []
+    assert sorted(nodes.set) == sorted(nodes.waited) == ["compute1", "controller"]
+    (line,) = told
+    assert line.startswith("clocks set again, which were off by up to 600 s: ")
+
+
+def test_the_sleep_of_the_host_is_told(ssh: Any, lab: Lab) -> None:
+    ssh.looks = 10
+    nodes: Any = SleepyNodes(ssh)
+    told: list[str] = []
+    assert settle(lab, nodes, since=NOON, say=told.append, limit_s=5.0, clock=clock_of_a_host_that_slept(600.0)) == []
+    assert told[0].startswith("this host slept for 600 s: clocks set again")
+
+
+def test_a_clock_that_cannot_be_set_is_not_waited_for_without_end(ssh: Any, lab: Lab) -> None:
+    ssh.looks = 10
+    nodes: Any = SleepyNodes(ssh)
+    nodes.set = type("Never", (list,), {"append": lambda self, node: None})()
+    wrong = settle(lab, nodes, since=NOON, say=lambda _: None, limit_s=0.05)
+    assert wrong[:2] == ["the clock of controller (off by -600 s)", "the clock of compute1 (off by -600 s)"]
+
+
+def test_the_moment_moves_with_a_host_clock_that_is_set(ssh: Any, lab: Lab, tmp_path: Path) -> None:
+    ssh.looks = 10
+    ticks = iter([NOON])  # when it is made; then somebody sets it an hour back
+    clock = HostClock(lambda: next(ticks, NOON - 3600), lambda: 500.0, lambda: 500.0)
+    mariadb = tmp_path / "mariadb"
+    mariadb.write_text(mariadb.read_text().replace("12:00:00", "11:00:00"))
+    assert settle(lab, ssh, since=NOON, say=pytest.fail, clock=clock, limit_s=5.0) == []
 
 
 def test_a_lab_with_nothing_done_is_not_even_asked(ssh: Any, lab: Lab) -> None:
