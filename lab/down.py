@@ -16,6 +16,8 @@ from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.host import choose_host
 from lab.runtime.host_facts import host_facts
 from lab.runtime.lock import lab_lock
+from lab.runtime.ownership import own_of
+from lab.runtime.removal import remove
 from lab.runtime.ssh import Ssh
 from lab.runtime.ssh_config import SshConfig
 from lab.runtime.vagrant import Vagrant
@@ -145,7 +147,7 @@ def _remove(
         raise HostError("the machine's libvirtd, which has the lab's machines, does not answer", hint="`lab doctor`")
     if record is not None and host.is_running():
         with host.hypervisor() as hypervisor:
-            _remove_from(hypervisor, host, record, keep_volumes)
+            _remove_from(hypervisor, record, keep_volumes)
     host.stop(keep_volumes=keep_volumes)
     if keep_volumes:
         return
@@ -156,15 +158,12 @@ def _remove(
     records.remove(key)
 
 
-def _remove_from(hypervisor: Hypervisor, host: Host, record: LabRecord, keep_volumes: bool) -> None:
-    """Remove a lab's domains, volumes and networks. On the machine's libvirtd another lab may have the same names."""
-    foreign: list[str] = []
-    if host.mode == "system":
-        foreign = hypervisor.foreign_domains(record.domains.values(), record.build_dir)
-    if foreign:
-        ui.console.print(f"left alone, because not of {record.build_dir}: {', '.join(foreign)}")
-    own = [domain for domain in record.domains.values() if domain not in foreign]
-    hypervisor.remove(own, () if foreign else record.networks, keep_volumes=keep_volumes)
+def _remove_from(hypervisor: Hypervisor, record: LabRecord, keep_volumes: bool) -> None:
+    """Remove a lab's domains, volumes and networks; tell what has their names, but is not known to be the lab's."""
+    own = own_of(record.name, Path(record.build_dir))
+    removed = remove(hypervisor, list(record.domains.values()), record.networks, own=own, keep_volumes=keep_volumes)
+    for line in removed.left:
+        ui.console.print(f"left alone: {line}", markup=False, soft_wrap=True)
 
 
 def _clear(directory: Path) -> None:

@@ -14,6 +14,7 @@ from lab.runtime import private_view, records
 from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.host import SYSTEM_URI, SystemHost, why_not
 from lab.runtime.libvirt import Hypervisor
+from lab.runtime.ownership import canonical, source_of
 from lab.runtime.private import PrivateHost
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from lab.runtime.records import LabRecord
 
 _KEY = re.compile(r"(?P<name>[a-z0-9-]+)-(?P<hash>[0-9a-f]{8})")
-_SOURCE = re.compile(r"Source: (.+)/Vagrantfile")
 _OFF = ("shut off", "crashed", "saved")
 
 
@@ -94,10 +94,10 @@ def find(word: str) -> SeenLab:
         UsageError: there is none, or more than one.
     """
     labs = all_labs()
-    path = str(Path(word).absolute())
-    fits = [lab for lab in labs if word == lab.key or path == lab.build_dir] or [
-        lab for lab in labs if lab.name == word
-    ]
+    path = str(canonical(Path(word)))
+    fits = [
+        lab for lab in labs if word == lab.key or (lab.build_dir and path == str(canonical(Path(lab.build_dir))))
+    ] or [lab for lab in labs if lab.name == word]
     if not fits:
         others = ", ".join(sorted({lab.name for lab in labs})) or "none"
         raise UsageError(f"no lab {word} on this machine", hint=f"labs: {others}; `lab list` shows more")
@@ -148,13 +148,11 @@ def _with_states(lab: SeenLab, hypervisor: Hypervisor) -> SeenLab:
     """Tell the states of a lab's nodes; of one without a record, all domains of its own libvirtd are its nodes."""
     if lab.record is None:
         domains = {domain.removeprefix(f"{lab.name}-"): domain for domain in hypervisor.domains()}
-        sources = [
-            match[1] for domain in domains.values() if (match := _SOURCE.fullmatch(hypervisor.description(domain)))
-        ]
-        lab = replace(lab, build_dir=sources[0] if sources else "")
+        sources = filter(None, (source_of(hypervisor.description(domain)) for domain in domains.values()))
+        lab = replace(lab, build_dir=str(next(sources, "")))
     else:
         domains = dict(lab.record.domains)
-    foreign = hypervisor.foreign_domains(domains.values(), lab.build_dir) if lab.mode == "system" else []
+    foreign = hypervisor.foreign_domains(domains.values(), Path(lab.build_dir)) if lab.mode == "system" else []
     states = {node: hypervisor.state(domain) for node, domain in domains.items() if domain not in foreign}
     if set(states.values()) == {"absent"} and _has_checkpoints(lab):
         return _away(lab)
@@ -177,10 +175,10 @@ def _on_system() -> list[SeenLab]:
     with Hypervisor(SYSTEM_URI) as hypervisor:
         for domain in hypervisor.domains():
             title = re.fullmatch(r"OpenStack Compute lab (\S+) (\S+)", hypervisor.title(domain))
-            source = _SOURCE.fullmatch(hypervisor.description(domain))
+            source = source_of(hypervisor.description(domain))
             if title and source:
-                key = records.lab_key(title[1], Path(source[1]))
-                lab = labs.setdefault(key, SeenLab(key, title[1], build_dir=source[1], mode="system"))
+                key = records.lab_key(title[1], source)
+                lab = labs.setdefault(key, SeenLab(key, title[1], build_dir=str(source), mode="system"))
                 lab.states[title[2]] = hypervisor.state(domain)
     return list(labs.values())
 

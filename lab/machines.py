@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.boxes import ensure_for_plan, line_of, show_to_vagrant
+from lab.runtime import records
+from lab.runtime.ownership import own_of
+from lab.runtime.removal import refuse_in_the_way, remove
 from lab.runtime.vagrant import Vagrant
 
 if TYPE_CHECKING:
@@ -132,8 +135,13 @@ def make(plan: Plan, machines: Machines, boxes: list[Box], host: Host, ssh: Ssh,
         if why != ABSENT:
             progress.say(f"{name:<11} is made anew: {why}")
     ssh.forget(names)
+    domains = [plan.node(name).domain for name in names]
     with host.hypervisor() as hypervisor:
-        hypervisor.remove([plan.node(name).domain for name in names])
+        remove(hypervisor, domains, own=own_of(plan.name, ssh.build_dir))
+        if not hypervisor.exclusive:
+            refuse_in_the_way(hypervisor, domains)
+            # Before Vagrant starts: whatever cuts it short, what it made is then known to be the lab's.
+            records.note_volumes(records.lab_key(plan.name, ssh.build_dir), [f"{domain}.img" for domain in domains])
     vagrant.forget(names)
     show_to_vagrant(boxes, host)
     names += machines.adopt

@@ -12,6 +12,7 @@ from lab import builddir, resources
 from lab.errors import DamagedFileError, MachineError, UsageError
 from lab.plan import PLAN_VERSION, HostFacts, Plan
 from lab.resolve import resolve
+from lab.runtime.ownership import canonical
 from lab.secrets import Secrets, load_or_create_seed, load_seed
 from lab.spec.catalog import load_steps
 from lab.spec.load import load_spec
@@ -33,8 +34,8 @@ class Lab:
 
 
 def build_dir_of(spec_file: Path, build_dir: Path | None, name: str) -> Path:
-    """Give the build directory: the one asked for, or `.lab/NAME` beside the spec."""
-    return (build_dir or spec_file.parent / ".lab" / name).absolute()
+    """Give the build directory: the one asked for, or `.lab/NAME` beside the spec, by its one path."""
+    return canonical(build_dir or canonical(spec_file).parent / ".lab" / name)
 
 
 def decide(spec: Spec, facts: HostFacts) -> Plan:
@@ -74,7 +75,7 @@ def existing(spec_file: Path, build_dir: Path | None) -> Lab:
         HostError: others can reach into it, so that it cannot be believed.
         MachineError: its plan.json was written by another version.
     """
-    directory = build_dir.absolute() if build_dir else build_dir_of(spec_file, None, load_spec(spec_file).name)
+    directory = build_dir_of(spec_file, build_dir, "" if build_dir else load_spec(spec_file).name)
     builddir.require(directory)
     plan = load_plan(directory)
     if plan is None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from lab import safe
 from lab.errors import MachineError, UsageError
+from lab.runtime.removal import remove
 from lab.runtime.vagrant import Vagrant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lab.runtime.host import Host
+    from lab.runtime.ownership import Own
     from lab.runtime.ssh import Ssh
     from lab.runtime.state import StateFile
     from lab.ui import Progress
@@ -70,12 +72,14 @@ class Shrink:
                     hypervisor.power_off(node.domain)
         self._remove("forget", leaving, gone)
 
-    def machines(self, leaving: Sequence[Leaving]) -> None:
+    def machines(self, leaving: Sequence[Leaving], own: Own) -> None:
         """Remove the machines of nodes with their volumes, and all that is remembered of them here."""
         names = [node.name for node in leaving]
         self._ssh.forget(names)
         with self._host.hypervisor() as hypervisor:
-            hypervisor.remove([node.domain for node in leaving])
+            removed = remove(hypervisor, [node.domain for node in leaving], own=own)
+        for line in removed.left:
+            self._progress.say(f"left alone: {line}")
         Vagrant(self._ssh.build_dir).forget(names)
         for name in names:
             self._state.save(self._state.load().without_node(name))

@@ -21,6 +21,7 @@ from lab.runtime.clock import SSH_LIMIT_S, TOLERANCE_S
 from lab.runtime.greeting import greet
 from lab.runtime.host_facts import count_for, host_facts
 from lab.runtime.lock import lab_lock
+from lab.runtime.ownership import own_of
 from lab.runtime.schedule import MACHINES, Job, jobs_of
 from lab.runtime.settle import settle
 from lab.runtime.ssh import Ssh
@@ -195,7 +196,7 @@ class _Up:
         with self._progress.phase("shrink", f"taking out {', '.join(told)}"):
             if machines.CONTROLLER not in wanted.make:
                 shrink.out_of_openstack([*going, *lost])
-            shrink.machines([*going, *lost])
+            shrink.machines([*going, *lost], own_of(plan.name, self._lab.build_dir))
 
     def proven(self) -> set[Job]:
         """Name the jobs that are proven done: recorded, with today's inputs, and their quick checks pass."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
-from lab.addressing import ready_made_box
+from lab.addressing import NetworkKind, bridge_name, ready_made_box
 from lab.plan import Network, Nic, Node, Plan, Step
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ def sample_plan(
     )
 
 
-def _network(kind: str, cidr: str, *, dhcp: bool = False) -> Network:
+def _network(kind: NetworkKind, cidr: str, *, dhcp: bool = False) -> Network:
     network = IPv4Network(cidr)
     return Network.model_validate(
         {
             "kind": kind,
             "name": f"demo-{kind}",
-            "bridge": f"lab-demo-{kind[:3]}",
+            "bridge": bridge_name("demo", kind),
             "cidr": network,
             "host_address": network[1],
             "dhcp": dhcp,

@@ -14,7 +14,8 @@ from lab.box.store import cache_directory
 from lab.errors import HostError
 from lab.hostfit import HostNumbers, fit
 from lab.runtime import host as hosts
-from lab.runtime.doctor_look import PACKAGES, Seen, look, neighbours
+from lab.runtime.doctor_look import PACKAGES, Neighbours, Seen, look, neighbours
+from lab.runtime.libvirt import POOL
 from lab.runtime.process import run, shown
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ def require_no_collision(plan: Plan, host: hosts.Host, build_dir: Path) -> None:
 
     vagrant-libvirt looks for networks by subnet and would silently join the other's. HostError with all collisions.
     """
-    networks, routes, foreign = neighbours(host, plan, build_dir)
-    seen = Seen(mode=host.mode, networks=networks, routes=routes, foreign_domains=foreign)
-    problems = [f for f in _collisions(seen, plan) if not f.ok]
+    problems = [f for f in _collisions(neighbours(host, plan, build_dir), plan) if not f.ok]
     if problems:
         detail = "\n".join(f"{f.what}: {f.found} — {f.mend}" for f in problems)
         raise HostError("the lab collides with something on this host", detail=detail)
@@ -78,7 +77,7 @@ def judge(seen: Seen, plan: Plan | None = None) -> list[Finding]:
         findings += _room(seen.numbers, plan)
     if plan is not None and seen.mode == "system":
         # Where root's lab would collide, it gets a private host (lab.runtime.standing).
-        findings += [replace(finding, fatal=not seen.root) for finding in _collisions(seen, plan)]
+        findings += [replace(finding, fatal=not seen.root) for finding in _collisions(seen.neighbours, plan)]
     return [replace(finding, mend="") if finding.ok else finding for finding in findings]
 
 
@@ -191,7 +190,7 @@ _DEFAULT_DISK_GIB = 15.0
 _LESS = "ask for less in nodes.controller.memory and nodes.compute.memory"
 
 
-def _collisions(seen: Seen, plan: Plan) -> list[Finding]:
+def _collisions(seen: Neighbours, plan: Plan) -> list[Finding]:
     findings = []
     for network in plan.networks:
         others = [f"libvirt network {n}" for n, cidrs in seen.networks.items() if _overlaps(network.cidr, cidrs)]
@@ -200,10 +199,12 @@ def _collisions(seen: Seen, plan: Plan) -> list[Finding]:
         why = f"the lab's {network.kind} network must be its own"
         mend = f"another networks.{network.kind} in the spec" if others else ""
         findings.append(Finding(f"subnet-{network.kind}", f"subnet {network.cidr}", not others, found, why, mend))
-    for domain in seen.foreign_domains:
-        why = "a domain of that name exists, from elsewhere"
-        what = f"domain {domain}"
-        findings.append(Finding(f"domain-{domain}", what, False, "not of this lab", why, "another `name` in the spec"))
+    for name, kind in seen.namesakes.items():
+        why, mend = f"a {kind} of that name exists, from elsewhere", "another `name` in the spec"
+        if kind == "volume":
+            delete = shown(["virsh", "-c", hosts.SYSTEM_URI, "vol-delete", name, "--pool", POOL])
+            mend += f"; or, if nobody needs it: {delete}"
+        findings.append(Finding(f"{kind}-{name}", f"{kind} {name}", False, "not of this lab", why, mend))
     return findings
 
 

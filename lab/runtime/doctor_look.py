@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from lab.errors import LabError
 from lab.runtime import host as hosts
 from lab.runtime.host_facts import count, host_facts
+from lab.runtime.ownership import in_the_way, own_of
 from lab.runtime.process import run
+from lab.runtime.removal import own_volumes
 
 if TYPE_CHECKING:
     from lab.hostfit import HostNumbers
@@ -52,6 +54,18 @@ PACKAGES = (
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """What a lab could collide with on the machine's libvirt."""
+
+    networks: dict[str, list[str]] = field(default_factory=dict)
+    """subnets of libvirt's networks that are not this lab's"""
+    routes: tuple[str, ...] = ()
+    """networks that the host itself reaches otherwise than through this lab's bridges"""
+    namesakes: dict[str, str] = field(default_factory=dict)
+    """others' domains, volumes and networks that have this lab's names, with what they are"""
+
+
+@dataclass(frozen=True)
 class Seen:
     """What a look at the host found."""
 
@@ -70,12 +84,8 @@ class Seen:
     proof: HostProof | None = None
     proof_failure: str = ""
     numbers: HostNumbers | None = None
-    networks: dict[str, list[str]] = field(default_factory=dict)
-    """subnets of libvirt's networks that are not this lab's (system mode)"""
-    routes: tuple[str, ...] = ()
-    """networks that the host itself reaches otherwise than through this lab's bridges (system mode)"""
-    foreign_domains: tuple[str, ...] = ()
-    """domains that have this lab's names but come from elsewhere"""
+    neighbours: Neighbours = Neighbours()
+    """on a system libvirt"""
 
 
 def look(
@@ -87,7 +97,6 @@ def look(
     missing = tuple(package.name for package in PACKAGES if not _present(package))
     refusal = (hosts.why_not(hosts.SYSTEM_URI) or "") if host.mode == "system" else ""
     proof, failure = _proof(plan, mirror) if prove and "qemu-system-x86" not in missing else (None, "")
-    networks, routes, foreign = ({}, (), ()) if plan is None or refusal else neighbours(host, plan, build_dir)
     return Seen(
         debian=shutil.which("dpkg-query") is not None,
         missing=missing,
@@ -101,26 +110,26 @@ def look(
         proof=proof,
         proof_failure=failure,
         numbers=_numbers(host, plan),
-        networks=networks,
-        routes=routes,
-        foreign_domains=foreign,
+        neighbours=Neighbours() if plan is None or refusal else neighbours(host, plan, build_dir),
     )
 
 
-def neighbours(
-    host: hosts.Host, plan: Plan, build_dir: Path
-) -> tuple[dict[str, list[str]], tuple[str, ...], tuple[str, ...]]:
-    """Name what a lab could collide with: others' libvirt networks, the host's routes, others' domains of its names.
-
-    On a private host there is nobody else.
-    """
+def neighbours(host: hosts.Host, plan: Plan, build_dir: Path) -> Neighbours:
+    """Name what a lab could collide with. On a private host there is nobody else."""
     if host.mode != "system":
-        return {}, (), ()
-    own = {network.name for network in plan.networks}
+        return Neighbours()
+    names = {network.name for network in plan.networks}
+    own = own_of(plan.name, build_dir)
+    domains = [node.domain for node in plan.nodes]
     with host.hypervisor() as hypervisor:
-        networks = {name: cidrs for name, cidrs in hypervisor.subnets().items() if name not in own}
-        foreign = tuple(hypervisor.foreign_domains([node.domain for node in plan.nodes], str(build_dir)))
-    return networks, _routes({network.bridge for network in plan.networks}), foreign
+        subnets = hypervisor.subnets()
+        foreign = dict.fromkeys(hypervisor.foreign_domains(domains, build_dir), "domain")
+        ours = own_volumes(hypervisor, [domain for domain in domains if domain not in foreign], own)
+        volumes = [v for domain in domains for v in in_the_way(domain, hypervisor.volumes()) if v not in ours]
+        foreign |= dict.fromkeys(volumes, "volume")
+        foreign |= {n: "network" for n in subnets if n in names and not hypervisor.owns_network(n, own)}
+    networks = {name: cidrs for name, cidrs in subnets.items() if name not in names}
+    return Neighbours(networks, _routes({network.bridge for network in plan.networks}), foreign)
 
 
 def _present(package: Package) -> bool:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import time
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import libvirt
 
 from lab.errors import HostError, MachineError
 from lab.runtime import libvirt_link as link
+from lab.runtime.ownership import canonical, is_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable
     from types import TracebackType
 
     from lab.plan import Network
+    from lab.runtime.ownership import Own
 
 POOL = "default"
 POOL_DIR = "/var/lib/libvirt/images"
@@ -37,29 +38,20 @@ _STATES: dict[int, State] = {
 }
 
 
-@dataclass(frozen=True)
-class Removed:
-    """What `Hypervisor.remove` took away."""
-
-    domains: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.domains or self.volumes or self.networks)
 
 
 class Hypervisor:
     """A connection to a libvirtd; a context manager, which turns what libvirt refuses into a MachineError.
 
     Where the daemon does not answer, or stops answering, that is a NoAnswerError after some 20 s. The arguments are
-    those of `libvirt_link.connect`.
+    those of `libvirt_link.connect`; `exclusive` says that all that is there is one lab's.
     """
 
     def __init__(
         self,
         uri: str = "qemu:///system",
         *,
+        exclusive: bool = False,
         pid_files: tuple[Path, ...] = link.SYSTEM_PID_FILES,
         limit_s: float | None = None,
         hint: str = "",
@@ -70,6 +62,7 @@ class Hypervisor:
         except libvirt.libvirtError as error:
             raise HostError(f"libvirt does not answer at {uri}", detail=str(error)) from error
         self.uri = uri
+        self.exclusive = exclusive
 
     def __enter__(self) -> Self:
         return self
@@ -157,10 +150,27 @@ class Hypervisor:
         domain = self.domain(name)
         return "" if domain is None else (ET.fromstring(domain.XMLDesc()).findtext(tag) or "")
 
-    def foreign_domains(self, names: Iterable[str], mark: str) -> list[str]:
-        """Name those domains that exist but do not have `mark` (the build directory) in their description."""
-        place = f"{mark.rstrip('/')}/"  # /labs/demo is not the home of /labs/demo2/Vagrantfile
-        return [name for name in names if self.domain(name) is not None and place not in self.description(name)]
+    def foreign_domains(self, names: Iterable[str], build_dir: Path) -> list[str]:
+        """Name those domains that exist, but whose description does not name this build directory."""
+        there = [name for name in names if self.domain(name) is not None]
+        return [name for name in there if not is_from(self.description(name), build_dir)]
+
+    def disks(self, name: str) -> list[str]:
+        """Give the paths of a domain's disks, as its XML names them, without CD-ROMs and the like."""
+        domain = self.domain(name)
+        found = () if domain is None else ET.fromstring(domain.XMLDesc()).iterfind("devices/disk")
+        return [path for disk in found if disk.get("device", "disk") == "disk" and (path := self._path_of(disk))]
+
+    def _path_of(self, disk: ET.Element) -> str:
+        source = disk.find("source")
+        if source is None:
+            return ""
+        pool, volume = source.get("pool"), source.get("volume")
+        if pool and volume:
+            places = self.volume_paths(pool)
+            return next((path for path, name in places.items() if name == volume), "")
+        path = source.get("file") or source.get("dev") or ""
+        return str(canonical(Path(path))) if path else ""
 
     def domains(self) -> list[str]:
         """Name all domains, foreign ones too."""
@@ -177,7 +187,7 @@ class Hypervisor:
     # Storage
 
     def ensure_pool(self, name: str = POOL, directory: str = POOL_DIR) -> None:
-        """See to it that the storage pool exists, runs and starts with libvirtd. An existing one keeps its place."""
+        """See to it that the storage pool exists and runs; one that is made here starts with libvirtd."""
         pool = _found(self._connection.storagePoolLookupByName, name, libvirt.VIR_ERR_NO_STORAGE_POOL)
         if pool is None:
             xml = _element("pool", type="dir")
@@ -185,9 +195,9 @@ class Hypervisor:
             ET.SubElement(ET.SubElement(xml, "target"), "path").text = directory
             pool = self._connection.storagePoolDefineXML(_text(xml))
             pool.build(0)
+            pool.setAutostart(1)
         if not pool.isActive():
             pool.create(0)
-        pool.setAutostart(1)
 
     def has_pool(self, name: str = POOL) -> bool:
         """Tell whether a storage pool of this name is defined."""
@@ -207,86 +217,51 @@ class Hypervisor:
         found = _found(self._connection.storagePoolLookupByName, pool, libvirt.VIR_ERR_NO_STORAGE_POOL)
         return sorted(found.listVolumes()) if found is not None and found.isActive() else []
 
+    def volume_paths(self, pool: str = POOL) -> dict[str, str]:
+        """Give a pool's volumes by their paths; of a missing or stopped pool, none."""
+        found = _found(self._connection.storagePoolLookupByName, pool, libvirt.VIR_ERR_NO_STORAGE_POOL)
+        volumes = found.listAllVolumes() if found is not None and found.isActive() else []
+        return {str(canonical(Path(volume.path()))): volume.name() for volume in volumes}
+
     # Networks
 
     def ensure_network(self, network: Network) -> None:
-        """See to it that a lab network exists, runs and starts with libvirtd (as after a reboot of the host)."""
-        found = self._network(network.name)
+        """See to it that a lab network exists, runs and starts with libvirtd (as after a reboot of the host).
+
+        Raises:
+            MachineError: one of that name, which the lab did not make, does not run.
+        """
+        found = self.network(network.name)
         if found is None:
             found = self._connection.networkDefineXML(network_xml(network))
+        elif not self.exclusive and _bridge(found) != network.bridge:
+            if not found.isActive():
+                raise MachineError(
+                    f"network {network.name} does not run, and was not made by this lab: it is left alone",
+                    hint=f"virsh -c {self.uri} net-start {network.name}, then the same command again",
+                )
+            return
         if not found.isActive():
             found.create()
         found.setAutostart(1)
 
+    def owns_network(self, name: str, own: Own) -> bool:
+        """Tell whether there is such a network, and it is the lab's."""
+        found = self.network(name)
+        return found is not None and (_bridge(found) in own.bridges or found.UUIDString() in own.networks)
+
     def networks(self, names: Iterable[str]) -> dict[str, bool]:
         """Tell of those networks that exist whether they are active."""
-        found = {name: self._network(name) for name in names}
+        found = {name: self.network(name) for name in names}
         return {name: bool(network.isActive()) for name, network in found.items() if network is not None}
 
     def subnets(self) -> dict[str, list[str]]:
         """Name the IPv4 subnets (as 192.168.121.1/24, the host's own address) of all networks, foreign ones too."""
         return {network.name(): _subnets(network.XMLDesc()) for network in self._connection.listAllNetworks()}
 
-    def _network(self, name: str) -> Any | None:
+    def network(self, name: str) -> Any | None:
+        """Find a network (libvirt.virNetwork) by its name."""
         return _found(self._connection.networkLookupByName, name, libvirt.VIR_ERR_NO_NETWORK)
-
-    # Removal
-
-    def remove(
-        self, domains: Sequence[str], networks: Sequence[str] = (), *, pool: str = POOL, keep_volumes: bool = False
-    ) -> Removed:
-        """Remove exactly these domains, the volumes that are theirs, and these networks; what is absent is fine.
-
-        A volume is a domain's when vagrant-libvirt named it so (`DOMAIN.img`, `DOMAIN-vdb.qcow2`); boxes' base volumes
-        stay, other labs may stand on them. MachineError, and nothing removed, where another domain uses a network.
-        """
-        self._refuse_shared(networks, domains)
-        gone_domains = tuple(name for name in domains if self._remove_domain(name))
-        owners = () if keep_volumes else domains
-        gone_volumes = tuple(volume for name in owners for volume in self._remove_volumes(name, pool))
-        gone_networks = tuple(name for name in networks if self._remove_network(name))
-        return Removed(gone_domains, gone_volumes, gone_networks)
-
-    def _refuse_shared(self, networks: Sequence[str], domains: Sequence[str]) -> None:
-        for other in self._connection.listAllDomains():
-            if other.name() in domains:
-                continue
-            sources = ET.fromstring(other.XMLDesc()).iterfind("devices/interface/source")
-            shared = {source.get("network") for source in sources} & set(networks)
-            if shared:
-                raise MachineError(
-                    f"network {shared.pop()} is used by domain {other.name()}, which is not of this lab",
-                    hint="give the lab another name, or that domain another network",
-                )
-
-    def _remove_domain(self, name: str) -> bool:
-        domain = self.domain(name)
-        if domain is None:
-            return False
-        self.power_off(name)
-        try:
-            _undefine(domain, _EVERY_TRACE)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_INVALID_ARG:
-                raise
-            _undefine(domain, _EVERY_TRACE & ~_NOT_EVERYWHERE)
-        return True
-
-    def _remove_volumes(self, domain: str, pool: str) -> list[str]:
-        names = [v for v in self.volumes(pool) if v.startswith((f"{domain}.", f"{domain}-vd"))]
-        for name in names:
-            self._connection.storagePoolLookupByName(pool).storageVolLookupByName(name).delete(0)
-        return names
-
-    def _remove_network(self, name: str) -> bool:
-        network = self._network(name)
-        if network is None:
-            return False
-        if network.isActive():
-            network.destroy()
-        if network.isPersistent():
-            network.undefine()
-        return True
 
 
 def network_xml(network: Network) -> str:
@@ -300,6 +275,11 @@ def network_xml(network: Network) -> str:
         start = network.cidr[2] if hosts[0] != network.cidr[1] else hosts[0]
         ET.SubElement(ET.SubElement(ip, "dhcp"), "range", start=str(start), end=str(hosts[-1]))
     return _text(xml)
+
+
+def _bridge(network: Any) -> str:
+    bridge = ET.fromstring(network.XMLDesc()).find("bridge")
+    return "" if bridge is None else bridge.get("name", "")
 
 
 def _subnets(xml: str) -> list[str]:
@@ -325,18 +305,6 @@ def _found(lookup: Any, name: str, missing: int) -> Any | None:
         if error.get_error_code() == missing:
             return None
         raise
-
-
-_NOT_EVERYWHERE = libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-"""flags that not every driver and version knows"""
-_EVERY_TRACE = (
-    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | _NOT_EVERYWHERE
-)
-
-
-def _undefine(domain: Any, flags: int) -> None:
-    # A transient domain is gone with its destruction.
-    unless(libvirt.VIR_ERR_NO_DOMAIN, domain.undefineFlags, flags)
 
 
 def unless(harmless: int, call: Any, *arguments: Any) -> None:

@@ -202,6 +202,7 @@ class PrivateHost:
             # By way of /proc, because the path of a socket has at most 107 characters (unix(7)).
             return Hypervisor(
                 f"qemu+unix:///system?socket=/proc/self/fd/{fd}/libvirt-sock",
+                exclusive=True,
                 pid_files=(self.state_dir / "libvirtd.pid",),
                 limit_s=limit_s,
                 hint="`lab up` ends it and starts another; the virtual machines run on",

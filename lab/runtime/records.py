@@ -20,6 +20,8 @@ from lab import durable, safe
 from lab.models import Frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lab.plan import Plan
 
 STATE_ROOT = Path("/var/lib/compute-lab")
@@ -38,24 +40,28 @@ class LabRecord(Frozen):
     domains: dict[str, str]
     """node → libvirt's name for it"""
     networks: tuple[str, ...]
+    volumes: tuple[str, ...] = ()
+    """those that did not exist before Vagrant was to make them (a system libvirtd)"""
 
 
 def lab_key(name: str, build_dir: Path) -> str:
     """Give NAME-HASH of a lab: two labs of one name have different ones."""
-    return f"{name}-{hashlib.sha256(os.fsencode(build_dir.resolve())).hexdigest()[:8]}"
+    return f"{name}-{hashlib.sha256(os.fsencode(os.path.realpath(build_dir))).hexdigest()[:8]}"
 
 
 def record_of(plan: Plan, build_dir: Path, mode: str) -> LabRecord:
-    """Make the record of a lab that is about to stand."""
+    """Make the record of a lab that is about to stand; of one that is known, the volumes stay noted."""
+    known = load(lab_key(plan.name, build_dir))
     return LabRecord.model_validate(
         {
             "key": lab_key(plan.name, build_dir),
             "name": plan.name,
             "release": plan.release,
-            "build_dir": str(build_dir.absolute()),
+            "build_dir": os.path.realpath(build_dir),
             "mode": mode,
             "domains": {node.name: node.domain for node in plan.nodes},
             "networks": tuple(network.name for network in plan.networks),
+            "volumes": known.volumes if known else (),
         }
     )
 
@@ -73,6 +79,13 @@ def save(record: LabRecord) -> None:
     place = places()[0]
     safe.make(place, mode=0o755)
     durable.write_text(place / f"{record.key}.json", record.model_dump_json(indent=2) + "\n", mode=0o644)
+
+
+def note_volumes(key: str, names: Iterable[str]) -> None:
+    """Note volumes that Vagrant is about to make and that do not exist; fine where the lab is not known."""
+    record = load(key)
+    if record is not None:
+        save(record.model_copy(update={"volumes": tuple(sorted({*record.volumes, *names}))}))
 
 
 def load(key: str) -> LabRecord | None:

@@ -131,9 +131,11 @@ def _networks(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
 
 
 def _volumes(seen: LabSeen) -> Iterator[Finding]:
-    for volume in seen.left_over:
-        why = "a disk without a machine: Vagrant refuses to make the machine again while it is there"
-        mend = f"{_virsh('vol-delete', volume, '--pool', 'default')} && lab up"
+    for volume, ours in seen.left_over.items():
+        why, mend = "a disk of this lab without its machine: `lab up` makes both again", "lab up"
+        if not ours:
+            why = "not known to be this lab's: Vagrant refuses to make a machine whose disk has the name of another"
+            mend = f"if nobody needs it: {_virsh('vol-delete', volume, '--pool', 'default')} && lab up"
         yield _bad(f"volume-{volume}", f"volume {volume}", "left over", why, mend)
 
 

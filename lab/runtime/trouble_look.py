@@ -18,7 +18,9 @@ from lab.runtime.host_facts import memory_mib
 from lab.runtime.libvirt import POOL
 from lab.runtime.libvirt_link import NoAnswerError
 from lab.runtime.node_look import NodeSeen, look_at_node
+from lab.runtime.ownership import is_from, looks_like, own_of
 from lab.runtime.process import run, shown
+from lab.runtime.removal import own_volumes
 from lab.runtime.ssh import Ssh
 from lab.runtime.ssh_config import SshConfig
 from lab.runtime.state import StateFile
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from lab.plan import Node, Plan
     from lab.runtime.host import Host
     from lab.runtime.libvirt import Hypervisor, State
+    from lab.runtime.ownership import Own
 
 PoolState = Literal["active", "inactive", "missing"]
 
@@ -64,8 +67,8 @@ class LabSeen:
     """those that exist, and whether they are active"""
     domains: dict[str, DomainSeen] = field(default_factory=dict)
     """by the nodes' names"""
-    left_over: tuple[str, ...] = ()
-    """volumes of nodes that have no domain"""
+    left_over: dict[str, bool] = field(default_factory=dict)
+    """volumes of the names of nodes that have no domain, and whether they are known to be the lab's"""
     nodes: dict[str, NodeSeen | str] = field(default_factory=dict)
     """what the nodes that could be asked said, or why they did not answer"""
     boxes_missing: tuple[str, ...] = ()
@@ -117,19 +120,20 @@ def _libvirt(plan: Plan, host: Host, build_dir: Path) -> LabSeen:
                 pool=_pool(hypervisor),
                 networks=hypervisor.networks(network.name for network in plan.networks),
                 domains=domains,
-                left_over=tuple(
-                    volume
-                    for node in plan.nodes
-                    if domains[node.name].state == "absent"
-                    for volume in hypervisor.volumes()
-                    if volume.startswith((f"{node.domain}.", f"{node.domain}-vd"))
-                ),
+                left_over=_left_over(hypervisor, plan, domains, own_of(plan.name, build_dir)),
                 **around,
             )
     except NoAnswerError as error:
         return LabSeen(libvirtd=error.message, **around)
     except (HostError, MachineError) as error:
         return LabSeen(libvirtd=(error.detail or error.message).splitlines()[0], **around)
+
+
+def _left_over(hypervisor: Hypervisor, plan: Plan, domains: dict[str, DomainSeen], own: Own) -> dict[str, bool]:
+    absent = [node.domain for node in plan.nodes if domains[node.name].state == "absent"]
+    ours = own_volumes(hypervisor, absent, own)
+    alike = [v for v in hypervisor.volumes() if any(looks_like(domain, v) for domain in absent)]
+    return {volume: volume in ours for volume in alike}
 
 
 def _pool(hypervisor: Hypervisor) -> PoolState:
@@ -148,7 +152,7 @@ def _domain(hypervisor: Hypervisor, plan: Plan, node: Node, host: Host, build_di
     return DomainSeen(
         state=state,
         reason=_bad_news(*domain.state()),
-        ours=str(build_dir) in hypervisor.description(node.domain),
+        ours=is_from(hypervisor.description(node.domain), build_dir),
         known_to_vagrant=vagrants == domain.UUIDString(),
         address=_lease(hypervisor, plan, node),
         panic=_panic(build_dir / "logs" / node.name / "console.log") if state == "running" else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import libvirt
@@ -10,10 +11,11 @@ import pytest
 from lab.errors import MachineError
 from lab.runtime.domains import Machines, memory_file
 from lab.runtime.libvirt import Hypervisor
+from lab.runtime.ownership import Own
+from lab.runtime.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DOMAIN = """<domain type='test'><name>{name}</name><memory unit='MiB'>64</memory><os><type>hvm</type></os>
 <devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/pool/{name}.img'/>
@@ -26,7 +28,7 @@ TAG = "checkpoint-before"
 def hypervisor(tmp_path: Path) -> Iterator[Hypervisor]:
     file = tmp_path / "node.xml"
     file.write_text("<node/>")
-    with Hypervisor(f"test://{file}") as connection:
+    with Hypervisor(f"test://{file}", exclusive=True) as connection:
         for name in NODES.values():
             connection.connection.defineXML(DOMAIN.format(name=name)).create()
         yield connection
@@ -100,7 +102,7 @@ def test_machines_that_libvirt_has_forgotten_are_defined_with_their_snapshots(
     first = machines.take_disks("checkpoint-first")
     taken = machines.take_disks(TAG)
     before = {name: hypervisor.domain(name).UUIDString() for name in NODES.values()}  # type: ignore[union-attr]
-    hypervisor.remove(list(NODES.values()), keep_volumes=True)
+    remove(hypervisor, list(NODES.values()), own=Own(Path("/labs/demo")), keep_volumes=True)
     assert states(machines) == {"absent"}
     for node, snapshot in taken.items():  # the second first: it does not need the one that it came after
         machines.define(node, snapshot, TAG)
@@ -117,7 +119,7 @@ def test_machines_that_libvirt_has_forgotten_are_defined_with_their_snapshots(
 def test_the_snapshot_of_another_machine_is_refused(machines: Machines, hypervisor: Hypervisor) -> None:
     machines.destroy()
     taken = machines.take_disks(TAG)
-    hypervisor.remove(list(NODES.values()))
+    remove(hypervisor, list(NODES.values()), own=Own(Path("/labs/demo")))
     for name in NODES.values():
         hypervisor.connection.defineXML(DOMAIN.format(name=name))
     with pytest.raises(MachineError, match="of another machine demo-controller"):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -12,15 +13,13 @@ import pytest
 from sample_plans import sample_plan
 
 from lab.errors import HostError, MachineError
-from lab.runtime.libvirt import Hypervisor, Removed, network_xml
+from lab.runtime.libvirt import Hypervisor, network_xml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DOMAIN = """<domain type='test'><name>{name}</name><description>Source: {source}</description>
 <memory unit='MiB'>64</memory><os><type>hvm</type></os><devices>{devices}</devices></domain>"""
-VOLUME = "<volume><name>{}</name><capacity>1048576</capacity></volume>"
 POOL = "default-pool"
 NODE = f"""<node>
 <network><name>default</name><bridge name='virbr0'/><ip address='192.168.122.1' netmask='255.255.255.0'/></network>
@@ -42,21 +41,6 @@ def hypervisor(tmp_path: Path) -> Iterator[Hypervisor]:
 def define(hypervisor: Hypervisor, name: str, *, source: str = "/labs/demo/Vagrantfile", network: str = "") -> None:
     devices = f"<interface type='network'><source network='{network}'/></interface>" if network else ""
     hypervisor._connection.defineXML(DOMAIN.format(name=name, source=source, devices=devices))
-
-
-def everything(hypervisor: Hypervisor) -> tuple[list[str], list[str], list[str]]:
-    connection = hypervisor._connection
-    return (
-        sorted(domain.name() for domain in connection.listAllDomains()),
-        sorted(network.name() for network in connection.listAllNetworks()),
-        hypervisor.volumes(POOL),
-    )
-
-
-def add_volumes(hypervisor: Hypervisor, *names: str) -> None:
-    pool = hypervisor._connection.storagePoolLookupByName(POOL)
-    for name in names:
-        pool.createXML(VOLUME.format(name))
 
 
 def test_states(hypervisor: Hypervisor) -> None:
@@ -108,7 +92,7 @@ def test_waiting_for_a_state_ends(hypervisor: Hypervisor) -> None:
 def test_foreign_domains_are_told_by_their_description(hypervisor: Hypervisor) -> None:
     define(hypervisor, "demo-controller", source="/labs/demo/Vagrantfile")
     define(hypervisor, "demo-compute1", source="/elsewhere/Vagrantfile")
-    assert hypervisor.foreign_domains([*DOMAINS, "demo-compute2"], "/labs/demo") == ["demo-compute1"]
+    assert hypervisor.foreign_domains([*DOMAINS, "demo-compute2"], Path("/labs/demo")) == ["demo-compute1"]
 
 
 def test_networks_are_made_once_and_start_with_libvirtd(hypervisor: Hypervisor) -> None:
@@ -130,6 +114,28 @@ def test_subnets_of_all_networks(hypervisor: Hypervisor) -> None:
     assert subnets["default"] == ["192.168.122.1/255.255.255.0"]
 
 
+def test_a_network_of_the_labs_name_that_it_did_not_make_is_left_as_it_is(hypervisor: Hypervisor) -> None:
+    network = PLAN.networks[0]
+    theirs = f"<network><name>{network.name}</name><bridge name='virbr7'/><ip address='10.9.0.1'/></network>"
+    found = hypervisor.connection.networkDefineXML(theirs)
+    with pytest.raises(MachineError, match="was not made by this lab: it is left alone"):
+        hypervisor.ensure_network(network)
+    assert not found.isActive()
+    found.create()
+    hypervisor.ensure_network(network)
+    assert not found.autostart()
+
+
+def test_a_pool_that_somebody_made_keeps_its_autostart(hypervisor: Hypervisor) -> None:
+    pool = hypervisor.connection.storagePoolLookupByName(POOL)
+    pool.setAutostart(0)
+    pool.destroy()
+    hypervisor.ensure_pool(POOL)
+    assert (pool.isActive(), pool.autostart()) == (1, 0)
+    hypervisor.ensure_pool()
+    assert hypervisor.connection.storagePoolLookupByName("default").autostart() == 1
+
+
 def test_the_pool_is_made_started_and_kept(hypervisor: Hypervisor) -> None:
     assert not hypervisor.has_pool()
     hypervisor.ensure_pool()
@@ -139,56 +145,6 @@ def test_the_pool_is_made_started_and_kept(hypervisor: Hypervisor) -> None:
     hypervisor.refresh_pool()
     assert hypervisor.volumes() == []
     assert hypervisor.volumes("no-such-pool") == []
-
-
-def test_removal_takes_exactly_the_labs_things(hypervisor: Hypervisor) -> None:
-    add_volumes(hypervisor, "demo-compute10.img", "box_vagrant_box_image_1_box.img", "demo-controllers.img")
-    define(hypervisor, "demo-compute10")
-    before = everything(hypervisor)
-    for network in PLAN.networks:
-        hypervisor.ensure_network(network)
-    for name in DOMAINS:
-        define(hypervisor, name, network=NETWORKS[0])
-    domain = hypervisor.domain(DOMAINS[0])
-    assert domain is not None
-    domain.create()
-    domain.snapshotCreateXML("<domainsnapshot><name>s</name></domainsnapshot>")
-    saved = hypervisor.domain(DOMAINS[1])
-    assert saved is not None
-    saved.create()
-    saved.managedSave()
-    add_volumes(hypervisor, "demo-controller.img", "demo-compute1.img", "demo-compute1-vdb.qcow2")
-
-    removed = hypervisor.remove(DOMAINS, NETWORKS, pool=POOL)
-
-    assert removed == Removed(
-        tuple(DOMAINS), ("demo-controller.img", "demo-compute1-vdb.qcow2", "demo-compute1.img"), tuple(NETWORKS)
-    )
-    assert everything(hypervisor) == before
-    assert not hypervisor.remove(DOMAINS, NETWORKS, pool=POOL)
-
-
-def test_volumes_are_kept_on_request(hypervisor: Hypervisor) -> None:
-    add_volumes(hypervisor, "demo-controller.img")
-    define(hypervisor, "demo-controller")
-    removed = hypervisor.remove(DOMAINS, pool=POOL, keep_volumes=True)
-    assert removed == Removed(("demo-controller",))
-    assert hypervisor.volumes(POOL) == ["demo-controller.img"]
-
-
-def test_a_volume_without_its_domain_goes_too(hypervisor: Hypervisor) -> None:
-    add_volumes(hypervisor, "demo-controller.img")
-    assert hypervisor.remove(DOMAINS, pool=POOL).volumes == ("demo-controller.img",)
-
-
-def test_a_network_that_another_domain_uses_stops_the_removal(hypervisor: Hypervisor) -> None:
-    hypervisor.ensure_network(PLAN.networks[0])
-    define(hypervisor, DOMAINS[0], network=NETWORKS[0])
-    define(hypervisor, "somebody", network=NETWORKS[0])
-    before = everything(hypervisor)
-    with pytest.raises(MachineError, match="is used by domain somebody"):
-        hypervisor.remove(DOMAINS, NETWORKS, pool=POOL)
-    assert everything(hypervisor) == before
 
 
 def test_the_access_network_serves_dhcp_and_the_others_do_not() -> None:

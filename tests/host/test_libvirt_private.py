@@ -18,7 +18,9 @@ from lab.errors import HostError
 from lab.runtime import libvirt_link as link
 from lab.runtime import private_view as view
 from lab.runtime.libvirt_link import NoAnswerError
+from lab.runtime.ownership import Own
 from lab.runtime.private import PrivateHost
+from lab.runtime.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -188,7 +190,7 @@ def test_a_host_that_is_put_away_keeps_its_volumes_and_comes_back(host: PrivateH
     (host.pool_dir / "demo-controller.img").write_text("a disk")
     running = processes(host)
     with host.hypervisor() as hypervisor:
-        hypervisor.remove(["demo-controller"], ["demo-access"], keep_volumes=True)
+        remove(hypervisor, ["demo-controller"], ["demo-access"], own=Own(Path("/labs/demo")), keep_volumes=True)
     host.stop(keep_volumes=True)
     assert not host.is_running()
     assert not (view.NETNS_DIR / host.netns).exists()

@@ -21,6 +21,8 @@ from lab.runtime.checkpoints import Checkpoints, age, tag_of
 from lab.runtime.domains import Machines, memory_file
 from lab.runtime.libvirt import Hypervisor
 from lab.runtime.lock import lab_lock
+from lab.runtime.ownership import Own
+from lab.runtime.removal import remove
 from lab.runtime.state import State, StateFile, StepRecord
 from lab.secrets import Secrets
 from lab.ui import Progress
@@ -52,7 +54,7 @@ class TestHost:
         """Nowhere to enter."""
 
     def hypervisor(self) -> Hypervisor:
-        return Hypervisor(URI)
+        return Hypervisor(URI, exclusive=True)
 
 
 @pytest.fixture
@@ -68,11 +70,11 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         monkeypatch.setattr(module, "step_clocks", lambda *_: {"controller": 0.0})
     monkeypatch.setattr(checkpoint, "settle", lambda *_, **__: [])
     monkeypatch.setattr(checkpoint, "verify", lambda *_, **__: Report(()))
-    with Hypervisor(URI) as kept:  # while one connection stands, the driver keeps what it has
+    with Hypervisor(URI, exclusive=True) as kept:  # while one connection stands, the driver keeps what it has
         for node in plan.nodes:
             kept.connection.defineXML(DOMAIN.format(name=node.domain)).create()
         yield Lab(tmp_path, plan, Secrets(SECRETS))
-        kept.remove([node.domain for node in plan.nodes], [network.name for network in plan.networks])
+        remove(kept, [n.domain for n in plan.nodes], [n.name for n in plan.networks], own=Own(tmp_path))
 
 
 def steps(*ids: str) -> State:
@@ -89,7 +91,7 @@ def host() -> Any:
 
 
 def tags(lab: Lab) -> set[str]:
-    with Hypervisor(URI) as hypervisor:
+    with Hypervisor(URI, exclusive=True) as hypervisor:
         domains = filter(None, (hypervisor.domain(node.domain) for node in lab.plan.nodes))
         return {tag for domain in domains for tag in domain.snapshotListNames()}
 
@@ -153,8 +155,9 @@ def test_deletion_takes_files_and_snapshots(lab: Lab) -> None:
 def test_a_lab_that_was_put_away_comes_back(lab: Lab) -> None:
     save(lab)
     save(lab, "second")
-    with Hypervisor(URI) as hypervisor:
-        hypervisor.remove([n.domain for n in lab.plan.nodes], [n.name for n in lab.plan.networks], keep_volumes=True)
+    with Hypervisor(URI, exclusive=True) as hypervisor:
+        own, domains = Own(lab.build_dir), [n.domain for n in lab.plan.nodes]
+        remove(hypervisor, domains, [n.name for n in lab.plan.networks], own=own, keep_volumes=True)
     with pytest.raises(UsageError, match="put away with its checkpoints") as caught:
         whole.refuse_away(lab, host())
     assert "first, second" in str(caught.value)
@@ -162,7 +165,7 @@ def test_a_lab_that_was_put_away_comes_back(lab: Lab) -> None:
         checkpoint.delete(lab, "first", Progress())
     checkpoint.restore(lab, "second", Progress())
     assert states(lab) == {"running"}
-    with Hypervisor(URI) as hypervisor:
+    with Hypervisor(URI, exclusive=True) as hypervisor:
         assert all(hypervisor.networks([n.name for n in lab.plan.networks]).values())
     whole.refuse_away(lab, host())
     checkpoint.delete(lab, "first", Progress())
@@ -422,8 +425,8 @@ def test_a_file_of_a_newer_version_is_refused(file: str, lab: Lab) -> None:
 
 def test_machines_that_were_made_anew_are_not_overwritten(lab: Lab) -> None:
     save(lab)
-    with Hypervisor(URI) as hypervisor:
-        hypervisor.remove([node.domain for node in lab.plan.nodes])
+    with Hypervisor(URI, exclusive=True) as hypervisor:
+        remove(hypervisor, [node.domain for node in lab.plan.nodes], own=Own(lab.build_dir))
         for node in lab.plan.nodes:
             hypervisor.connection.defineXML(DOMAIN.format(name=node.domain)).create()
     with pytest.raises(MachineError, match="of another machine demo-controller"):

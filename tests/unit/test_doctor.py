@@ -12,7 +12,7 @@ from lab.hostfit import HostNumbers
 from lab.plan import HostFacts
 from lab.runtime import host as hosts
 from lab.runtime.doctor import Finding, judge, mending_commands, require_no_collision
-from lab.runtime.doctor_look import PACKAGES, Seen
+from lab.runtime.doctor_look import PACKAGES, Neighbours, Seen
 from lab.runtime.host import SystemHost
 from lab.runtime.kvm import HostProof
 from lab.runtime.private import PrivateHost
@@ -139,22 +139,23 @@ def test_a_lab_that_does_not_fit_is_fatal() -> None:
     ],
 )
 def test_subnet_collisions(networks: dict[str, list[str]], routes: tuple[str, ...], expected: str) -> None:
-    seen = Seen(mode="system", networks=networks, routes=routes)
+    there = Neighbours(networks, routes)
+    seen = Seen(mode="system", neighbours=there)
     finding = by_id(judge(seen, sample_plan()))["subnet-management"]
     assert finding.found == expected
     assert finding.ok == (expected == "free")
     assert not finding.fatal  # root's lab stands on a private host then
-    as_user = Seen(mode="system", networks=networks, routes=routes, root=False)
+    as_user = Seen(mode="system", neighbours=there, root=False)
     assert by_id(judge(as_user, sample_plan()))["subnet-management"].fatal
 
 
 def test_a_private_host_cannot_collide() -> None:
-    seen = Seen(mode="private", networks={"x": ["10.0.0.1/24"]}, routes=("10.0.0.0/8",))
+    seen = Seen(mode="private", neighbours=Neighbours({"x": ["10.0.0.1/24"]}, ("10.0.0.0/8",)))
     assert not [finding for finding in judge(seen, sample_plan()) if finding.id.startswith("subnet-")]
 
 
 def test_foreign_domains_are_named_and_never_removed() -> None:
-    seen = Seen(mode="system", foreign_domains=("demo-controller",))
+    seen = Seen(mode="system", neighbours=Neighbours(namesakes={"demo-controller": "domain"}))
     finding = by_id(judge(seen, sample_plan()))["domain-demo-controller"]
     assert not finding.ok
     assert "virsh" not in finding.mend

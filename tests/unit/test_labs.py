@@ -25,7 +25,8 @@ PLAN = sample_plan()
 DOMAIN = """<domain type='test'><name>demo-{node}</name><title>OpenStack Compute lab demo {node}</title>
 <description>Source: {build}/Vagrantfile</description><memory>65536</memory><os><type>hvm</type></os></domain>"""
 NETWORK = (
-    "<network><name>demo-management</name><bridge name='b0'/><ip address='10.0.0.1' netmask='255.255.0.0'/></network>"
+    f"<network><name>demo-management</name><bridge name='{PLAN.networks[1].bridge}'/>"
+    "<ip address='10.0.0.1' netmask='255.255.0.0'/></network>"
 )
 POOL = "<pool type='dir'><name>default</name><target><path>/default-pool</path></target></pool>"
 
@@ -174,6 +175,22 @@ def test_down_removes_such_a_lab(libvirt: Hypervisor) -> None:
     assert lab("down", "--lab", "/labs/a")[0] == 0
     assert libvirt.domains() == []
     assert libvirt.subnets() == {}
+
+
+def test_down_leaves_what_only_looks_like_the_labs(libvirt: Hypervisor) -> None:
+    connection = libvirt.connection
+    pool = connection.storagePoolLookupByName("default")
+    pool.createXML("<volume><name>demo-controller.qcow2</name><capacity>1048576</capacity></volume>")
+    connection.networkDefineXML(
+        "<network><name>demo-access</name><bridge name='br7'/><ip address='10.9.0.1'/></network>"
+    )
+    code, text = lab("down", "--lab", "/labs/a")
+    assert code == 0
+    assert "left alone: volume demo-controller.qcow2 is left over, or somebody else's" in text
+    assert "virsh -c qemu:///system vol-delete demo-controller.qcow2 --pool default" in text
+    assert "left alone: network demo-access was not made by this lab" in text
+    assert libvirt.volumes() == ["demo-controller.qcow2"]
+    assert list(libvirt.subnets()) == ["demo-access"]
 
 
 def test_down_leaves_the_domains_of_another_lab_of_that_name(libvirt: Hypervisor, tmp_path: Path) -> None:

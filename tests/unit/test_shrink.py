@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import pytest
 
 from lab.errors import MachineError, UsageError
+from lab.runtime.ownership import Own
+from lab.runtime.removal import Removed
 from lab.runtime.state import State, StateFile, StepRecord
 from lab.shrink import Leaving, Shrink
 from lab.ui import Progress
@@ -47,8 +49,9 @@ class World:
     def power_off(self, name: str) -> None:
         self.done.append(f"power off {name}")
 
-    def remove(self, domains: Sequence[str]) -> None:
+    def remove(self, domains: Sequence[str]) -> Removed:
         self.done.append(f"remove {' '.join(domains)}")
+        return Removed(tuple(domains))
 
     # ssh
     def nodes(self) -> list[str]:
@@ -123,13 +126,14 @@ def test_a_failure_tells_what_was_said_and_where(world: World, verb: str) -> Non
     assert "remove-compute.log" in caught.value.detail
 
 
-def test_nothing_is_remembered_of_a_machine_that_went(world: World) -> None:
+def test_nothing_is_remembered_of_a_machine_that_went(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     file = StateFile(world.build_dir / "state.json")
     file.save(State().with_step("compute1", "10-environment", RECORD).with_step("compute2", "10-environment", RECORD))
     data = world.build_dir / ".vagrant/machines/compute2/libvirt"
     data.mkdir(parents=True)
     (world.build_dir / "logs/compute2").mkdir(parents=True)
-    shrink(world).machines(LEAVING)
+    monkeypatch.setattr("lab.shrink.remove", lambda hypervisor, names, **_: hypervisor.remove(names))
+    shrink(world).machines(LEAVING, Own(world.build_dir))
     assert world.done == ["forget compute2 compute3", "remove demo-compute2 demo-compute3"]
     assert list(file.load().steps) == ["compute1/10-environment"]
     assert not data.exists()

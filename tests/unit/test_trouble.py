@@ -95,10 +95,11 @@ def test_network_inactive_and_missing() -> None:
 
 
 def test_volume_left_over() -> None:
-    seen = with_domain("compute1", DomainSeen(), left_over=("demo-compute1.img",))
+    seen = with_domain("compute1", DomainSeen(), left_over={"demo-compute1.img": True, "demo-compute1.qcow2": False})
     found = bad(seen)
-    assert found["volume-demo-compute1.img"].mend == (
-        "lab exec -- virsh vol-delete demo-compute1.img --pool default && lab up"
+    assert found["volume-demo-compute1.img"].mend == "lab up"
+    assert found["volume-demo-compute1.qcow2"].mend == (
+        "if nobody needs it: lab exec -- virsh vol-delete demo-compute1.qcow2 --pool default && lab up"
     )
     assert found["domain-compute1"].found == "absent"
 
@@ -239,14 +240,19 @@ def test_a_damaged_state() -> None:
 def test_on_a_machines_own_libvirt_nothing_of_the_lab_is_no_trouble() -> None:
     absent = {"controller": DomainSeen(), "compute1": DomainSeen()}
     assert not stands(LabSeen(mode="system", domains=absent))
-    assert stands(LabSeen(mode="system", domains=absent, left_over=("demo-compute1.img",)))
+    assert stands(LabSeen(mode="system", domains=absent, left_over={"demo-compute1.img": True}))
     assert stands(LabSeen(mode="private", domains=absent))
 
 
 EVERYTHING = [
     LabSeen(libvirtd="gone", memory_available_mib=8000),
     replace(
-        GOOD, pool="missing", networks={ACCESS: False}, left_over=("v.img",), boxes_missing=("b",), damaged="s is x"
+        GOOD,
+        pool="missing",
+        networks={ACCESS: False},
+        left_over={"v.img": False, "w.img": True},
+        boxes_missing=("b",),
+        damaged="s is x",
     ),
     with_domain("compute1", DomainSeen("shut off", ours=False)),
     with_domain("compute1", DomainSeen("paused", "x", known_to_vagrant=False, base_gone="b.img")),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from lab.runtime.ownership import Own
     from lab.shrink import Leaving
 
 CHECK = Check(
@@ -53,7 +54,8 @@ class FakeShrink:
     def out_of_openstack(self, leaving: Sequence[Leaving]) -> None:
         self.done.append(f"openstack {' '.join(node.domain for node in leaving)}")
 
-    def machines(self, leaving: Sequence[Leaving]) -> None:
+    def machines(self, leaving: Sequence[Leaving], own: Own) -> None:
+        assert own.build_dir.is_dir()
         self.done.append(f"machines {' '.join(node.name for node in leaving)}")
 
 
