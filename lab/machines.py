@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.boxes import ensure_for_plan, line_of, show_to_vagrant
 from lab.runtime import records
+from lab.runtime.console import console_of, panic
 from lab.runtime.ownership import own_of
 from lab.runtime.removal import refuse_in_the_way, remove
 from lab.runtime.vagrant import Vagrant
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 CONTROLLER = "controller"
 ABSENT = "there is none"
-PANIC = b"end Kernel panic - not syncing"
-"""Linux's last line (kernel/panic.c). A busy emulated host was seen to let a guest's timer fail at boot"""
-_CONSOLE_TAIL = 2000
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,9 @@ def look(plan: Plan, build_dir: Path, hypervisor: Hypervisor, known: Iterable[st
     make: dict[str, str] = {}
     start: dict[str, str] = {}
     adopt: list[str] = []
-    panicked = {node.name for node in plan.nodes if states[node.domain] == "running" and _panicked(build_dir, node)}
+    panicked = {
+        node.name for node in plan.nodes if states[node.domain] == "running" and panic(console_of(build_dir, node.name))
+    }
     for node in plan.nodes:
         state = "in a kernel panic" if node.name in panicked else states[node.domain]
         if state == "absent":
@@ -83,17 +82,6 @@ def look(plan: Plan, build_dir: Path, hypervisor: Hypervisor, known: Iterable[st
 def _whole(node: Node, vagrant: Vagrant, hypervisor: Hypervisor) -> bool:
     wanted = {nic.mac.lower() for nic in node.nics}
     return vagrant.machine_id(node.name) == hypervisor.uuid(node.domain) and wanted <= hypervisor.macs(node.domain)
-
-
-def _panicked(build_dir: Path, node: Node) -> bool:
-    """Tell by a node's console, which begins anew with each boot, whether its kernel has ended."""
-    try:
-        with (build_dir / "logs" / node.name / "console.log").open("rb") as console:
-            console.seek(0, os.SEEK_END)
-            console.seek(max(0, console.tell() - _CONSOLE_TAIL))
-            return PANIC in console.read()
-    except FileNotFoundError:
-        return False
 
 
 def start_off(plan: Plan, machines: Machines, hypervisor: Hypervisor, ssh: Ssh, progress: Progress) -> None:

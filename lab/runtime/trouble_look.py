@@ -14,6 +14,7 @@ import libvirt
 
 from lab.box.store import cache_directory, list_boxes
 from lab.errors import HostError, LabError, MachineError
+from lab.runtime.console import console_of, panic
 from lab.runtime.host_facts import memory_mib
 from lab.runtime.libvirt import POOL
 from lab.runtime.libvirt_link import NoAnswerError
@@ -155,7 +156,7 @@ def _domain(hypervisor: Hypervisor, plan: Plan, node: Node, host: Host, build_di
         ours=is_from(hypervisor.description(node.domain), build_dir),
         known_to_vagrant=vagrants == domain.UUIDString(),
         address=_lease(hypervisor, plan, node),
-        panic=_panic(build_dir / "logs" / node.name / "console.log") if state == "running" else "",
+        panic=panic(console_of(build_dir, node.name)) if state == "running" else "",
         base_gone=_missing_base(hypervisor, node, host),
     )
 
@@ -181,15 +182,6 @@ def _lease(hypervisor: Hypervisor, plan: Plan, node: Node) -> str:
     except libvirt.libvirtError:  # a driver without leases
         return ""
     return next((str(lease["ipaddr"]) for lease in leases), "")
-
-
-def _panic(console: Path) -> str:
-    """Read why a guest's kernel gave up; empty where something was said after that, as by another boot."""
-    try:
-        text = console.read_bytes()[-4096:].decode(errors="replace")
-    except OSError:
-        return ""
-    return next(iter(re.findall(r"Kernel panic - not syncing: (.*?)(?: \]---)?\s*\Z", text)), "")
 
 
 def _missing_base(hypervisor: Hypervisor, node: Node, host: Host) -> str:
