@@ -32,9 +32,16 @@ endef
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation
 LOCKED := $(PIP_INSTALL) --require-hashes --requirement requirements
 
+# A virtualenv has its own path in it: that of a checkout that was copied or moved would run the other checkout's `lab`.
+VENV_IS_HERE := head -n 2 $(BIN)/pip 2>/dev/null | grep -qF '$(CURDIR)/$(BIN)/python'
+ifneq ($(shell $(VENV_IS_HERE) && echo yes),yes)
+.PHONY: $(VENV)/.ready
+endif
+
 $(VENV)/.ready: pyproject.toml requirements/build.txt requirements/runtime.txt
 	$(call apt,$(SETUP_PACKAGES))
 	@echo "setting up $(VENV)"
+	@$(VENV_IS_HERE) || rm -rf $(VENV)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(LOCKED)/build.txt
 	@$(LOCKED)/runtime.txt
