@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lab import changes, machines, overview, project, proven, ui
 from lab.errors import DamagedFileError
 from lab.generator.render import render
+from lab.runtime import records
 from lab.runtime.host import choose_host
 from lab.runtime.host_facts import host_facts
 from lab.runtime.schedule import jobs_of
@@ -34,6 +35,7 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
     """
     spec = load_spec(spec_file)
     lab = project.from_spec(spec_file, build_dir, host_facts(spec.accelerator, prove=False).facts, write=False)
+    records.require_home(lab.build_dir)
     if to_step is not None:
         overview.require_step(lab.plan, to_step)
     standing = _or(None, lambda: project.load_plan(lab.build_dir))

@@ -18,10 +18,10 @@ from lab.errors import HostError, LabError, MachineError
 from lab.report import Report
 from lab.runtime.checkpoints import Checkpoint, Checkpoints, Manifest, steps_done, tag_of
 from lab.runtime.clock import step_clocks, wait_for_chrony
-from lab.runtime.host import choose_host
 from lab.runtime.lock import lab_lock
 from lab.runtime.settle import settle
 from lab.runtime.ssh import Ssh
+from lab.runtime.standing import own_host
 from lab.runtime.state import StateFile
 from lab.ui import clock
 from lab.verify import verify
@@ -176,7 +176,7 @@ def _require_space(machines: Machines, lab: Lab) -> None:
 
 
 def _enter(lab: Lab) -> Host:
-    host = choose_host(lab.plan.name, lab.build_dir)
+    host = own_host(lab.plan, lab.build_dir)
     host.start()
     host.enter()
     return host

@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 def lab_findings(name: str, build_dir: Path) -> list[Finding]:
     """Look at the lab of a build directory; none where nothing of it stands."""
     from lab import project
-    from lab.errors import MachineError
+    from lab.errors import MachineError, UsageError
+    from lab.runtime import records
     from lab.runtime.doctor import Finding
     from lab.runtime.host import choose_host
     from lab.runtime.trouble import diagnose_lab
 
+    try:
+        records.require_home(build_dir)
+    except UsageError as error:
+        why = "no verb that reaches machines works here"
+        return [Finding("place", "build directory", False, error.message, why, error.hint)]
     try:
         plan = project.load_plan(build_dir)
     except MachineError as error:

@@ -31,10 +31,10 @@ def register(app: typer.Typer) -> None:
 def standing(file: Path, build_dir: Path | None) -> Lab:
     """Open the lab of a read verb and step onto its host."""
     from lab import project, whole
-    from lab.runtime.host import choose_host
+    from lab.runtime.standing import own_host
 
     lab = project.existing(file, build_dir)
-    host = choose_host(lab.plan.name, lab.build_dir)
+    host = own_host(lab.plan, lab.build_dir)
     host.start()
     host.enter()
     whole.mend_for_reader(lab, host, lambda text: ui.errors.print(text, soft_wrap=True))
@@ -73,12 +73,12 @@ def ssh(
 def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
     """Run a command in the build directory, on the lab's host: lab exec -- vagrant status."""
     from lab.boxes import show_built
-    from lab.runtime.host import choose_host
+    from lab.runtime.standing import own_host
 
     if not ctx.args:
         raise errors.UsageError("no command to run", hint="lab exec -- vagrant status")
     lab = standing(file, build_dir)
-    show_built(lab.plan, choose_host(lab.plan.name, lab.build_dir))
+    show_built(lab.plan, own_host(lab.plan, lab.build_dir))
     os.chdir(lab.build_dir)
     try:
         os.execvp(ctx.args[0], ctx.args)
@@ -104,7 +104,7 @@ def logs(
     """List the logs, or print those of a step."""
     from lab import project
 
-    lab = project.existing(file, build_dir)
+    lab = project.existing(file, build_dir, reach=False)
     paths = sorted((lab.build_dir / "logs").rglob(f"{step or '*'}.log"))
     if not paths:
         raise errors.UsageError(f"no log{f' of step {step}' if step else ''} in {lab.build_dir / 'logs'}")
@@ -120,7 +120,7 @@ def secrets(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: 
     """Print the lab's passwords (to a terminal or a pipe of your own choice)."""
     from lab import project
 
-    values = dict(project.existing(file, build_dir).secrets.items())
+    values = dict(project.existing(file, build_dir, reach=False).secrets.items())
     if as_json:
         ui.print_json(values)
     else:

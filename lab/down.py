@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import builddir, durable, labs, project, ui
+from lab import builddir, durable, labs, moved, project, ui
 from lab.addressing import NETWORK_KINDS
 from lab.errors import DamagedFileError, HostError, MachineError, UsageError
 from lab.generator.files import remove_tree
-from lab.runtime import records
+from lab.runtime import place, records
 from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.host import choose_host
 from lab.runtime.host_facts import host_facts
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from lab.runtime.records import LabRecord
 
 MADE = (
-    *(".vagrant", "checkpoints", "logs", "mux", "known_hosts", "ssh_config"),
+    *(".vagrant", "checkpoints", "logs", "mux", "known_hosts", "ssh_config", place.FILE),
     *("state.json", "state.json.damaged", "plan.json.damaged"),
 )
 """what `lab up` and Vagrant made beside the rendered files"""
@@ -50,6 +51,7 @@ def down(spec_file: Path, build_dir: Path | None, *, keep_checkpoints: bool = Fa
     name = spec.name
     directory = project.build_dir_of(spec_file, build_dir, name)
     builddir.require(directory)
+    moved.settle(name, directory, "lab down", functools.partial(ui.console.print, markup=False, soft_wrap=True))
     try:
         plan = project.load_plan(directory)
     except DamagedFileError:  # the spec names its machines and networks too

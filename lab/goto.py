@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from lab import checkpoint, project, ui, whole
 from lab import report as reports
 from lab.errors import UsageError
+from lab.runtime import records
 from lab.runtime.checkpoints import Checkpoint, Checkpoints
-from lab.runtime.host import choose_host
 from lab.runtime.host_facts import host_facts
 from lab.runtime.schedule import MACHINES
+from lab.runtime.standing import own_host
 from lab.runtime.state import StateFile
 from lab.spec.load import load_spec
 from lab.up import up
@@ -34,6 +35,7 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str) -> bool:
     """
     spec = load_spec(spec_file)
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
+    records.require_home(directory)
     plan = project.load_plan(directory) or project.decide(
         spec, host_facts(spec.accelerator, mirror=spec.box.mirror).facts
     )
@@ -59,7 +61,7 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str) -> bool:
 
 
 def _away(plan: Plan, directory: Path) -> bool:
-    host = choose_host(plan.name, directory)
+    host = own_host(plan, directory)
     host.start()
     return whole.is_away(plan, host)
 

@@ -104,11 +104,11 @@ def print_findings(findings: Iterable[Finding], of: str = "requirement", bad: st
 
 def status_of(lab: Lab) -> dict[str, Any]:
     """Look at the lab: domain states and how far the steps got; `libvirtd` says why that does not answer."""
-    from lab.runtime.host import choose_host
     from lab.runtime.libvirt_link import NoAnswerError
+    from lab.runtime.standing import own_host
     from lab.runtime.state import StateFile
 
-    host = choose_host(lab.plan.name, lab.build_dir)
+    host = own_host(lab.plan, lab.build_dir)
     states, silent = {node.domain: "absent" for node in lab.plan.nodes}, ""
     try:
         if host.is_running():

@@ -10,11 +10,11 @@ from lab import ui, whole
 from lab.errors import UsageError
 from lab.runtime import power as switch
 from lab.runtime.clock import TOLERANCE_S, step_clocks, wait_for_chrony
-from lab.runtime.host import choose_host
 from lab.runtime.lock import lab_lock
 from lab.runtime.power import OFF, SHUTDOWN_LIMIT_S
 from lab.runtime.settle import settle
 from lab.runtime.ssh import Ssh
+from lab.runtime.standing import own_host
 from lab.runtime.state import StateFile
 from lab.verify import verify
 
@@ -32,7 +32,7 @@ INSTANCE_LIMIT_S = 60.0
 
 def halt(lab: Lab) -> None:
     """Shut all nodes down: the computes, then the controller, whose services they use to the end."""
-    host = choose_host(lab.plan.name, lab.build_dir)
+    host = own_host(lab.plan, lab.build_dir)
     with lab_lock(lab.build_dir, "lab halt"):
         states = _states(lab, host)
         if all(state in OFF for state in states.values()):
@@ -51,7 +51,7 @@ def halt(lab: Lab) -> None:
 
 def pause(lab: Lab) -> None:
     """Stop the nodes' processors; they keep their memory, and cost the host nothing else."""
-    host = choose_host(lab.plan.name, lab.build_dir)
+    host = own_host(lab.plan, lab.build_dir)
     with lab_lock(lab.build_dir, "lab pause"):
         states = _states(lab, host)
         if not any(state in ("running", "paused") for state in states.values()):
@@ -65,7 +65,7 @@ def pause(lab: Lab) -> None:
 
 def unpause(lab: Lab) -> bool:
     """Let a paused lab go on, and wait until it is well; whether its quick checks pass."""
-    states = _states(lab, choose_host(lab.plan.name, lab.build_dir))
+    states = _states(lab, own_host(lab.plan, lab.build_dir))
     if "paused" not in states.values():
         if all(state == "running" for state in states.values()):
             ui.console.print(f"lab {lab.plan.name} is not paused: it runs")
@@ -82,7 +82,7 @@ def resume(lab: Lab, *, command: str = "lab resume") -> bool:
     Raises:
         LabError: a machine is missing, does not start or does not answer.
     """
-    host = choose_host(lab.plan.name, lab.build_dir)
+    host = own_host(lab.plan, lab.build_dir)
     progress = ui.Progress()
     ssh = Ssh(lab.build_dir)
     with progress.live(), lab_lock(lab.build_dir, command):

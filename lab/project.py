@@ -12,6 +12,7 @@ from lab import builddir, resources
 from lab.errors import DamagedFileError, MachineError, UsageError
 from lab.plan import PLAN_VERSION, HostFacts, Plan
 from lab.resolve import resolve
+from lab.runtime import records
 from lab.runtime.ownership import canonical
 from lab.secrets import Secrets, load_or_create_seed, load_seed
 from lab.spec.catalog import load_steps
@@ -67,11 +68,11 @@ def from_spec(spec_file: Path, build_dir: Path | None, facts: HostFacts, *, writ
     return Lab(directory, plan, Secrets.derive(seed, plan.secrets, spec.passwords))
 
 
-def existing(spec_file: Path, build_dir: Path | None) -> Lab:
+def existing(spec_file: Path, build_dir: Path | None, *, reach: bool = True) -> Lab:
     """Open the lab that stands in the build directory, as it was decided when it was made.
 
     Raises:
-        UsageError: there is no lab there.
+        UsageError: there is no lab there; or, with `reach`, its machines are not this directory's: it is a copy.
         HostError: others can reach into it, so that it cannot be believed.
         MachineError: its plan.json was written by another version.
     """
@@ -80,6 +81,8 @@ def existing(spec_file: Path, build_dir: Path | None) -> Lab:
     plan = load_plan(directory)
     if plan is None:
         raise UsageError(f"no lab in {directory}", hint="`lab up` makes it")
+    if reach:
+        records.require_home(directory)
     return Lab(directory, plan, Secrets.of_build_dir(directory, plan))
 
 

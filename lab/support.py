@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from lab import project, support_parts, ui
 from lab.errors import HostError, LabError, UsageError
 from lab.masking import Masking
+from lab.runtime import records
 from lab.runtime.host import choose_host
 from lab.runtime.host_facts import host_facts
 from lab.secrets import Secrets, load_seed
@@ -35,6 +36,7 @@ def pack(spec_file: Path, build_dir: Path | None, output: Path | None) -> Path:
     """
     spec = load_spec(spec_file)
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
+    records.require_home(directory)
     target = output or Path(f"lab-support-{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}.tar.xz")
     if target.exists():
         raise UsageError(f"{target} exists", hint="name another file with --output")

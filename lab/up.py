@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from lab import builddir, changes, checkpoint, machines, overview, project, proven, ui, whole
+from lab import builddir, changes, checkpoint, machines, moved, overview, project, proven, ui, whole
 from lab import report as reports
 from lab.addressing import domain_name
 from lab.boxes import age_lines
@@ -15,7 +15,6 @@ from lab.down import down
 from lab.errors import DamagedFileError
 from lab.generator.files import write_tree
 from lab.generator.render import render
-from lab.runtime import records
 from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.clock import SSH_LIMIT_S, TOLERANCE_S
 from lab.runtime.greeting import greet
@@ -67,7 +66,9 @@ def up(
     spec = load_spec(spec_file)
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
     builddir.require(directory)
+    moved.refuse_lost(spec.name, directory)
     with progress.live():
+        moved.settle(spec.name, directory, "lab up", progress.say)
         with progress.phase("host", "looking at the host"):
             known = host_facts(spec.accelerator, mirror=spec.box.mirror)
             plan = project.decide(spec, known.facts)
@@ -87,7 +88,7 @@ def up(
             progress.say(f"accelerator {plan.accelerator}: {known.reason}")
             progress.say(f"host {host}")
             lab = project.from_spec(spec_file, build_dir, known.facts)
-            records.save(records.record_of(lab.plan, directory, host.mode))
+            moved.claim(lab.plan, directory, host.mode)
             story = _Up(lab, host, progress, to_step)
             boxes = story.boxes(spec.box.mirror)
             for line in age_lines(plan, updates=bool(boxes)):

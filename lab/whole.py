@@ -15,11 +15,12 @@ from lab import project
 from lab.changes import compare
 from lab.errors import DamagedFileError, HostError, MachineError, UsageError
 from lab.hostfit import fit
-from lab.runtime.checkpoints import Checkpoint, Checkpoints, tag_of
+from lab.runtime.checkpoints import Checkpoint, Checkpoints, build_dir_of, tag_of
 from lab.runtime.clock import step_clocks, wait_for_chrony
 from lab.runtime.domains import Machines
 from lab.runtime.host_facts import count
 from lab.runtime.lock import lab_lock
+from lab.runtime.relocate import relocated
 from lab.runtime.ssh import Ssh
 from lab.runtime.ssh_config import SshConfig
 from lab.runtime.state import StateFile
@@ -156,6 +157,7 @@ def define(machines: Machines, plan: Plan, checkpoint: Checkpoint) -> None:
     for node in plan.nodes:
         try:
             snapshot = (checkpoint.directory / f"{node.name}.xml").read_text()
+            snapshot = relocated(snapshot, build_dir_of(checkpoint.directory), node.name)
         except OSError as error:
             hint = f"`lab checkpoint delete {checkpoint.name}` removes it"
             raise MachineError(f"checkpoint {checkpoint.name} is damaged: {error}", hint=hint) from None

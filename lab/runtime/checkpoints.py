@@ -77,6 +77,11 @@ class Checkpoint:
         return self.manifest.steps[-1] if self.manifest.steps else MACHINES
 
 
+def build_dir_of(checkpoint: Path) -> Path:
+    """Give the build directory of a checkpoint's directory, whole or half-written."""
+    return checkpoint.parents[1]
+
+
 class Checkpoints:
     """The checkpoints of one build directory."""
 

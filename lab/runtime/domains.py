@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import libvirt
 
 from lab.errors import MachineError
+from lab.runtime.checkpoints import build_dir_of
+from lab.runtime.relocate import relocated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -156,7 +158,17 @@ class Machines:
 
     def _load(self, directory: Path, nodes: Iterable[str]) -> None:
         """Bring memory back; a machine that was suspended when it was saved comes back suspended."""
-        self._each(nodes, lambda node: self._connection.restore(str(memory_file(directory, node))))
+
+        def load(node: str) -> None:
+            path = str(memory_file(directory, node))
+            saved = self._connection.saveImageGetXMLDesc(path, libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE)
+            here = relocated(saved, build_dir_of(directory), node)
+            if here == saved:
+                self._connection.restore(path)
+            else:  # the build directory was moved since
+                self._connection.restoreFlags(path, here, 0)
+
+        self._each(nodes, load)
 
     def _resume(self) -> None:
         for node, state in self.states().items():

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from lab import durable, safe
 from lab.models import Frozen
+from lab.runtime import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +34,8 @@ class LabRecord(Frozen):
     version: Literal[1] = 1
     key: str
     """NAME-HASH"""
+    id: str = ""
+    """which its build directory remembers too"""
     name: str
     release: str
     build_dir: str
@@ -45,16 +48,29 @@ class LabRecord(Frozen):
 
 
 def lab_key(name: str, build_dir: Path) -> str:
-    """Give NAME-HASH of a lab: two labs of one name have different ones."""
-    return f"{name}-{hashlib.sha256(os.fsencode(os.path.realpath(build_dir))).hexdigest()[:8]}"
+    """Give NAME-HASH of a lab: two labs of one name have different ones. A lab keeps it when its directory is moved."""
+    path = os.path.realpath(build_dir)
+    known = place.load(build_dir)
+    if known is not None and known.build_dir == path and known.key.rpartition("-")[0] == name:
+        return known.key
+    key = _hashed(name, path)
+    record = load(key)
+    # Who has been here before took that one along.
+    return key if record is None or os.path.realpath(record.build_dir) == path else _hashed(name, f"{path}+")
+
+
+def _hashed(name: str, path: str) -> str:
+    return f"{name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
 
 
 def record_of(plan: Plan, build_dir: Path, mode: str) -> LabRecord:
     """Make the record of a lab that is about to stand; of one that is known, the volumes stay noted."""
     known = load(lab_key(plan.name, build_dir))
+    remembered = place.load(build_dir)
     return LabRecord.model_validate(
         {
             "key": lab_key(plan.name, build_dir),
+            "id": remembered.id if remembered else "",
             "name": plan.name,
             "release": plan.release,
             "build_dir": os.path.realpath(build_dir),
@@ -64,6 +80,22 @@ def record_of(plan: Plan, build_dir: Path, mode: str) -> LabRecord:
             "volumes": known.volumes if known else (),
         }
     )
+
+
+def place_of(build_dir: Path) -> str:
+    """Tell where this machine remembers the lab that a build directory remembers; empty where it does not."""
+    known = place.load(build_dir)
+    record = None if known is None else load(known.key)
+    return record.build_dir if record is not None and known is not None and record.id == known.id else ""
+
+
+def require_home(build_dir: Path) -> None:
+    """Refuse to reach machines from a build directory that is not theirs.
+
+    Raises:
+        UsageError: it is a copy, or was moved.
+    """
+    place.require_home(build_dir, place_of(build_dir))
 
 
 def places() -> list[Path]:
@@ -90,9 +122,9 @@ def note_volumes(key: str, names: Iterable[str]) -> None:
 
 def load(key: str) -> LabRecord | None:
     """Read the record of a lab; None where there is none that can be read."""
-    for place in places():
+    for directory in places():
         try:
-            return LabRecord.model_validate_json((place / f"{key}.json").read_bytes())
+            return LabRecord.model_validate_json((directory / f"{key}.json").read_bytes())
         except (OSError, ValidationError):  # a newer version's: the lab is then known by its key alone
             continue
     return None

@@ -101,6 +101,15 @@ class SshConfig:
         """Write known_hosts, for its owner alone; ssh would make it readable by others."""
         durable.write_text(self.known_hosts, "".join(lines), mode=0o600)
 
+    def relocate(self, old: Path) -> None:
+        """Write it again for this directory, into which it was moved from another. Fine where there is none."""
+        moved = {
+            name: {key: value.replace(f"{old}/", f"{self._build_dir}/") for key, value in options.items()}
+            for name, options in self._hosts().items()
+        }
+        if moved:
+            self._write(moved)
+
     def _hosts(self) -> dict[str, dict[str, str]]:
         with (
             contextlib.suppress(FileNotFoundError),

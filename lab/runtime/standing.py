@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from lab.errors import HostError
+from lab.errors import HostError, MachineError
 from lab.runtime import records
 from lab.runtime.doctor import require_no_collision
 from lab.runtime.host import choose_host
@@ -39,6 +39,24 @@ def host_for(plan: Plan, build_dir: Path, *, choose: Callable[[str, Path], Host]
             raise
         first = (error.detail.splitlines() or [error.message])[0]
         return PrivateHost(plan.name, build_dir, reason=f"the machine's libvirt is not free for it: {first}")
+    return host
+
+
+def own_host(plan: Plan, build_dir: Path, *, choose: Callable[[str, Path], Host] = choose_host) -> Host:
+    """Choose where a lab stands, for a verb that is to reach its machines.
+
+    Raises:
+        MachineError: the machine's libvirt has others' machines of their names, as of a lab that was only rendered.
+    """
+    host = choose(plan.name, build_dir)
+    if host.mode == "system" and host.is_running():
+        with host.hypervisor() as hypervisor:
+            foreign = hypervisor.foreign_domains([node.domain for node in plan.nodes], build_dir)
+        if foreign:
+            raise MachineError(
+                f"not machines of {build_dir}, though they have its names: {', '.join(foreign)}",
+                hint="`lab list` shows whose they are; give this lab another `name` in the spec",
+            )
     return host
 
 

@@ -76,7 +76,7 @@ class FakeSsh:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     fake = FakeHost(tmp_path / "node.xml")
     FakeSsh.said = []
-    monkeypatch.setattr(power, "choose_host", lambda *_: fake)
+    monkeypatch.setattr(power, "own_host", lambda *_: fake)
     monkeypatch.setattr(power, "Ssh", FakeSsh)
 
     def settle(*_: object, **__: object) -> list[str]:

@@ -64,7 +64,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     builddir.claim(tmp_path)
     write_text(tmp_path / "plan.json", plan.model_dump_json(), mode=0o600)
     StateFile(tmp_path / "state.json").save(steps("10-environment"))
-    monkeypatch.setattr(checkpoint, "choose_host", lambda *_: TestHost())
+    monkeypatch.setattr(checkpoint, "own_host", lambda *_: TestHost())
     monkeypatch.setattr(host_facts, "memory_mib", lambda: (24000, 20000))
     for module in (checkpoint, whole):
         monkeypatch.setattr(module, "step_clocks", lambda *_: {"controller": 0.0})
