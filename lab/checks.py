@@ -213,7 +213,7 @@ def _identity(facts: StepFacts) -> Iterator[tuple[str, str, dict[str, Any], str]
         command = f'openstack service create --name {service.name} --description "{service.description}" {service.type}'
         yield "service", service.name, {"name": service.name, "type": service.type}, command
         for interface in INTERFACES:
-            endpoint = {"service": service.name, "interface": interface, "url": service.url}
+            endpoint = {"service": service.name, "type": service.type, "interface": interface, "url": service.url}
             command = f"openstack endpoint create --region RegionOne {service.type} {interface} {service.url}"
             yield "endpoint", f"{service.name}-{interface}", endpoint, command
         restart = f"systemctl restart {' '.join(facts.units)}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from lab.infra.collectors import Need
@@ -50,16 +51,26 @@ def test_openstack(check: Check, cloud: NodeFacts) -> None:
         f"columns {', '.join(wanted)} in `openstack {listing}`",
         f"columns {', '.join(rows[0] if rows else ())}",
     )
-    shown = "; ".join(", ".join(f"{key} {row[key]}" for key in wanted) for row in rows[:8])
+    right = [sum(_same(row[key], value) for key, value in wanted.items()) for row in rows]
+    nearest = [row for row, count in zip(rows, right, strict=True) if count == max(right)]
+    shown = "; ".join(", ".join(f"{key} {row[key]}" for key in wanted) for row in nearest[:8])
     expect(
-        any(all(_same(row[key], value) for key, value in wanted.items()) for row in rows),
+        len(wanted) in right,
         f"{', '.join(f'{key} {value}' for key, value in wanted.items())} in `openstack {listing}`",
         shown or "an empty list",
     )
 
 
-@asserts("openstack-count", args="list count", needs=lambda check: [Need("rows", check.args["list"], CONTROLLER)])
+@asserts(
+    "openstack-count",
+    args="list count",
+    optional="where",
+    needs=lambda check: [Need("rows", check.args["list"], CONTROLLER)],
+)
 def test_openstack_count(check: Check, cloud: NodeFacts) -> None:
-    count = len(cloud.rows(check.args["list"]))
-    wanted = int(check.args["count"])
-    expect(count == wanted, f"{wanted} rows in `openstack {check.args['list']}`", str(count))
+    """`openstack LIST` has so many rows; with `where`, so many whose columns are these patterns as a whole."""
+    where = check.args.get("where", {})
+    rows = cloud.rows(check.args["list"])
+    count = sum(all(re.fullmatch(text, str(row.get(key))) for key, text in where.items()) for row in rows)
+    wanted, which = int(check.args["count"]), "".join(f" with {key} {text}" for key, text in where.items())
+    expect(count == wanted, f"{wanted} rows{which} in `openstack {check.args['list']}`", str(count))

@@ -52,7 +52,7 @@ def args(decided: Plan, check_id: str) -> dict[str, Any]:
         ("controller-20-api-service-nova", {"name": "nova", "type": "compute"}),
         (
             "controller-20-api-endpoint-nova-internal",
-            {"service": "nova", "interface": "internal", "url": "http://controller:8774/v2.1"},
+            {"service": "nova", "type": "compute", "interface": "internal", "url": "http://controller:8774/v2.1"},
         ),
         ("controller-20-api-endpoint-answers-nova", {"url": "http://controller:8774/v2.1"}),
         (

@@ -92,11 +92,13 @@ def assignment(role: str, user: str = "nova@Default", project: str = "service@De
     return {"Role": role, "User": user, "Group": "", "Project": project, "Domain": "", "System": "", "Inherited": False}
 
 
-def endpoint(interface: str, url: str, enabled: bool = True) -> dict[str, Any]:
+def endpoint(
+    interface: str, url: str, enabled: bool = True, region: str = "RegionOne", name: str = "nova"
+) -> dict[str, Any]:
     return {
         "ID": "5d0c",
-        "Region": "RegionOne",
-        "Service Name": "nova",
+        "Region": region,
+        "Service Name": name,
         "Service Type": "compute",
         "Enabled": enabled,
         "Interface": interface,
@@ -292,20 +294,53 @@ CASES = [
         rows("service list", [{"ID": "1", "Name": "nova", "Type": "compute"}]),
         [
             (rows("service list", [{"ID": "1", "Name": "nova", "Type": "cmopute"}]), "nova (cmopute)"),
-            (rows("service list", [{"ID": n, "Name": "nova", "Type": "compute"} for n in "12"]), "found 2 of"),
+            (rows("service list", [{"ID": "1", "Name": "heat", "Type": "compute"}]), "heat (compute)"),
         ],
+    ),
+    Case(  # a class that goes on to other chapters, or made one twice
+        "service",
+        {"name": "nova", "type": "compute"},
+        rows(
+            "service list",
+            [
+                {"ID": str(n), "Name": a, "Type": b}
+                for n, (a, b) in enumerate([*2 * [("nova", "compute")], ("cinder", "volumev3")])
+            ],
+        ),
+        [],
     ),
     Case(
         "endpoint",
-        {"service": "nova", "interface": "internal", "url": API},
-        rows("endpoint list", [endpoint("public", API), endpoint("internal", API)]),
+        {"service": "nova", "type": "compute", "interface": "internal", "url": API},
+        rows("endpoint list", [endpoint("public", API), endpoint("internal", API), endpoint("internal", API)]),
         [
             (rows("endpoint list", [endpoint("public", API)]), "found none"),
             (rows("endpoint list", [endpoint("internal", "http://controller:8774")]), "found http://controller:8774"),
-            (rows("endpoint list", [endpoint("internal", API), endpoint("internal", API)]), f"{API}, {API}"),
+            (
+                rows("endpoint list", [endpoint("internal", API), endpoint("internal", "http://x", name="mine")]),
+                f"{API}, http://x of service mine (`openstack endpoint delete 5d0c`)",
+            ),
+            (rows("endpoint list", [endpoint("internal", API, region="RegionTwo")]), "found none"),
             (rows("endpoint list", [endpoint("internal", API, enabled=False)]), "(disabled)"),
             (batch_error("endpoint list", "The request you have made requires authentication."), "authentication"),
         ],
+    ),
+    Case(  # another region, and a service of the user's own
+        "endpoint",
+        {"service": "nova", "type": "compute", "interface": "internal", "url": API},
+        rows(
+            "endpoint list",
+            [
+                endpoint("internal", API),
+                endpoint("internal", "http://two", region="RegionTwo"),
+                {
+                    **endpoint("internal", "http://controller:8004"),
+                    "Service Name": "heat",
+                    "Service Type": "orchestration",
+                },
+            ],
+        ),
+        [],
     ),
     Case(
         "endpoint-answers",
@@ -463,7 +498,10 @@ CASES = [
         {"list": "compute service list", "row": {"Binary": "nova-conductor", "State": "up"}},
         rows("compute service list", [service("nova-conductor")]),
         [
-            (rows("compute service list", [service("nova-conductor", "down")]), "State down"),
+            (
+                rows("compute service list", [service("nova-compute", "down"), service("nova-conductor", "down")]),
+                "in `openstack compute service list`, found Binary nova-conductor, State down",
+            ),
             (rows("compute service list", []), "an empty list"),
             (rows("compute service list", [{"Name": "x"}]), "found columns Name"),
             (batch_error("compute service list", "Unable to establish connection"), "Unable to establish"),
@@ -475,6 +513,17 @@ CASES = [
         {"list": "endpoint list", "count": "2"},
         rows("endpoint list", [{}, {}]),
         [(rows("endpoint list", [{}]), "2 rows in `openstack endpoint list`, found 1")],
+    ),
+    Case(  # what is not the lab's does not count
+        "openstack-count",
+        {"list": "hypervisor list", "where": {"Hypervisor Hostname": "compute[0-9]+"}, "count": "1"},
+        rows("hypervisor list", [{"Hypervisor Hostname": name} for name in ("compute1", "mycompute1", "ironic")]),
+        [
+            (
+                rows("hypervisor list", [{"Hypervisor Hostname": name} for name in ("compute1", "compute12")]),
+                "1 rows with Hypervisor Hostname compute[0-9]+ in `openstack hypervisor list`, found 2",
+            )
+        ],
     ),
     Case(
         "instance-active",
