@@ -28,6 +28,8 @@ LIMIT = 400_000
 """characters kept of an output, so that a runaway command cannot fill the reader's memory"""
 BAD_LINE = re.compile(r" (ERROR|CRITICAL|TRACE) |\[(ERROR|error)\]|^Traceback \(most recent call last\)")
 OSLO_LINE = re.compile(r"^\S+ \S+ (\d+) (?:ERROR|CRITICAL|TRACE) (\S+) (\[)?")
+OF_A_USER = re.compile(r"^\S+ \S+ \d+ \w+ \S+ \[(?:\S+ )?req-\S+ [^\s\]-]")
+"""a line of oslo.log in a request, [REQUEST USER PROJECT …]; in the service's own work the user is a dash"""
 
 
 def environment(path: str) -> dict[str, str]:
@@ -313,7 +315,8 @@ def log(operation: dict[str, Any], starts: dict[str, float]) -> dict[str, Any]:
     """Errors of a log since its step ended or its unit was restarted, whichever is later, in blocks not allowed.
 
     oslo.log writes an exception as many lines with the same process and logger; the first names the request in
-    brackets. Such lines are one block, and one allowed line allows its block.
+    brackets. Such lines are one block, and one allowed line allows its block. In somebody's request only the patterns
+    of `always` count: users ask for what cannot be, and the log keeps it.
     """
     path = operation["path"]
     try:
@@ -323,6 +326,7 @@ def log(operation: dict[str, Any], starts: dict[str, float]) -> dict[str, Any]:
     since = max(since, starts.get(operation["unit"], 0.0))
     start = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
     allowed = [re.compile(text) for text in operation["allow"]]
+    always = [re.compile(text) for text in operation.get("always", ())]
     blocks: list[list[str]] = []
     current: dict[tuple[str, str], list[str]] = {}
     try:
@@ -353,7 +357,13 @@ def log(operation: dict[str, Any], starts: dict[str, float]) -> dict[str, Any]:
                 blocks.append(current[key])
                 if line.startswith("Traceback"):
                     trace = current[key]
-    bad = [block for block in blocks if not any(rule.search(line) for rule in allowed for line in block)]
+
+    def counts(block: list[str]) -> bool:
+        if any(rule.search(line) for rule in allowed for line in block):
+            return False
+        return not OF_A_USER.match(block[0]) or any(rule.search(line) for rule in always for line in block)
+
+    bad = [block for block in blocks if counts(block)]
     first = [line.rstrip()[:300] for block in bad[:3] for line in (block[:1] + block[-1:] if len(block) > 1 else block)]
     return {"exists": True, "since": start, "blocks": len(bad), "lines": first}
 

@@ -11,7 +11,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.infra.logs import allowed_in
+from lab.infra.logs import ALWAYS_BAD, allowed_in
 from lab.infra.parse import unit_name
 from lab.infra.remote import Operation, quote
 
@@ -161,7 +161,8 @@ def _logs(items: Sequence[str], _: float) -> Operations:
         unit = posixpath.basename(path).removesuffix(".log")
         allow = allowed_in(path)
         marker = f"{DONE}/{step}"
-        operations[f"logs:{item}"] = {"op": "log", "path": path, "marker": marker, "unit": unit, "allow": allow}
+        rules = {"allow": allow, "always": list(ALWAYS_BAD)}
+        operations[f"logs:{item}"] = {"op": "log", "path": path, "marker": marker, "unit": unit, **rules}
     return operations
 
 

@@ -1,5 +1,9 @@
 """What a healthy lab's logs may say at ERROR.
 
+An error in the request of a user, which has the user's id in its line, is the user's: a server that fits nowhere, a
+console of an instance that is gone. It tells of the service only when it is about what the service itself needs
+(ALWAYS_BAD). An error without a user is the service's own, unless it is one of those below.
+
 Each line was seen on a good installation; the pattern is searched in the lines of one block (see lab.infra.agent).
 """
 
@@ -34,9 +38,13 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("/neutron/neutron-dhcp-agent.log", r"Unable to convert value in /var/lib/neutron/dhcp/\S+/pid$"),
     # an instance was deleted, and its tap is gone before its port
     ("/neutron/neutron-openvswitch-agent.log", r"VIF port: \S+ has no ofport configured or is invalid"),
-    # a server that was asked for before a compute node was there
-    ("/nova/nova-conductor.log", r"NoValidHost|No valid host was found"),
 )
+
+ALWAYS_BAD = (
+    r"pymysql\.err\.(OperationalError|ProgrammingError)|DBConnectionError|DBNonExistentTable",
+    r"(ImportError|ModuleNotFoundError|SyntaxError|NameError|NoSuchOptError)\b",
+)
+"""in anybody's request: the database is out of reach or lacks a table, the program or its configuration is broken"""
 
 
 def allowed_in(path: str) -> list[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.infra import agent
-from lab.infra.logs import allowed_in
+from lab.infra.logs import ALWAYS_BAD, allowed_in
 from lab.infra.remote import AGENT
 
 if TYPE_CHECKING:
@@ -291,7 +291,8 @@ def scan(tmp_path: Path, content: str, path: str = "/var/log/keystone/keystone.l
     log.write_text(content)
     if since:
         subprocess.run(["touch", "-d", since, str(marker)], check=True)
-    operation = {"op": "log", "path": str(log), "marker": str(marker), "unit": "", "allow": allowed_in(path)}
+    rules = {"allow": allowed_in(path), "always": list(ALWAYS_BAD)}
+    operation = {"op": "log", "path": str(log), "marker": str(marker), "unit": "", **rules}
     result: dict[str, Any] = ask({"x": operation})["x"]
     return result
 
@@ -301,7 +302,25 @@ def test_log_allows_a_block_by_one_of_its_lines(tmp_path: Path) -> None:
     found = scan(tmp_path, KEYSTONE_404 + REAL)
     assert found["blocks"] == 1
     assert "pymysql" in found["lines"][0]
-    assert scan(tmp_path, KEYSTONE_404, path="/var/log/nova/nova-api.log")["blocks"] == 1
+    assert scan(tmp_path, KEYSTONE_404.replace("a b", "- -"), path="/var/log/nova/nova-api.log")["blocks"] == 1
+
+
+@pytest.mark.parametrize(
+    ("context", "error", "blocks"),
+    [
+        ("req-1 3f0a 91bc - default default", "nova.exception.NoValidHost: No valid host was found.", 0),
+        ("None req-1 3f0a 91bc - - default default", "nova.exception.PortLimitExceeded", 0),
+        ("req-1 3f0a 91bc - default default", "(pymysql.err.OperationalError) (2003, 'gone')", 1),
+        ("req-1 3f0a 91bc - default default", "NameError: name 'x' is not defined", 1),
+        ("req-1 - - - - -", "Error updating resources for node compute1.", 1),
+        ("None req-1 - - - - - -", "Error updating resources for node compute1.", 1),
+        ("-", "Unexpected error", 1),
+    ],
+)
+def test_an_error_in_a_request_of_a_user_is_the_users(tmp_path: Path, context: str, error: str, blocks: int) -> None:
+    lead = "2026-11-01 10:00:06.1 7 ERROR nova.compute.manager"
+    content = f"{lead} [{context}] [instance: 1] failed\n{lead} Traceback (most recent call last):\n{lead} {error}\n"
+    assert scan(tmp_path, content, path="/var/log/nova/nova-compute.log")["blocks"] == blocks
 
 
 @pytest.mark.parametrize(
