@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import resources
-from lab.box.intact import sync
+from lab import durable, resources
 from lab.errors import HostError
 from lab.runtime.process import run
 
@@ -95,9 +94,8 @@ def make_guests(pool: Pool, kernel: str, target: Path) -> Guests:
         busybox = next(p for p in ((work / "busybox/bin/busybox"), (work / "busybox/usr/bin/busybox")) if p.is_file())
         _write(work / "new", vmlinuz, busybox.read_bytes(), _modules(work / "kernel"))
         (work / "new/stamp").write_text(stamp)
-        sync(work / "new")
         shutil.rmtree(target, ignore_errors=True)
-        (work / "new").rename(target)
+        durable.rename_tree(work / "new", target)
     return Guests(target)
 
 

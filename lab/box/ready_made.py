@@ -54,8 +54,11 @@ def ensure_ready_made(
     box, _ = store.find_intact(name, root)
     if box is not None and not force:
         return box
-    waiting = BoxEvent(name, "waiting: another process fetches this box")
-    with store.lock(root, store.slug(name), lambda: on_event(waiting)):
+
+    def waiting(holder: str) -> None:
+        on_event(BoxEvent(name, f"waiting: {holder} works on this box"))
+
+    with store.lock(root, store.slug(name), waiting):
         box, damage = store.find_intact(name, root)
         if box is not None and not force:
             return box

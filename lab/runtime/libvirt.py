@@ -38,8 +38,6 @@ _STATES: dict[int, State] = {
 }
 
 
-
-
 class Hypervisor:
     """A connection to a libvirtd; a context manager, which turns what libvirt refuses into a MachineError.
 

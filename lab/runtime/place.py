@@ -16,8 +16,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from lab import durable
 from lab.errors import UsageError
-from lab.generator.files import write_text
 from lab.models import Frozen
 
 FILE = "place.json"
@@ -56,7 +56,7 @@ def load(build_dir: Path) -> Place | None:
 
 def save(build_dir: Path, place: Place) -> None:
     """Write it, in the place of an earlier one."""
-    write_text(build_dir / FILE, place.model_dump_json(indent=2) + "\n", mode=0o600)
+    durable.write_text(build_dir / FILE, place.model_dump_json(indent=2) + "\n", mode=0o600)
 
 
 def new_id() -> str:

@@ -11,6 +11,7 @@ from sample_plans import sample_plan
 
 from lab import builddir, durable, project
 from lab.box import store
+from lab.box.intact import facts_of_all
 from lab.box.manifest import Inputs
 from lab.box.manifest import Manifest as BoxManifest
 from lab.errors import UsageError
@@ -32,7 +33,8 @@ MANIFEST = Manifest(created=1.0, running=True, steps=())
 SSH = "Host controller\n  HostName 10.0.0.11\n"
 
 
-def box_manifest(name: str = "compute-lab/zed-controller") -> BoxManifest:
+def box_manifest(name: str = "compute-lab/zed-controller", files: Path | None = None) -> BoxManifest:
+    """Make the manifest of a box with the files of a directory."""
     return BoxManifest(
         name=name,
         version="2026.102.5",
@@ -40,6 +42,7 @@ def box_manifest(name: str = "compute-lab/zed-controller") -> BoxManifest:
         role="controller",
         flavour="installed",
         built="2026-01-02T03:04:05Z",
+        files=facts_of_all(files) if files else {},
         inputs=Inputs(suite="bookworm", requested=(), definition="", scripts={}, tools={}),
         sources=(),
         packages={},
@@ -180,10 +183,10 @@ def test_a_checkpoint_that_was_removed_and_a_mark_that_went_do_not_come_back(
 
 
 def test_a_box_is_complete_or_not_there(root: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    manifest = box_manifest()
-    with recorded(root, monkeypatch) as disk, store.scratch(root, manifest.name) as scratch:
+    with recorded(root, monkeypatch) as disk, store.scratch(root, box_manifest().name) as scratch:
         (scratch / "result" / "libvirt").mkdir(parents=True)
         (scratch / "result" / "libvirt" / store.IMAGE).write_bytes(b"image")
+        manifest = box_manifest(files=scratch / "result" / "libvirt")
         store.publish(root, manifest, scratch / "result")
     for moment, place in after_each(disk, work):
         for box in store.list_boxes(place):
@@ -234,10 +237,10 @@ def test_a_damaged_manifest_is_a_half_written_checkpoint_among_good_ones(root: P
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"{}", b"null"])
 def test_a_damaged_box_manifest_hides_no_good_box(root: Path, content: bytes) -> None:
     for name in ("a", "b"):
-        manifest = box_manifest(name=name)
         result = root / "boxes" / name / ".building-1"
         (result / "libvirt").mkdir(parents=True)
         (result / "libvirt" / store.IMAGE).write_bytes(b"image")
+        manifest = box_manifest(name, result / "libvirt")
         store.publish(root, manifest, result)
     broken = root / "boxes" / "a" / manifest.version
     (broken / "manifest.json").write_bytes(content)
@@ -251,7 +254,7 @@ def test_a_new_version_of_a_box_takes_the_place_of_half_written_ones(root: Path)
     result = root / "boxes" / "a" / ".building-1"
     (result / "libvirt").mkdir(parents=True)
     (result / "libvirt" / store.IMAGE).write_bytes(b"image")
-    store.publish(root, box_manifest(name="a"), result)
+    store.publish(root, box_manifest("a", result / "libvirt"), result)
     assert not broken.exists()
 
 
