@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sample_plans import SECRETS, sample_plan
 
-from lab import power, report
+from lab import builddir, power, report
 from lab.errors import LockedError, MachineError, UsageError
 from lab.project import Lab
 from lab.runtime import power as machines
@@ -94,7 +94,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
-    return Lab(tmp_path, PLAN, Secrets(SECRETS))
+    return Lab(builddir.claim(tmp_path / "build"), PLAN, Secrets(SECRETS))
 
 
 def test_halt_and_resume(host: FakeHost, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

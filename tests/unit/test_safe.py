@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from sample_plans import sample_plan
 
-from lab import safe
+from lab import builddir, safe
+from lab.box import store
+from lab.box.build import ensure_boxes
+from lab.box.manifest import Inputs, Manifest
+from lab.box.proof import proof_images
+from lab.box.store import Box
 from lab.errors import HostError
+from lab.generator.files import write_tree
+from lab.runtime import records
+from lab.runtime.lock import lab_lock
+from lab.runtime.vagrant import Vagrant
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 STRANGER = 4242
 
@@ -143,3 +155,55 @@ def test_a_file_is_opened_and_a_link_or_a_pipe_is_not(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="not a plain file"):
         safe.open_file(tmp_path / "pipe", os.O_RDONLY)
     assert (tmp_path / "victim").read_text() == "stays"
+
+
+def _vagrants_list(place: Path) -> None:
+    index = place / "data" / "machine-index" / "index"
+    index.parent.mkdir(parents=True)
+    index.with_name("index.lock").touch()
+    index.write_text(json.dumps({"machines": {"1": {"vagrantfile_path": "/x"}}}))
+    Vagrant(Path("/x"), env={"VAGRANT_HOME": str(place)}).forget()
+
+
+def _record(place: Path) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(records, "places", lambda: [place / "records"])
+        records.save(records.record_of(sample_plan(), place, "private"))
+
+
+def _box_for_vagrant(place: Path) -> None:
+    manifest = Manifest(
+        name="a/b",
+        version="1",
+        release="zed",
+        role="controller",
+        flavour="installed",
+        built="2026-01-02T03:04:05Z",
+        inputs=Inputs(suite="bookworm", requested=(), definition="", scripts={}, tools={}),
+        sources=(),
+        packages={},
+        files={},
+        seconds={},
+    )
+    store.register(Box(manifest, place), place)
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "the build directory": lambda place: builddir.claim(place / "build"),
+    "the lab's lock": lambda place: lab_lock(place / "build").__enter__(),
+    "rendered files": lambda place: write_tree(place / "build", {}),
+    "a lock of the cache": lambda place: store.lock(place, "x").__enter__(),
+    "boxes that are believed": lambda place: ensure_boxes([], place),
+    "the guest that proves": lambda place: proof_images(place),
+    "a box for Vagrant": _box_for_vagrant,
+    "Vagrant's list": _vagrants_list,
+    "a record": _record,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_wherever_lab_writes_others_cannot(tmp_path: Path, name: str) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(HostError, match="can be written by everybody"):
+        WRITERS[name](tmp_path / "open")
