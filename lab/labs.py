@@ -82,8 +82,9 @@ def all_labs() -> list[SeenLab]:
     state_dirs = [path.name for path in _directories(records.STATE_ROOT)]
     namespaces = [path.name.removeprefix("lab-") for path in private_view.NETNS_DIR.glob("lab-*")]
     found |= {key: None for key in [*state_dirs, *namespaces] if _KEY.fullmatch(key) and key not in found}
-    labs = [_seen(key, record) for key, record in found.items()]
-    labs += [lab for lab in _on_system() if lab.key not in found]
+    # Of a lab whose record cannot be read, libvirt knows more than its name.
+    on_system = {lab.key: lab for lab in _on_system() if found.get(lab.key) is None}
+    labs = [*on_system.values(), *(_seen(key, record) for key, record in found.items() if key not in on_system)]
     return sorted(labs, key=lambda lab: (lab.name, lab.key))
 
 

@@ -171,6 +171,17 @@ def test_labs_without_a_record_are_found_on_the_system_libvirt() -> None:
     assert row["state"] == "left over"  # there is no /labs/a
 
 
+@pytest.mark.usefixtures("libvirt")
+def test_a_lab_of_the_system_libvirt_with_a_damaged_record_is_found_there(tmp_path: Path) -> None:
+    key = json.loads(lab("list", "--json")[1])[0]["key"]
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / f"{key}.json").touch()
+    (row,) = json.loads(lab("list", "--json")[1])
+    assert (row["key"], row["build_dir"], row["mode"]) == (key, "/labs/a", "system")
+    assert lab("down", "--lab", key)[0] == 0
+    assert json.loads(lab("list", "--json")[1]) == []
+
+
 def test_down_removes_such_a_lab(libvirt: Hypervisor) -> None:
     assert lab("down", "--lab", "/labs/a")[0] == 0
     assert libvirt.domains() == []
