@@ -1,6 +1,6 @@
 """Which directory is a lab's build directory: one that was empty or absent when it was first used.
 
-    BUILD/.lab-build    the marker; it stays with the seed after `lab down`
+    BUILD/.lab-build    the marker; it stays with the seed after `lab down`. What it holds is lab.runtime.place's
 
 Nothing is written or removed in any other directory. Those of earlier versions, which have no marker, are known by what
 they hold, and get one.
@@ -9,13 +9,10 @@ they hold, and get one.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from lab import durable, safe
 from lab.errors import HostError, UsageError
-from lab.models import Frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,26 +29,9 @@ _NOBODYS = frozenset({"lost+found"})
 """what a directory may hold that is as good as empty: the root of a file system"""
 
 
-class Marker(Frozen):
-    """The content of the marker."""
-
-    version: Literal[1] = 1
-    path: str
-    """of the build directory, without links, when it was marked; another one now: it was copied or moved"""
-
-
-def read_marker(directory: Path) -> Marker | None:
-    """Read the marker; None where there is none, or a damaged one, which `claim` writes again."""
-    try:
-        with open(directory / MARKER, "rb", opener=safe.private_opener) as file:
-            return Marker.model_validate_json(file.read())
-    except (OSError, ValidationError):
-        return None
-
-
-def write_marker(directory: Path, marker: Marker) -> None:
-    """Write the marker of a directory."""
-    durable.write_text(directory / MARKER, marker.model_dump_json() + "\n", mode=0o600)
+def mark(directory: Path) -> None:
+    """Write the marker as it is before a lab is made there, and again once it is removed: empty."""
+    durable.write_text(directory / MARKER, "", mode=0o600)
 
 
 def claim(directory: Path) -> Path:
@@ -64,8 +44,8 @@ def claim(directory: Path) -> Path:
     """
     require(directory)
     place = safe.make(directory)
-    if read_marker(place) is None:
-        write_marker(place, Marker(path=str(place)))
+    if not _is_file(place / MARKER):
+        mark(place)
     return place
 
 

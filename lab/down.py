@@ -12,7 +12,7 @@ from lab import builddir, durable, labs, moved, project, ui
 from lab.addressing import NETWORK_KINDS
 from lab.errors import DamagedFileError, HostError, MachineError, UsageError
 from lab.generator.files import remove_tree
-from lab.runtime import place, records
+from lab.runtime import records
 from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.host import choose_host
 from lab.runtime.host_facts import host_facts
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lab.runtime.records import LabRecord
 
 MADE = (
-    *(".vagrant", "checkpoints", "logs", "mux", "known_hosts", "ssh_config", place.FILE),
+    *(".vagrant", "checkpoints", "logs", "mux", "known_hosts", "ssh_config"),
     *("state.json", "state.json.damaged", "plan.json.damaged"),
 )
 """what `lab up` and Vagrant made beside the rendered files"""
@@ -180,4 +180,4 @@ def _clear(directory: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    durable.sync_directory(directory)
+    builddir.mark(directory)

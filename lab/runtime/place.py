@@ -1,6 +1,6 @@
 """Whether a build directory is the one that a lab's machines belong to: it may have been copied, or moved.
 
-    BUILD/place.json     the lab's id, its NAME-HASH on this machine, and the path that the directory has had
+    BUILD/.lab-build     the lab's id, its NAME-HASH on this machine, and the path that the directory has had
 
 `lab up` writes it before it makes anything, `lab down` removes it. ssh_config, Vagrant's data and libvirt's
 descriptions have absolute paths and ids in them: with those of another directory, a verb reaches its machines.
@@ -17,10 +17,9 @@ from typing import Literal
 from pydantic import ValidationError
 
 from lab import durable
+from lab.builddir import MARKER
 from lab.errors import UsageError
 from lab.models import Frozen
-
-FILE = "place.json"
 
 
 class Place(Frozen):
@@ -49,14 +48,14 @@ class At(Enum):
 def load(build_dir: Path) -> Place | None:
     """Read what a build directory remembers; None where it remembers nothing that can be read."""
     try:
-        return Place.model_validate_json((build_dir / FILE).read_bytes())
+        return Place.model_validate_json((build_dir / MARKER).read_bytes())
     except (OSError, ValidationError):
         return None
 
 
 def save(build_dir: Path, place: Place) -> None:
     """Write it, in the place of an earlier one."""
-    durable.write_text(build_dir / FILE, place.model_dump_json(indent=2) + "\n", mode=0o600)
+    durable.write_text(build_dir / MARKER, place.model_dump_json(indent=2) + "\n", mode=0o600)
 
 
 def new_id() -> str:
@@ -81,7 +80,7 @@ def whereabouts(build_dir: Path, recorded: str = "") -> At:
 def _holds(directory: Path, lab_id: str) -> bool:
     """Tell whether a directory is this lab's; one that cannot be looked at may be."""
     try:
-        (directory / FILE).stat()
+        (directory / MARKER).stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
@@ -111,7 +110,7 @@ def refuse_other(build_dir: Path, at: At, recorded: str = "") -> None:
     Raises:
         UsageError: it is one of these.
     """
-    was = next((path for path in (_was(build_dir), recorded) if path and Path(path, FILE).exists()), _was(build_dir))
+    was = next((path for path in (_was(build_dir), recorded) if path and Path(path, MARKER).exists()), _was(build_dir))
     if at is At.COPY:
         raise UsageError(
             f"{build_dir} is a copy of {was}: it would reach the machines of that one",

@@ -23,7 +23,7 @@ def test_an_absent_or_empty_directory_is_taken_and_marked(tmp_path: Path) -> Non
         if name == "mounted":
             (place / "lost+found").mkdir()
         assert builddir.claim(place) == place
-        assert builddir.read_marker(place) == builddir.Marker(path=str(place))
+        assert (place / builddir.MARKER).is_file()
         (place / "anything").touch()
         assert builddir.claim(place) == place
 
@@ -61,16 +61,7 @@ def test_what_an_earlier_version_made_is_taken(tmp_path: Path, names: list[str])
     for name in names:
         (place / name).write_text(SEED if name == "seed" else "{}")
     assert builddir.claim(place) == place
-    assert builddir.read_marker(place) is not None
-
-
-@pytest.mark.parametrize("damaged", ["", "{", '{"version": 1}', "\udcff"])
-def test_a_damaged_marker_is_written_again(tmp_path: Path, damaged: str) -> None:
-    place = builddir.claim(tmp_path / "build")
-    (place / "notes").touch()
-    (place / builddir.MARKER).write_text(damaged, errors="surrogateescape")
-    assert builddir.claim(place) == place
-    assert builddir.read_marker(place) == builddir.Marker(path=str(place))
+    assert (place / builddir.MARKER).is_file()
 
 
 def test_a_marker_that_is_a_link_marks_nothing(tmp_path: Path) -> None:
@@ -81,12 +72,3 @@ def test_a_marker_that_is_a_link_marks_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         builddir.claim(place)
     assert (tmp_path / "victim").read_text() == ""
-
-
-def test_a_moved_directory_keeps_its_marker(tmp_path: Path) -> None:
-    builddir.claim(tmp_path / "first")
-    moved = (tmp_path / "first").rename(tmp_path / "second")
-    builddir.claim(moved)
-    marker = builddir.read_marker(moved)
-    assert marker is not None
-    assert marker.path == str(tmp_path / "first")

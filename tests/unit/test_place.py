@@ -9,7 +9,7 @@ import pytest
 from sample_plans import sample_plan
 from typer.testing import CliRunner
 
-from lab import moved
+from lab import builddir, moved
 from lab.cli import app
 from lab.errors import UsageError
 from lab.runtime import place, records
@@ -42,7 +42,7 @@ def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def original(tmp_path: Path) -> Path:
     """The build directory of a lab that is up."""
     directory = tmp_path / "original"
-    directory.mkdir()
+    builddir.claim(directory)
     (directory / "plan.json").write_text(PLAN.model_dump_json())
     (directory / "seed").write_text("0" * 64 + "\n")
     SshConfig(directory).write(CONFIG.format(directory))
