@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sample_plans import sample_plan
 
-from lab import moved
+from lab import builddir, moved
 from lab.runtime import place, records
 from lab.runtime.host import SystemHost
 from lab.runtime.libvirt import Hypervisor
@@ -32,7 +32,7 @@ def hypervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hype
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant"))
     (tmp_path / "node.xml").write_text("<node/>")
-    (tmp_path / "old").mkdir()
+    builddir.claim(tmp_path / "old")
     moved.claim(PLAN, tmp_path / "old", "system")
     with Hypervisor(f"test://{tmp_path}/node.xml") as connection:
         for node in PLAN.nodes:

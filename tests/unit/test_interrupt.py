@@ -50,7 +50,7 @@ cli.main()
 # The sleep in the background: the master of the connection, which holds the output while the command runs in the node.
 FAKE_SSH = """\
 #!/bin/bash
-[[ $* == *10-environment ]] && exit
+[[ $* == *10-environment* ]] && exit
 sleep 60 &
 echo $! >>masters
 echo $$ >>clients

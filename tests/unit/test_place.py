@@ -191,7 +191,7 @@ def test_the_keys_and_sockets_of_a_moved_lab_are_those_of_its_new_place(tmp_path
 
 
 def test_a_note_that_cannot_be_read_is_none(original: Path) -> None:
-    (original / place.FILE).write_bytes(b"")
+    (original / builddir.MARKER).write_bytes(b"")
     assert place.load(original) is None
     records.require_home(original)
     moved.claim(PLAN, original, "private")
