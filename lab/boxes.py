@@ -95,7 +95,7 @@ def build_for_spec(spec_file: Path, mirror: str | None, *, force: bool = False) 
     """`lab box build`."""
     spec = load_spec(spec_file)
     started = time.monotonic()
-    plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
+    plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
     for box in ensure_for_plan(
         plan, mirror or spec.box.mirror, lambda event: ui.console.print(line_of(event), soft_wrap=True), force=force
     ):

@@ -34,7 +34,7 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
     Nodes that run are asked (the quick checks of steps that are known to be done); nothing is started or written.
     """
     spec = load_spec(spec_file)
-    lab = project.from_spec(spec_file, build_dir, host_facts(spec.accelerator, prove=False).facts, write=False)
+    lab = project.from_spec(spec_file, build_dir, host_facts(spec.accelerator, prove=False), write=False)
     records.require_home(lab.build_dir)
     if to_step is not None:
         overview.require_step(lab.plan, to_step)

@@ -106,7 +106,7 @@ def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: As
 
     spec = load_spec(file)
     known = host_facts(spec.accelerator, prove=False)
-    lab = project.from_spec(file, build_dir, known.facts, write=False)
+    lab = project.from_spec(file, build_dir, known, write=False)
     plan = lab.plan
     if as_json:
         typer.echo(plan.model_dump_json(indent=2))
@@ -130,7 +130,7 @@ def render(
     from lab.runtime.host_facts import host_facts
     from lab.spec.load import load_spec
 
-    lab = project.from_spec(file, build_dir, host_facts(load_spec(file).accelerator, prove=False).facts, write=not diff)
+    lab = project.from_spec(file, build_dir, host_facts(load_spec(file).accelerator, prove=False), write=not diff)
     files = render_files(lab.plan, lab.secrets)
     if diff:
         typer.echo(diff_tree(lab.build_dir, files), nl=False)
@@ -162,7 +162,7 @@ def doctor(
         spec = load_spec(file)
         mirror = spec.box.mirror
         directory = project.build_dir_of(file, build_dir, spec.name)
-        plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
+        plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
     findings = host_doctor.diagnose(plan, directory, mirror)
     troubles = lab_findings(plan.name, directory) if plan and directory and not fix else []
     if as_json:

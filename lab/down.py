@@ -55,7 +55,7 @@ def down(spec_file: Path, build_dir: Path | None, *, keep_checkpoints: bool = Fa
     try:
         plan = project.load_plan(directory)
     except DamagedFileError:  # the spec names its machines and networks too
-        plan = project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
+        plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
     host = choose_host(name, directory)
     key = records.lab_key(name, directory)
     if plan is None and not host.exists() and records.load(key) is None:

@@ -36,9 +36,7 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str) -> bool:
     spec = load_spec(spec_file)
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
     records.require_home(directory)
-    plan = project.load_plan(directory) or project.decide(
-        spec, host_facts(spec.accelerator, mirror=spec.box.mirror).facts
-    )
+    plan = project.load_plan(directory) or project.decide(spec, host_facts(spec.accelerator, mirror=spec.box.mirror))
     ids = [step.id for step in plan.steps]
     before = ids[: ids.index(step_of(plan, chapter))]
     goal = before[-1] if before else MACHINES

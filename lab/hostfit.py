@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lab.plan import Node, Plan
 
 OVERHEAD_MIB = {"kvm": 160, "qemu": 420}
@@ -31,7 +33,9 @@ class HostNumbers:
     """of the file system that holds the lab's disks"""
     disk_path: str = ""
     running: frozenset[str] = frozenset()
-    """nodes of this lab that run already: their memory is taken, and counted no second time"""
+    """nodes of this lab that run already, or are paused: their memory is taken, and counted no second time"""
+    written_gib: Mapping[str, float] = field(default_factory=dict)
+    """by node that has a disk: what that holds, and need not be written again"""
     boxes_present: bool = False
     """the boxes are in the pool: their space is taken"""
 
@@ -49,13 +53,16 @@ def memory_need_mib(plan: Plan, running: frozenset[str] = frozenset()) -> int:
     return sum(n.memory_mib + OVERHEAD_MIB[plan.accelerator] for n in plan.nodes if n.name not in running)
 
 
-def disk_need_gib(plan: Plan, *, boxes_present: bool = False) -> float:
-    """Estimate what the lab will write, boxes included."""
+def disk_need_gib(plan: Plan, *, boxes_present: bool = False, written_gib: Mapping[str, float] | None = None) -> float:
+    """Estimate what the lab will write yet, boxes included: a node that has a disk has its box too."""
+    have = written_gib or {}
 
     def written(node: Node) -> float:
-        return WRITTEN_GIB[node.role] + (PRELOADED_GIB[node.role] if plan.flavour == "preloaded" else 0)
+        estimate = WRITTEN_GIB[node.role] + (PRELOADED_GIB[node.role] if plan.flavour == "preloaded" else 0)
+        return max(0.0, estimate - have.get(node.name, 0.0))
 
-    boxes = 0.0 if boxes_present else sum(BOX_GIB[role] for role in {node.role for node in plan.nodes})
+    there = {node.role for node in plan.nodes if node.name in have}
+    boxes = 0.0 if boxes_present else sum(BOX_GIB[role] for role in {node.role for node in plan.nodes} - there)
     return boxes + sum(map(written, plan.nodes))
 
 
@@ -70,17 +77,17 @@ def fit(plan: Plan, host: HostNumbers) -> Fit:
             f"expected {_gib(need + RESERVE_MIB)} ({_sizes(waiting)}, and QEMU's own) — "
             "less in nodes.controller.memory or nodes.compute.memory, or fewer in nodes.compute.count"
         )
-    disk = disk_need_gib(plan, boxes_present=host.boxes_present)
+    disk = disk_need_gib(plan, boxes_present=host.boxes_present, written_gib=host.written_gib)
     where = f" in {host.disk_path}" if host.disk_path else ""
     if waiting and disk > host.disk_free_gib:
         result.problems.append(
             f"disk: found {host.disk_free_gib:.1f} GiB free{where}, expected about {disk:.1f} GiB — "
             "`lab box remove` and `lab down` of other labs free some"
         )
-    elif waiting and sum(node.disk_gib for node in plan.nodes) > host.disk_free_gib:
+    elif waiting and (full := _full_gib(plan, host.written_gib)) > host.disk_free_gib:
         result.warnings.append(
             f"disk: {host.disk_free_gib:.1f} GiB free{where} hold what the lab writes (about {disk:.1f} GiB), "
-            f"not the full size of its disks ({sum(node.disk_gib for node in plan.nodes)} GiB)"
+            f"not the full size of its disks ({full:.0f} GiB)"
         )
     if plan.accelerator == "qemu" and any(node.nested and node.cpus > 1 for node in plan.nodes):
         result.warnings.append(
@@ -99,6 +106,11 @@ def fit(plan: Plan, host: HostNumbers) -> Fit:
             f"CPUs: the nodes have {cpus} together, the host {host.cpus}: they will wait for each other"
         )
     return result
+
+
+def _full_gib(plan: Plan, written_gib: Mapping[str, float]) -> float:
+    """Give what the disks can still grow by."""
+    return sum(max(0.0, node.disk_gib - written_gib.get(node.name, 0.0)) for node in plan.nodes)
 
 
 def _sizes(nodes: list[Node]) -> str:

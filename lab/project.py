@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from lab import builddir, resources
 from lab.errors import DamagedFileError, MachineError, UsageError
-from lab.plan import PLAN_VERSION, HostFacts, Plan
+from lab.plan import PLAN_VERSION, Plan
 from lab.resolve import resolve
 from lab.runtime import records
 from lab.runtime.ownership import canonical
@@ -22,6 +22,7 @@ from lab.spec.release import load_release
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.runtime.kvm import HostProof
     from lab.spec.model import Spec
 
 
@@ -39,13 +40,14 @@ def build_dir_of(spec_file: Path, build_dir: Path | None, name: str) -> Path:
     return canonical(build_dir or canonical(spec_file).parent / ".lab" / name)
 
 
-def decide(spec: Spec, facts: HostFacts) -> Plan:
-    """Resolve a spec with the project's own release files and steps."""
+def decide(spec: Spec, host: HostProof) -> Plan:
+    """Resolve a spec with the project's own release files and steps, for what was found of the host."""
     release = load_release(spec.release)
-    return resolve(spec, release, load_steps(release, resources.PROVISION), facts)
+    steps = load_steps(release, resources.PROVISION)
+    return resolve(spec, release, steps, host.facts, reason=host.accelerator_reason)
 
 
-def from_spec(spec_file: Path, build_dir: Path | None, facts: HostFacts, *, write: bool = True) -> Lab:
+def from_spec(spec_file: Path, build_dir: Path | None, host: HostProof, *, write: bool = True) -> Lab:
     """Decide the lab that a spec asks for; makes the seed where there is none.
 
     Without `write` nothing is made: the passwords of a lab that has no seed yet are then those of no lab at all.
@@ -56,7 +58,7 @@ def from_spec(spec_file: Path, build_dir: Path | None, facts: HostFacts, *, writ
     """
     spec = load_spec(spec_file)
     directory = build_dir_of(spec_file, build_dir, spec.name)
-    plan = decide(spec, facts)
+    plan = decide(spec, host)
     path = directory / "seed"
     if write:
         builddir.claim(directory)

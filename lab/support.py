@@ -70,7 +70,7 @@ def _plan(spec: Spec, directory: Path, parts: support_parts.Parts) -> Plan:
         parts.missing.append("plan.json: no lab was made in this build directory")
     except LabError as error:
         parts.missing.append(f"plan.json: {error.message}")
-    return project.decide(spec, host_facts(spec.accelerator, prove=False).facts)
+    return project.decide(spec, host_facts(spec.accelerator, prove=False))
 
 
 def _masking(spec: Spec, directory: Path, plan: Plan, parts: support_parts.Parts) -> Masking | None:

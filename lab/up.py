@@ -71,7 +71,7 @@ def up(
         moved.settle(spec.name, directory, "lab up", progress.say)
         with progress.phase("host", "looking at the host"):
             known = host_facts(spec.accelerator, mirror=spec.box.mirror)
-            plan = project.decide(spec, known.facts)
+            plan = project.decide(spec, known)
             if to_step not in (None, MACHINES):
                 overview.require_step(plan, to_step)
         if recreate:
@@ -87,7 +87,7 @@ def up(
             overview.require_fit(plan, count_for(plan, host))
             progress.say(f"accelerator {plan.accelerator}: {known.reason}")
             progress.say(f"host {host}")
-            lab = project.from_spec(spec_file, build_dir, known.facts)
+            lab = project.from_spec(spec_file, build_dir, known)
             moved.claim(lab.plan, directory, host.mode)
             story = _Up(lab, host, progress, to_step)
             boxes = story.boxes(spec.box.mirror)

@@ -18,7 +18,7 @@ from lab.hostfit import fit
 from lab.runtime.checkpoints import Checkpoint, Checkpoints, build_dir_of, tag_of
 from lab.runtime.clock import step_clocks, wait_for_chrony
 from lab.runtime.domains import Machines
-from lab.runtime.host_facts import count
+from lab.runtime.host_facts import IN_MEMORY, count
 from lab.runtime.lock import lab_lock
 from lab.runtime.relocate import relocated
 from lab.runtime.ssh import Ssh
@@ -167,7 +167,7 @@ def define(machines: Machines, plan: Plan, checkpoint: Checkpoint) -> None:
 def _require_memory(plan: Plan, host: Host) -> None:
     """Refuse where machines that are off now would not fit into the host's memory; who is paused has its own."""
     with machines_of(plan, host) as machines:
-        there = frozenset(node for node, state in machines.states().items() if state in ("running", "paused"))
+        there = frozenset(node for node, state in machines.states().items() if state in IN_MEMORY)
     numbers = count(host.pool_dir, running=there)
     if problems := [text for text in fit(plan, numbers).problems if text.startswith("memory:")]:
         raise HostError("the lab does not fit on this host", detail="\n".join(problems))

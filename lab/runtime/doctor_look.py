@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab.errors import LabError
 from lab.runtime import host as hosts
-from lab.runtime.host_facts import count, host_facts
+from lab.runtime.host_facts import count, count_for, host_facts
 from lab.runtime.ownership import in_the_way, own_of
 from lab.runtime.process import run
 from lab.runtime.removal import own_volumes
@@ -177,12 +177,7 @@ def _routes(bridges: set[str]) -> tuple[str, ...]:
 
 
 def _numbers(host: hosts.Host, plan: Plan | None) -> HostNumbers:
-    running = frozenset[str]()
-    if plan is not None and host.is_running():
-        with host.hypervisor() as hypervisor:
-            states = {node.name: hypervisor.state(node.domain) for node in plan.nodes}
-        running = frozenset(name for name, state in states.items() if state in ("running", "paused"))
-    return count(host.pool_dir, running=running)
+    return count(host.pool_dir) if plan is None else count_for(plan, host)
 
 
 def _proof(plan: Plan | None, mirror: str | None) -> tuple[HostProof | None, str]:

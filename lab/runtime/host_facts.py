@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,9 +15,15 @@ from lab.hostfit import HostNumbers
 from lab.runtime.kvm import HostProof, expected_host, prove_host
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lab.plan import Plan
     from lab.runtime.host import Host
 
+IN_MEMORY = frozenset({"running", "paused"})
+"""states in which a machine has its memory"""
+_BLOCK = 512
+"""bytes: the unit of st_blocks (stat(2))"""
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -40,7 +47,13 @@ def host_facts(
     return prove_host(kernel, initrd, cache_dir=cache_directory(), wanted=wanted, fresh=fresh)
 
 
-def count(pool: Path, *, running: frozenset[str] = frozenset(), boxes_present: bool = False) -> HostNumbers:
+def count(
+    pool: Path,
+    *,
+    running: frozenset[str] = frozenset(),
+    written_gib: Mapping[str, float] | None = None,
+    boxes_present: bool = False,
+) -> HostNumbers:
     """Count processors, memory and the free space where `pool` is, or will be."""
     place = next(path for path in (pool, *pool.parents) if path.exists())
     total, available = memory_mib()
@@ -51,18 +64,28 @@ def count(pool: Path, *, running: frozenset[str] = frozenset(), boxes_present: b
         disk_free_gib=round(shutil.disk_usage(place).free / 2**30, 1),
         disk_path=str(place),
         running=running,
+        written_gib=written_gib or {},
         boxes_present=boxes_present,
     )
 
 
 def count_for(plan: Plan, host: Host) -> HostNumbers:
     """Count as `count` does, for a lab some of whose nodes may run already."""
-    running: frozenset[str] = frozenset()
-    if host.is_running():
-        with host.hypervisor() as hypervisor:
-            states = hypervisor.states(node.domain for node in plan.nodes)
-        running = frozenset(node.name for node in plan.nodes if states[node.domain] == "running")
-    return count(host.pool_dir, running=running)
+    if not host.is_running():
+        return count(host.pool_dir, written_gib=written_gib(plan, host.pool_dir))
+    with host.hypervisor() as hypervisor:
+        states = hypervisor.states(node.domain for node in plan.nodes)
+    running = frozenset(node.name for node in plan.nodes if states[node.domain] in IN_MEMORY)
+    return count(host.pool_dir, running=running, written_gib=written_gib(plan, host.pool_dir))
+
+
+def written_gib(plan: Plan, pool: Path) -> dict[str, float]:
+    """Measure the disks that the nodes have: what their files take, by the name of the node."""
+    found: dict[str, float] = {}
+    for node in plan.nodes:
+        with contextlib.suppress(OSError):
+            found[node.name] = (pool / f"{node.domain}.img").stat().st_blocks * _BLOCK / 2**30
+    return found
 
 
 def memory_mib(meminfo: Path = Path("/proc/meminfo"), limits: tuple[Path, ...] = _CGROUP_LIMITS) -> tuple[int, int]:

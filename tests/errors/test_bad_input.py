@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import resources
+from lab import project, resources
 from lab.errors import HostError, LabError, SpecError, UsageError
 from lab.hostfit import HostNumbers, fit
 from lab.plan import HostFacts
 from lab.resolve import resolve
+from lab.runtime.kvm import HostProof
 from lab.spec.catalog import load_steps
 from lab.spec.load import load_spec
 from lab.spec.release import load_release
@@ -99,9 +100,7 @@ def test_missing_file_says_how_to_begin() -> None:
 
 
 def decide(name: str, host: HostFacts, reason: str = "") -> None:
-    spec = load_spec(CASES / name)
-    release = load_release(spec.release)
-    resolve(spec, release, load_steps(release, resources.PROVISION), host, reason=reason)
+    project.decide(load_spec(CASES / name), HostProof(host, reason, ""))
 
 
 def test_kvm_where_the_proof_fails(golden: Callable[[Path, str], None]) -> None:

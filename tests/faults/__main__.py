@@ -83,9 +83,7 @@ def small_file_system(directory: Path) -> Iterator[bool]:
 def plan_of(spec_file: Path, build_dir: Path) -> Plan:
     """Give the plan of the lab that stands, else the one that it will have."""
     spec = load_spec(spec_file)
-    return project.load_plan(build_dir) or project.decide(
-        spec, host_facts(spec.accelerator, mirror=spec.box.mirror).facts
-    )
+    return project.load_plan(build_dir) or project.decide(spec, host_facts(spec.accelerator, mirror=spec.box.mirror))
 
 
 def target_of(spec_file: Path, build_dir: Path, plan: Plan, *, of_tmpfs: bool) -> Target:

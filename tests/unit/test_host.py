@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sample_plans import sample_plan
 
 from lab.errors import HostError, UsageError
 from lab.runtime import host as hosts
 from lab.runtime.host import SystemHost, choose_host, sudo, why_not
-from lab.runtime.host_facts import count, memory_mib
+from lab.runtime.host_facts import count, count_for, memory_mib
 from lab.runtime.private import PrivateHost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 ANSWERS = "test:///default"
 REFUSES = "test:///nowhere/at/all"
@@ -105,6 +111,42 @@ def test_memory_of_a_container_ends_at_its_limit(tmp_path: Path, limit: str, exp
     (tmp_path / "meminfo").write_text(MEMINFO)
     (tmp_path / "memory.max").write_text(f"{limit}\n")
     assert memory_mib(tmp_path / "meminfo", (tmp_path / "memory.max", tmp_path / "none")) == expected
+
+
+class FakeHost:
+    """A host whose libvirt knows these states, with disks in a directory."""
+
+    def __init__(self, pool: Path, states: dict[str, str]) -> None:
+        self.pool_dir = pool
+        self._states = states
+
+    def is_running(self) -> bool:
+        return bool(self._states)
+
+    @contextlib.contextmanager
+    def hypervisor(self) -> Iterator[FakeHost]:
+        yield self
+
+    def states(self, names: Iterable[str]) -> dict[str, str]:
+        return {name: self._states[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("state", "counted"), [("running", True), ("paused", True), ("shut off", False), ("saved", False)]
+)
+def test_a_paused_machine_has_its_memory(tmp_path: Path, state: str, counted: bool) -> None:
+    host: Any = FakeHost(tmp_path, {"demo-controller": "running", "demo-compute1": state})
+    assert ("compute1" in count_for(sample_plan(), host).running) is counted
+
+
+def test_what_the_disks_of_a_halted_lab_hold_is_measured(tmp_path: Path) -> None:
+    disk = tmp_path / "demo-controller.img"
+    disk.write_bytes(b"x" * 2**20)
+    os.truncate(disk, 2**34)  # 16 GiB, of which 1 MiB is written
+    host: Any = FakeHost(tmp_path, {})
+    found = count_for(sample_plan(), host).written_gib
+    assert set(found) == {"controller"}
+    assert found["controller"] == pytest.approx(1 / 1024, rel=0.1)
 
 
 def test_sudo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

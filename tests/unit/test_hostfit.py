@@ -33,6 +33,22 @@ def test_running_nodes_are_counted_once() -> None:
     assert not fit(plan(), replace(tight, running=frozenset({"controller", "compute1"}))).problems
 
 
+def test_what_the_disks_hold_is_not_needed_again() -> None:
+    decided = plan()
+    tight = replace(ROOMY, disk_free_gib=1.0)
+    assert fit(decided, tight).problems
+    halted = replace(tight, written_gib={"controller": 4.0, "compute1": 1.0})
+    assert disk_need_gib(decided, written_gib=halted.written_gib) == 0.5  # of the compute node, and no box
+    assert fit(decided, halted).problems == []
+    # it grows: the new node needs its own share, and no box
+    grown = plan(nodes={"compute": {"count": 2}})
+    assert disk_need_gib(grown, written_gib=halted.written_gib) == 2.0
+    assert disk_need_gib(grown, written_gib={"controller": 4.0}) == 2 * 1.5 + 1.6
+    assert fit(grown, halted).problems
+    (warning,) = fit(decided, replace(halted, disk_free_gib=30.0)).warnings
+    assert "not the full size of its disks (35 GiB)" in warning
+
+
 def test_disk() -> None:
     decided = plan()
     (problem,) = fit(decided, replace(ROOMY, disk_free_gib=4.0, disk_path="/srv")).problems

@@ -15,6 +15,7 @@ from lab import resources
 from lab.infra.registry import KINDS
 from lab.plan import HostFacts
 from lab.project import decide
+from lab.runtime.kvm import HostProof
 from lab.spec.catalog import load_steps
 from lab.spec.model import Spec
 from lab.spec.release import load_release, release_names
@@ -691,7 +692,7 @@ def test_every_kind_has_a_case_that_passes_and_one_that_fails() -> None:
 def labs(release: str) -> Iterator[Plan]:
     """A lab of the core alone, and one with each chapter."""
     for chapters in ((), *((name,) for name in load_release(release).chapters)):
-        yield decide(Spec(name="demo", release=release, chapters=chapters), HostFacts())
+        yield decide(Spec(name="demo", release=release, chapters=chapters), HostProof(HostFacts(), "", ""))
 
 
 @pytest.mark.parametrize("release", release_names())

@@ -12,6 +12,7 @@ from lab.generator.render import render
 from lab.plan import Check, Plan
 from lab.project import Lab
 from lab.report import CheckResult, Outcome, Report
+from lab.runtime.kvm import HostProof
 from lab.runtime.lock import lab_lock
 from lab.runtime.schedule import Job, jobs_of
 from lab.runtime.state import State, StateFile, StepRecord
@@ -154,6 +155,7 @@ def real_plan() -> dict[int, Plan]:
 
     def plan(count: int) -> Plan:
         nodes = {"compute": {"count": count}}
-        return decide(Spec.model_validate({"name": "demo", "release": "zed", "nodes": nodes}), HostFacts())
+        spec = Spec.model_validate({"name": "demo", "release": "zed", "nodes": nodes})
+        return decide(spec, HostProof(HostFacts(), "", ""))
 
     return {count: plan(count) for count in (1, 2)}
