@@ -150,26 +150,43 @@ def print_status(lab: Lab, status: dict[str, Any]) -> None:
         console.print(f"{node['name']}: {steps}")
 
 
+def provided(plan: Plan, done: Iterable[str]) -> list[tuple[str, str]]:
+    """Name what the steps recorded as done (NODE/STEP) provide, and where: APIs, the dashboard, consoles."""
+    known = set(done)
+    checks = [check for check in plan.checks if f"{check.node}/{check.step}" in known]
+    urls = {
+        check.args["service"]: check.args["url"]
+        for check in checks
+        if check.kind == "endpoint" and check.args["interface"] == "public"
+    }
+    found = [
+        (f"{check.args['type']} API", str(urls[check.args["name"]]))
+        for check in checks
+        if check.kind == "service" and check.args["name"] in urls
+    ]
+    found += [("dashboard", str(check.args["url"])) for check in checks if check.kind == "dashboard-login"]
+    controller = plan.nodes[0]
+    address = management_address(controller)
+    found = [(what, url.replace(f"//{controller.name}", f"//{address}")) for what, url in found]
+    consoles = {check.kind: check.command for check in reversed(checks) if check.kind in _CONSOLES}
+    return found + [("console", command) for command in consoles.values()]
+
+
 _CONSOLES = ("instance-vnc", "instance-spice", "instance-serial")
 
 
 def print_summary(lab: Lab, timing: Table) -> None:
-    """Print where everything is."""
+    """Print where everything is that the steps done so far have made."""
+    from lab.runtime.state import StateFile
+
     console.print()
     console.print(timing)
-    controller = management_address(lab.plan.nodes[0])
     where = Table.grid(padding=(0, 2))
-    where.add_row("identity API", f"http://{controller}:5000/v3")
-    where.add_row("compute API", f"http://{controller}:8774/v2.1")
-    for check in lab.plan.checks:
-        if check.kind == "dashboard-login":
-            where.add_row("dashboard", str(check.args["url"]).replace("//controller/", f"//{controller}/"))
-    shown = {check.kind: check.command for check in reversed(lab.plan.checks) if check.kind in _CONSOLES}
-    for command in shown.values():
-        where.add_row("console", command)
-    where.add_row(
-        "shell", f"lab ssh {lab.plan.nodes[0].name}    (then: sudo -i, . admin-openrc, openstack server list)"
-    )
+    made = provided(lab.plan, StateFile(lab.build_dir / "state.json").load().steps)
+    for what, place in made:
+        where.add_row(what, place)
+    then = "sudo -i, . admin-openrc, openstack server list" if made else "sudo -i"
+    where.add_row("shell", f"lab ssh {lab.plan.nodes[0].name}    (then: {then})")
     where.add_row("passwords", f"lab secrets    (derived from {lab.build_dir / 'seed'})")
     where.add_row("logs", str(lab.build_dir / "logs"))
     where.add_row(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @asserts("socket", args="address", needs=lambda _: [Need("sockets")])
 def test_socket(check: Check, node: NodeFacts) -> None:
-    """A listener with just this bind address: one on 0.0.0.0 is not one on 10.0.0.11, though it answers there."""
+    """A listener with just this bind address: one on 0.0.0.0 is none on the node's own, though it answers."""
     address, port = split_address(check.args["address"])
     there = [listener for listener in node.listeners() if listener.port == port]
     expect(
