@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from lab.runtime.removal import remove
 from lab.runtime.vagrant import Vagrant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lab.runtime.host import Host
     from lab.runtime.ownership import Own
@@ -46,8 +47,18 @@ class Leaving:
 class Shrink:
     """Takes compute nodes out. Each part may be done again: an interrupted one is picked up by the next `lab up`."""
 
-    def __init__(self, host: Host, ssh: Ssh, state: StateFile, progress: Progress, wait_factor: float) -> None:
+    def __init__(
+        self,
+        host: Host,
+        ssh: Ssh,
+        state: StateFile,
+        progress: Progress,
+        wait_factor: float,
+        mask: Callable[[str], str],
+    ) -> None:
+        """Take hold of what it works with; `mask` takes the passwords out of what the controller says."""
         self._host = host
+        self._mask = mask
         self._ssh = ssh
         self._state = state
         self._progress = progress
@@ -103,8 +114,8 @@ class Shrink:
         with open(log, "a", opener=safe.private_opener) as out:
 
             def hear(line: str) -> None:
-                said.append(line)
-                print(line, file=out, flush=True)
+                said.append(self._mask(line))
+                print(said[-1], file=out, flush=True)
 
             code = self._ssh.stream(
                 "controller", ["sudo", "sh", "-c", _REMOVE, "remove-compute", gone, verb, names], hear
@@ -122,3 +133,7 @@ class Shrink:
                 detail="\n".join([*said[-15:], f"full log: {log}"]),
                 hint="mend the cause, then `lab up` again: it goes on there; or put nodes.compute.count back",
             )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

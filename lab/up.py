@@ -191,7 +191,7 @@ class _Up:
         lost = [Leaving(name, plan.node(name).domain) for name in wanted.make if state.knows(name)]
         if not going and not lost:
             return
-        shrink = Shrink(self._host, self._ssh, self._state, self._progress, plan.wait_factor)
+        shrink = Shrink(self._host, self._ssh, self._state, self._progress, plan.wait_factor, self._lab.secrets.mask)
         told = [f"{node.name} (not in the spec any more)" for node in going]
         told += [f"{node.name} (its machine was lost)" for node in lost]
         with self._progress.phase("shrink", f"taking out {', '.join(told)}"):

@@ -31,6 +31,7 @@ class World:
     silent: set[str] = field(default_factory=set)
     """nodes that run and do not answer"""
     codes: dict[str, int] = field(default_factory=dict)
+    leak: str = ""
     done: list[str] = field(default_factory=list)
 
     # the host
@@ -70,7 +71,7 @@ class World:
     def stream(self, node: str, command: Sequence[str], hear: Callable[[str], None]) -> int:
         gone, verb, names = command[-3:]
         assert node == "controller"
-        hear(f"{verb} said something")
+        hear(f"{verb} said something{self.leak}")
         self.done.append(f"{verb} {names}" + (f" without {gone}" if gone else ""))
         return self.codes.get(verb, 0)
 
@@ -83,9 +84,13 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path, {node.domain: "running" for node in LEAVING})
 
 
+def mask(text: str) -> str:
+    return text.replace("s3cret", "***")
+
+
 def shrink(world: World) -> Shrink:
     state = StateFile(world.build_dir / "state.json")
-    return Shrink(cast("Any", world), cast("Any", world), state, Progress(), 1.0)
+    return Shrink(cast("Any", world), cast("Any", world), state, Progress(), 1.0, mask)
 
 
 def test_out_of_openstack_in_order(world: World) -> None:
@@ -124,6 +129,16 @@ def test_a_failure_tells_what_was_said_and_where(world: World, verb: str) -> Non
         shrink(world).out_of_openstack(LEAVING)
     assert f"{verb} said something" in caught.value.detail
     assert "remove-compute.log" in caught.value.detail
+
+
+def test_what_is_said_is_kept_without_the_passwords_and_for_nobody_else(world: World) -> None:
+    world.codes, world.leak = {"drain": 1}, " with s3cret"
+    with pytest.raises(MachineError) as caught:
+        shrink(world).out_of_openstack(LEAVING)
+    log = world.build_dir / "logs/controller/remove-compute.log"
+    assert log.read_text() == "drain said something with ***\n"
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert "s3cret" not in caught.value.detail
 
 
 def test_nothing_is_remembered_of_a_machine_that_went(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
