@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lab import durable, safe
 from lab.errors import MachineError
+from lab.masking import Masking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ class Secrets(Mapping[str, str]):
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = dict(values)
+        self._masking = Masking(self._values, "***{name}***")
 
     @classmethod
     def derive(cls, seed: str, names: tuple[str, ...], overrides: Mapping[str, str] | None = None) -> Secrets:
@@ -71,10 +73,8 @@ class Secrets(Mapping[str, str]):
         return f"Secrets({', '.join(self._values)})"
 
     def mask(self, text: str) -> str:
-        """Put `***NAME***` in place of every password in a text."""
-        for name, value in sorted(self._values.items(), key=lambda item: -len(item[1])):
-            text = text.replace(value, f"***{name}***")
-        return text
+        """Put `***NAME***` in place of every password in a text, and hide whatever else looks like one."""
+        return self._masking(text)
 
 
 def derive(seed: str, name: str) -> str:

@@ -6,17 +6,14 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+from lab.masking import Masking
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
 NAME = re.compile(r"\$\{(\w+)\}")
 _SECRET_OPTION = re.compile(r"pass|secret|(?<!_)key$|connection|transport_url", re.IGNORECASE)
-_MASKS = (
-    (re.compile(r"(://[^:/@\s]*:)(?!\$\{)[^@/\s]+@"), r"\1***@"),
-    (re.compile(r"(IDENTIFIED BY PASSWORD )'[^']*'"), r"\1'***'"),
-    (re.compile(r"(\b(?=\w*?(?:password|secret))\w++\s*+[=:]\s*+)(?!\$\{)[^\s,;]+", re.IGNORECASE), r"\1***"),
-)
 
 
 def read_env(path: Path) -> dict[str, str]:
@@ -38,6 +35,7 @@ class Values:
     def __init__(self, env: Mapping[str, str], secrets: Collection[str]) -> None:
         self._env = env
         self._secrets = {name: env[name] for name in secrets if env.get(name)}
+        self._masking = Masking(self._secrets, "${{name}}")
 
     def fill(self, text: str) -> str:
         """Replace each `${NAME}` that the environment has."""
@@ -49,11 +47,7 @@ class Values:
 
     def mask(self, text: str) -> str:
         """Replace secrets by their names, and whatever else looks like a password by ***."""
-        for name, value in sorted(self._secrets.items(), key=lambda item: -len(item[1])):
-            text = text.replace(value, f"${{{name}}}")
-        for pattern, replacement in _MASKS:
-            text = pattern.sub(replacement, text)
-        return text
+        return self._masking(text)
 
     def shown(self, option: str, template: str, found: str) -> str:
         """Show a found value beside its template: what stands in a secret's place is named when known, else ***."""

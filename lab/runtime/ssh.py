@@ -18,6 +18,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any
 
 from lab.errors import HostError, HostKeyError, MachineError
+from lab.masking import without_shapes
 from lab.runtime.ssh_config import SshConfig
 
 if TYPE_CHECKING:
@@ -346,7 +347,7 @@ def _no_ssh() -> HostError:
 
 
 def _tail(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-_TAIL_LINES:])
+    return without_shapes("\n".join(text.strip().splitlines()[-_TAIL_LINES:]))
 
 
 def _text(data: bytes | str | None) -> str:

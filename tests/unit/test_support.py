@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import shlex
 import tarfile
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from typer.testing import CliRunner
@@ -17,6 +20,7 @@ from lab.masking import MASK, Masking
 from lab.runtime.ssh import Ssh
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 runner = CliRunner()
@@ -185,6 +189,19 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         ("IDENTIFIED BY '*94BDCEBE19083CE2A1F959FD02F964C7AF4CFC29'", "IDENTIFIED BY '***'"),
         ("-----BEGIN RSA PRIVATE KEY-----\nabc", "***"),
         ('"secrets": [\n  "ADMIN_PASS"', '"secrets": [\n  "ADMIN_PASS"'),
+        ('"adminPass": "a1B2c3D4"', '"adminPass": ***'),
+        ("Authorization: Basic YWRtaW46YWJj", "Authorization: ***"),
+        ("-H 'Authorization: Bearer abc.def' URL", "-H 'Authorization: ***' URL"),
+        ("X-Auth-Token: 0123456789abcdef", "X-Auth-Token: ***"),
+        ("{'X-Subject-Token': b'0123456789abcdef'}", "{'X-Subject-Token': ***}"),
+        (" cookie hash    : yTOVO+mgzlpfTsVIS0lJcA==", " cookie hash    : ***"),
+        ("effective cookie hash: yTOVO+mgzlpfTsVIS0lJcA==", "effective cookie hash: ***"),
+        ("Set-Cookie: sessionid=abc; Path=/", "Set-Cookie: ***"),
+        ("redis://:hunter2@controller/0", "redis://:***@controller/0"),
+        ("IDENTIFIED BY 'hunter2'", "IDENTIFIED BY '***'"),
+        ("IDENTIFIED BY 'NOVA_DBPASS'", "IDENTIFIED BY 'NOVA_DBPASS'"),
+        ("send_service_user_token = true", "send_service_user_token = true"),
+        ("password_hash_rounds = 4", "password_hash_rounds = 4"),
         ("mysql --password=${NOVA_DBPASS}", "mysql --password=${NOVA_DBPASS}"),
         ("http://controller:5000/v3", "http://controller:5000/v3"),
         ("http://10.0.0.11:8774/v2.1 mail a@b", "http://10.0.0.11:8774/v2.1 mail a@b"),
@@ -192,6 +209,46 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 )
 def test_what_has_the_shape_of_a_secret_is_hidden_and_the_rest_is_not(text: str, hidden: str) -> None:
     assert Masking([])(text) == hidden
+
+
+PASSWORD = "Ab1.x~y_z-9Q"
+WILD = """it's "a" b&ck\\slash %s ü+/="""
+
+
+@pytest.mark.parametrize("value", [PASSWORD, WILD])
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "admin:", "nova:"])
+@pytest.mark.parametrize("after", ["", "@", "\n", "@controller"])
+def test_a_password_is_hidden_in_base64_whatever_stands_around_it(value: str, before: str, after: str) -> None:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        text = encode(f"{before}{value}{after}".encode()).decode()
+        hidden = Masking([value])(f"data {text} end")
+        assert MASK in hidden
+        assert len(hidden.replace(MASK, "")) <= len("data  end") + len(before + after) * 4 / 3 + 8
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        lambda value: quote(value, safe=""),
+        quote_plus,
+        lambda value: json.dumps({"x": value}),
+        lambda value: f"echo {shlex.quote(value)}",
+        lambda value: "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'",
+        lambda value: "'" + value.replace("'", "''") + "'",
+    ],
+)
+@pytest.mark.parametrize("value", [PASSWORD, WILD])
+def test_a_password_is_hidden_in_the_quoting_of_each_place(write: Callable[[str], str], value: str) -> None:
+    hidden = Masking([value])(write(value))
+    assert MASK in hidden
+    assert not any(piece in hidden for piece in ("x~y", "ck", "slash"))
+
+
+def test_values_are_shown_by_their_names_where_that_is_asked() -> None:
+    masking = Masking({"NOVA_PASS": PASSWORD}, "***{name}***")
+    url = f"rabbit://nova:{PASSWORD}@c password = {PASSWORD} {base64.b64encode(PASSWORD.encode()).decode()}"
+    assert masking(url) == "rabbit://nova:***NOVA_PASS***@c password = ***NOVA_PASS*** ***NOVA_PASS***"
 
 
 def test_a_password_that_is_part_of_another_is_hidden_in_whole() -> None:
