@@ -18,12 +18,20 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  LAB=FILE names another spec than lab.yaml; where there is none yet, RELEASE=NAME is the release that lab-up writes into it"
 
-# $(call apt,PACKAGES): install those that are missing, and say so when that takes sudo.
+# $(call apt,PACKAGES): install those that are missing, and say so when that takes sudo. `apt-get update` does not wait
+# for another apt (the machine's own daily one, say), whatever its options: it is tried again for five minutes.
 define apt
 	@missing=; for p in $(1); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing$$missing$(if $(SUDO), (with sudo))"; \
-	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	  for try in $$(seq 60); do \
+	    if said=$$($(SUDO) env LC_ALL=C.UTF-8 apt-get update -qq 2>&1); then break; fi; \
+	    case "$$said" in *"Could not get lock"*) ;; *) printf '%s\n' "$$said" >&2; exit 1 ;; esac; \
+	    if [ $$try = 60 ]; then printf '%s\n' "$$said" "waited 300 s for the other apt" >&2; exit 1; fi; \
+	    if [ $$try = 1 ]; then printf 'waiting for another apt: %s\n' "$$said"; fi; \
+	    sleep 5; \
+	  done; \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends $$missing >/dev/null; \
 	fi
 endef
 

@@ -6,6 +6,7 @@ mending commands.
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,18 @@ from lab.hostfit import HostNumbers, fit
 from lab.runtime import host as hosts
 from lab.runtime.doctor_look import PACKAGES, Neighbours, Seen, look, neighbours
 from lab.runtime.libvirt import POOL
-from lab.runtime.process import run, shown
+from lab.runtime.process import CommandError, run, shown, tail_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from lab.plan import Plan
+
+
+APT_LIMIT_S = 300.0
+"""for an apt that somebody else runs, as the machine's daily one"""
+_APT_EVERY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,28 @@ def fix(say: Callable[[str], None] = print) -> None:
     for command in mending_commands(seen):
         argv = hosts.sudo(command)
         say(f"{'(as root, with sudo) ' if argv[0] == 'sudo' else ''}$ {shown(command)}")
+        _run_when_apt_is_free(argv, cache_directory() / "logs" / "doctor.log", say)
+
+
+def _run_when_apt_is_free(argv: list[str], log: Path, say: Callable[[str], None]) -> None:
+    """Run a command, again where another apt works: `apt-get update` waits for no lock, whatever its options."""
+    deadline = time.monotonic() + APT_LIMIT_S
+    told = False
+    while True:
         # In the terminal's foreground, where sudo can ask; what it says goes to the log.
-        run(argv, timeout_s=1800, tty=True, log=cache_directory() / "logs" / "doctor.log")
+        done = run(argv, timeout_s=1800, tty=True, log=log, check=False, env={"LC_ALL": "C.UTF-8"})
+        if done.ok:
+            return
+        busy = next((line for line in tail_of(log, 3).splitlines() if "Could not get lock" in line), "")
+        if not busy:
+            raise CommandError(f"{argv[0]} failed with exit code {done.returncode}", done)
+        if time.monotonic() > deadline:
+            hint = "wait until it has ended, then run this again"
+            raise HostError(f"another apt works: waited {APT_LIMIT_S:.0f} s for it", detail=busy, hint=hint)
+        if not told:
+            say(f"waiting for another apt: {busy}")
+            told = True
+        time.sleep(_APT_EVERY_S)
 
 
 def judge(seen: Seen, plan: Plan | None = None) -> list[Finding]:

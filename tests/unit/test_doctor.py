@@ -10,6 +10,7 @@ from lab.box.manifest import _TOOLS
 from lab.errors import HostError
 from lab.hostfit import HostNumbers
 from lab.plan import HostFacts
+from lab.runtime import doctor
 from lab.runtime import host as hosts
 from lab.runtime.doctor import Finding, judge, mending_commands, require_no_collision
 from lab.runtime.doctor_look import PACKAGES, Neighbours, Seen
@@ -55,6 +56,38 @@ def test_missing_packages_are_installed_in_one_go() -> None:
     assert not found["package-vagrant"].ok
     assert found["package-vagrant"].mend == "apt-get install vagrant"
     assert found["package-qemu-utils"].ok
+
+
+BUSY_APT = """#!/bin/sh
+echo "$@" >> {calls}
+[ "$(wc -l < {calls})" -gt {busy} ] && exit 0
+echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)"
+echo "E: Unable to lock directory /var/lib/apt/lists/"
+exit 100
+"""
+
+
+@pytest.mark.parametrize("busy", [2, 10_000])
+def test_another_apt_is_waited_for(busy: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(doctor, "_APT_EVERY_S", 0.1)
+    monkeypatch.setattr(doctor, "APT_LIMIT_S", 1.0)
+    monkeypatch.setattr(doctor, "look", lambda **_: Seen(missing=("vagrant",)))
+    monkeypatch.setattr(hosts, "sudo", list)
+    for name in ("apt-get", "env"):
+        (tmp_path / name).write_text(BUSY_APT.format(calls=tmp_path / "calls", busy=busy))
+        (tmp_path / name).chmod(0o755)
+    said: list[str] = []
+    if busy == 2:
+        doctor.fix(said.append)
+        ran = [line.split()[0] for line in (tmp_path / "calls").read_text().splitlines()]
+        assert ran == [*["update"] * 3, "DEBIAN_FRONTEND=noninteractive"]
+    else:
+        with pytest.raises(HostError, match="another apt works: waited 1 s for it") as caught:
+            doctor.fix(said.append)
+        assert "held by process 4711" in caught.value.detail
+    assert len([line for line in said if "waiting for another apt: E: Could not get lock" in line]) == 1
 
 
 def test_a_package_that_apt_does_not_know_is_not_asked_of_it() -> None:

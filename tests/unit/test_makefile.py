@@ -19,6 +19,14 @@ chmod +x "$3/bin/python" "$3/bin/pip"
 """
 
 
+BUSY_APT = """#!/bin/sh
+echo "$1" >> {calls}
+[ "$1" = update ] && [ "$(wc -l < {calls})" -lt 3 ] || exit {code}
+echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)"
+exit 100
+"""
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs = tmp_path / "programs"
@@ -63,3 +71,25 @@ def test_a_setup_that_was_cut_short_goes_on(checkout: Path) -> None:
     (checkout / ".venv" / ".ready").unlink()
     assert "setting up .venv" in setup(checkout)
     assert (checkout / ".venv" / "mine").exists()
+
+
+@pytest.mark.parametrize(("code", "calls"), [(0, ["update"] * 3 + ["install"]), (1, ["update"] * 3)])
+def test_another_apt_is_waited_for_and_nothing_else(
+    checkout: Path, tmp_path: Path, code: int, calls: list[str]
+) -> None:
+    noted = tmp_path / "calls"
+    programs = {
+        "dpkg-query": "#!/bin/sh\nexit 1\n",
+        "id": "#!/bin/sh\necho 0\n",
+        "sleep": "#!/bin/sh\n",
+        "apt-get": BUSY_APT.format(calls=noted, code=code),
+    }
+    for name, text in programs.items():
+        (tmp_path / "programs" / name).write_text(text)
+        (tmp_path / "programs" / name).chmod(0o755)
+    if code == 0:
+        assert setup(checkout).count("waiting for another apt: E: Could not get lock") == 1
+    else:
+        with pytest.raises(subprocess.CalledProcessError):
+            setup(checkout)
+    assert noted.read_text().split() == calls
