@@ -77,7 +77,8 @@ def possible(kinds: Sequence[Kind], target: Target) -> list[Kind]:
     return [
         kind
         for kind in kinds
-        if (private or kind not in ("kill-libvirtd", "power-cut")) and (target.of_tmpfs or kind != "full-disk-build")
+        if (private or kind not in ("kill-libvirtd", "stop-libvirtd", "power-cut"))
+        and (target.of_tmpfs or kind != "full-disk-build")
     ]
 
 
@@ -101,6 +102,7 @@ def do(round_: Round, target: Target, run: LabRun | None) -> str:
     return {
         "kill-vm": lambda: _kill_vm(round_, target),
         "kill-libvirtd": lambda: _kill("libvirtd", lambda: [libvirtd_pid(target.host)]),
+        "stop-libvirtd": lambda: _kill("libvirtd", lambda: [libvirtd_pid(target.host)], signal.SIGSTOP),
         "power-cut": lambda: _power_cut(target, run),
         "cut-ssh": lambda: _kill("ssh", lambda: list(_ssh_clients(target))),
         "full-disk-guest": lambda: _fill_guest(round_.node, target),
@@ -158,8 +160,8 @@ def _power_cut(target: Target, run: LabRun | None) -> str:
     return "lab, " + _kill("libvirtd and all VMs", lambda: pids)
 
 
-def _kill(what: str, find: Callable[[], Sequence[int]]) -> str:
-    """Kill all that is found, as soon as something is."""
+def _kill(what: str, find: Callable[[], Sequence[int]], number: signal.Signals = signal.SIGKILL) -> str:
+    """Send a signal to all that is found, as soon as something is."""
     deadline = time.monotonic() + WAIT_S
     while not (pids := [pid for pid in find() if pid]):
         if time.monotonic() > deadline:
@@ -167,8 +169,8 @@ def _kill(what: str, find: Callable[[], Sequence[int]]) -> str:
         time.sleep(0.2)
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return f"SIGKILL to {what} ({', '.join(map(str, pids))})"
+            os.kill(pid, number)
+    return f"{number.name} to {what} ({', '.join(map(str, pids))})"
 
 
 def _ssh_clients(target: Target) -> Iterator[int]:

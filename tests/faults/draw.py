@@ -16,6 +16,7 @@ Kind = Literal[
     "terminate",
     "kill-vm",
     "kill-libvirtd",
+    "stop-libvirtd",
     "power-cut",
     "cut-ssh",
     "full-disk-guest",

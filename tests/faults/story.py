@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 UP_LIMIT_S = 3600.0
 """for a `lab up` that nothing disturbs; each of its own waits is shorter"""
+LOOK_LIMIT_S = 300.0
+"""for a verb that only looks; the nodes, which it asks too, may be busy with a step"""
 PATIENCE_S = 900.0
 """for the `lab up` that met the fault: then it is interrupted, as a user would"""
 
@@ -94,6 +96,8 @@ class Suite:
             result.done = deeds.do(round_, self.target, run)
         except deeds.NothingToBreakError as error:
             result.done = f"nothing to break: {error}"
+        if round_.kind == "stop-libvirtd":
+            self._look(log)
         if run is not None:
             began = time.monotonic()
             try:
@@ -110,6 +114,18 @@ class Suite:
             deeds.undo(round_, self.target)
         self._converge(round_, up, log.with_suffix(".back.log"), result)
         return result
+
+    def _look(self, log: Path) -> None:
+        """See that the verbs which look come to their end while libvirtd is silent, whatever they find."""
+        archive = log.with_suffix(".tar.xz")
+        for verb in (["status"], ["doctor"], ["support", "--output", str(archive)]):
+            said = log.with_suffix(f".{verb[0]}.log")
+            code, seconds = run_lab([verb[0], *self.target.options, *verb[1:]], said, LOOK_LIMIT_S)
+            if code is None or "Traceback (most recent call last)" in said.read_text():
+                raise NotSurvivedError(
+                    f"lab {verb[0]} with a silent libvirtd: {code}, {seconds:.0f} s; its log: {said}"
+                )
+            self.say(f"lab {verb[0]} with a silent libvirtd: exit code {code} in {seconds:.0f} s")
 
     def _met(self, up: list[str], log: Path, moment: Moment) -> LabRun | None:
         """Start `lab up` and wait for the moment; None where it came to its good end first."""
