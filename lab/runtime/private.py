@@ -27,7 +27,7 @@ from lab.runtime import lock
 from lab.runtime import private_view as view
 from lab.runtime.libvirt import Hypervisor
 from lab.runtime.libvirt_link import NoAnswerError
-from lab.runtime.process import Completed, run, tail_of
+from lab.runtime.process import Completed, put_aside, run, tail_of
 from lab.runtime.records import STATE_ROOT, lab_key
 
 if TYPE_CHECKING:
@@ -279,6 +279,8 @@ class PrivateHost:
     def _start_libvirtd(self) -> None:
         pid_file = self.state_dir / "libvirtd.pid"
         pid_file.unlink(missing_ok=True)
+        for log in (self.log, *(self.log.parent / "qemu").glob("*.log")):
+            put_aside(log)
         # It gets no system bus: firewalld, polkit and machined of the host have no business with it.
         run(
             view.inside(self.netns, self._binds(), ["libvirtd", "--daemon", "--pid-file", pid_file]),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAIL_LINES = 20
+LOG_LIMIT_BYTES = 5 * 2**20
+"""of a log that is appended to; twice as much is kept"""
 _GRACE_S = 5.0
 
 Argument = str | os.PathLike[str]
@@ -152,8 +154,16 @@ def _start(
         raise HostError(f"{words[0]} is not installed", hint="`lab doctor --fix` installs what is missing") from error
 
 
+def put_aside(log: Path, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
+    """Rename a log that has become long to NAME.1, in the place of the one before; who writes it goes on there."""
+    with contextlib.suppress(FileNotFoundError):
+        if log.lstat().st_size > limit_bytes:
+            log.replace(log.with_name(f"{log.name}.1"))
+
+
 def _open_log(log: Path) -> IO[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
+    put_aside(log)
     return open(log, "ab", opener=safe.private_opener)
 
 

@@ -30,6 +30,8 @@ _LIMIT_S = 900.0
 _TIMES_EXPECTED = 8
 _NODE_SAYS_S = 120.0
 """for a node to end a step and to say so"""
+_LOG_LIMIT = 20 * 2**20
+"""characters kept of one run of a step, in case it repeats itself without end"""
 _NODES_LIST = "$LAB_DIR/hosts"
 _IRRELEVANT = {"LAB_WAIT_FACTOR"}
 """variables that change how long a step waits, not what it does"""
@@ -119,8 +121,9 @@ class StepRunner:
             with open(log, "w", opener=safe.private_opener) as out:
 
                 def keep(line: str) -> None:
-                    out.write(self._lab.secrets.mask(line) + "\n")
-                    out.flush()
+                    if out.tell() < _LOG_LIMIT:  # the node has the rest
+                        out.write(self._lab.secrets.mask(line) + "\n")
+                        out.flush()
 
                 limit_s = step_limit_s(step, self._lab.plan.wait_factor)
                 command = ["sudo", "/opt/lab/run-step", job.step, str(limit_s)]

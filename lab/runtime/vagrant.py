@@ -27,6 +27,7 @@ from typing import IO, TYPE_CHECKING, Any
 from lab import durable, safe
 from lab.errors import HostError, MachineError
 from lab.runtime.lock import take
+from lab.runtime.process import put_aside
 
 logging.getLogger("vagrant").setLevel(logging.ERROR)  # where Vagrant is missing, the import below would say so itself
 import vagrant as python_vagrant  # noqa: E402
@@ -209,6 +210,7 @@ class _Run:
         if not Path(self._cwd).is_dir():
             raise MachineError(f"no such directory: {self._cwd}")
         self._log_path.parent.mkdir(mode=0o700, exist_ok=True)
+        put_aside(self._log_path)
         with open(self._log_path, "a", opener=safe.private_opener) as log:
             log.write(f"\n$ {shlex.join(self._argv)}    # {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
             process = self._start_alone()

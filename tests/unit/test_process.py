@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import HostError, MachineError
-from lab.runtime.process import CommandError, run, shown, tail_of
+from lab.runtime.process import CommandError, put_aside, run, shown, tail_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +44,19 @@ def test_environment_is_added_to_the_own_one() -> None:
 
 def test_without_check_a_failure_is_a_result() -> None:
     assert run(["false"], timeout_s=10, check=False).returncode == 1
+
+
+def test_a_log_that_has_become_long_is_put_aside(tmp_path: Path) -> None:
+    log = tmp_path / "it.log"
+    for content in ("first\n", "second\n", "third\n"):
+        put_aside(log, 3)
+        with log.open("a") as file:
+            file.write(content)
+    assert log.read_text() == "third\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["it.log", "it.log.1"]
+    put_aside(log, 100)
+    assert log.exists()
+    put_aside(tmp_path / "absent.log")
 
 
 def test_log_takes_both_streams_and_is_private(tmp_path: Path) -> None:
