@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -133,7 +132,3 @@ class Shrink:
                 detail="\n".join([*said[-15:], f"full log: {log}"]),
                 hint="mend the cause, then `lab up` again: it goes on there; or put nodes.compute.count back",
             )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
