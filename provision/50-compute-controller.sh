@@ -206,3 +206,11 @@ restart_if_changed $LAB_UNITS \
 wait_for 'the Compute API' 40 http_answers http://controller:8774/ 200
 wait_for 'the metadata API' 40 http_answers http://controller:8775/ 200
 wait_for 'the console proxy' 40 http_answers "$console" 200
+
+heading 'Services that were disabled'
+# The guide disables none; should somebody have done so, instances would be scheduled no more.
+lines=$(mariadb --batch --skip-column-names nova --execute "SELECT CONCAT('compute service set --enable ', host, ' ',
+  \`binary\`) FROM services WHERE deleted = 0 AND disabled AND host = 'controller'")
+if [[ -n $lines ]]; then
+  "$LAB_DIR/lib/openstack-batch" <<<"$lines"
+fi

@@ -240,3 +240,6 @@ wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
 restart_if_changed "neutron-$MECHANISM_DRIVER-agent" "$neutron" "/etc/neutron/plugins/ml2/${MECHANISM_DRIVER}_agent.ini"
 restart_if_changed neutron-dhcp-agent "$neutron" /etc/neutron/dhcp_agent.ini
 restart_if_changed neutron-metadata-agent "$neutron" /etc/neutron/metadata_agent.ini
+
+heading 'Agents that were switched off'
+enable_agents

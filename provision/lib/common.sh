@@ -9,6 +9,7 @@
 #   files.sh      put_file, set_line, trim_empty, repair_mode
 #   loaded.sh     loaded
 #   database.sh   sync_schema
+#   neutron.sh    enable_agents, provider_network
 
 LAB_DIR=${LAB_DIR:-/opt/lab}
 LAB_STATE=${LAB_STATE:-/var/lib/lab}
@@ -21,3 +22,4 @@ source "$LAB_DIR/lib/units.sh"
 source "$LAB_DIR/lib/files.sh"
 source "$LAB_DIR/lib/loaded.sh"
 source "$LAB_DIR/lib/database.sh"
+source "$LAB_DIR/lib/neutron.sh"

@@ -1,0 +1,35 @@
+#!/usr/bin/env bats
+# enable_agents
+
+load helpers
+
+setup() {
+  setup_lab
+  export LAB_DIR=$BATS_TEST_TMPDIR/lab CALLS=$BATS_TEST_TMPDIR/calls
+  mkdir -p "$LAB_DIR"
+  cp -r "$PROVISION/lib" "$LAB_DIR/"
+  : >"$CALLS"
+  printf '#!/usr/bin/env bash\ncat >>"$CALLS"\n' >"$LAB_DIR/lib/openstack-batch"
+  source "$LAB_DIR/lib/common.sh"
+}
+
+@test "agents of the lab that are off are switched on" {
+  stand_in mariadb <<'EOF'
+[[ $* == *"admin_state_up = 0 AND host REGEXP '^(controller|compute[0-9]+)\$'"* ]] || exit 1
+printf 'network agent set --enable a1\nnetwork agent set --enable a2\n'
+EOF
+  enable_agents
+  [ "$(cat "$CALLS")" = $'network agent set --enable a1\nnetwork agent set --enable a2' ]
+}
+
+@test "the client is not loaded where none is off" {
+  stand_in mariadb <<<'exit 0'
+  enable_agents
+  [ ! -s "$CALLS" ]
+}
+
+@test "a database that does not answer is an error" {
+  stand_in mariadb <<<'exit 1'
+  run enable_agents
+  [ "$status" != 0 ]
+}
