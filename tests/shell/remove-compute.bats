@@ -57,7 +57,7 @@ a_compute() {
   echo uuid-agent >"$ROWS/agents"
   echo uuid-provider >"$ROWS/providers"
   printf 'uuid-cell\tcompute2\n' >"$ROWS/mappings"
-  printf 'instance-compute2\tuuid-1\tactive\tproject\tcompute2\n' >"$ROWS/instances"
+  printf 'instance-compute2\tuuid-1\tactive\tadmin\tcompute2\n' >"$ROWS/instances"
 }
 
 @test "drain: no new instances, and the lab's own go" {
@@ -149,8 +149,20 @@ network agent delete uuid-agent' ]
 @test "the lab's own instances are those that the steps make" {
   source <(sed -n '/^own_instance()/,/^}/p' "$PROVISION/remove-compute")
   for name in $(grep -rhoE 'ensure server create .* [a-z%-]+(\\n)?' "$PROVISION"/*.sh | sed 's/\\n$//; s/.* //; s/%s/compute7/'); do
-    own_instance "$name"
+    own_instance "$name" uuid-1 admin
   done
-  ! own_instance instance
-  ! own_instance compute7
+  run own_instance instance uuid-1 admin
+  [ "$status" = 1 ]
+  run own_instance compute7 uuid-1 admin
+  [ "$status" = 1 ]
+}
+
+@test "a user's instance of the same name is not the lab's" {
+  source <(sed -n '/^own_instance()/,/^}/p' "$PROVISION/remove-compute")
+  run own_instance instance-compute7 uuid-1 demo
+  [ "$status" = 1 ]
+  printf '{\n "image tiny": "uuid-0",\n "server instance-compute7": "uuid-2"\n}' >"$LAB_STATE/made.json"
+  own_instance instance-compute7 uuid-2 admin
+  run own_instance instance-compute7 uuid-1 admin
+  [ "$status" = 1 ]
 }
