@@ -11,7 +11,8 @@ source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 heading 'Show the address of each console'
 # An instance that was launched before the chapter has no SPICE server; a hard reboot makes it anew, with one.
 for compute in $LAB_COMPUTES; do
-  printf 'console url show --spice instance-%s || server reboot --hard instance-%s\n' "$compute" "$compute"
-  printf 'await 60 ACTIVE server show --format value --column status instance-%s\n' "$compute"
-  printf 'await 20 "^http://" console url show --spice --format value --column url instance-%s\n' "$compute"
+  printf 'console url show --spice {server:instance-%s} || server reboot --hard {server:instance-%s}\n' \
+    "$compute" "$compute"
+  printf 'await 60 ACTIVE server show --format value --column status {server:instance-%s}\n' "$compute"
+  printf 'await 20 "^http://" console url show --spice --format value --column url {server:instance-%s}\n' "$compute"
 done | "$LAB_DIR/lib/openstack-batch"

@@ -22,7 +22,8 @@ wait_for 'the serial proxy' 20 proxy_listens
 heading 'Show the address of each console'
 # An instance that was launched before the chapter has no such socket; a hard reboot makes it anew, with one.
 for compute in $LAB_COMPUTES; do
-  printf 'console url show --serial instance-%s || server reboot --hard instance-%s\n' "$compute" "$compute"
-  printf 'await 60 ACTIVE server show --format value --column status instance-%s\n' "$compute"
-  printf 'await 20 "^ws://" console url show --serial --format value --column url instance-%s\n' "$compute"
+  printf 'console url show --serial {server:instance-%s} || server reboot --hard {server:instance-%s}\n' \
+    "$compute" "$compute"
+  printf 'await 60 ACTIVE server show --format value --column status {server:instance-%s}\n' "$compute"
+  printf 'await 20 "^ws://" console url show --serial --format value --column url {server:instance-%s}\n' "$compute"
 done | "$LAB_DIR/lib/openstack-batch"

@@ -9,13 +9,6 @@ set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 
 heading 'Create the self-service network, the router and the instance'
-# router_lacks TYPE: no port of the router is of this type. `router add subnet` fails when it was done before.
-router_lacks() {
-  local found
-  found=$(mariadb --batch --skip-column-names neutron --execute "SELECT COUNT(*) FROM routerports p
-    JOIN routers r ON r.id = p.router_id WHERE r.name = 'router' AND p.port_type = '$1'")
-  ((found == 0))
-}
 # floating_ip: the address that an earlier run made for the instance; empty when there is none.
 floating_ip() {
   mariadb --batch --skip-column-names neutron --execute "SELECT f.floating_ip_address FROM floatingips f
@@ -26,30 +19,26 @@ floating_ip() {
 {
   cat <<EOF
 ensure network create selfservice
-ensure subnet create --network selfservice --gateway 172.16.1.1 --subnet-range 172.16.1.0/24 selfservice
-router show router || router create router
-EOF
-  if router_lacks network:router_interface; then
-    printf 'router add subnet router selfservice\n'
-  fi
-  cat <<EOF
-router set --external-gateway provider router
-ensure server create --flavor m1.nano --image tiny --network selfservice selfservice-instance
-await 60 ACTIVE server show --format value --column status selfservice-instance
+ensure subnet create --network {network:selfservice} --gateway 172.16.1.1 --subnet-range 172.16.1.0/24 selfservice
+ensure router create router
+ensure router add subnet {router:router} {subnet:selfservice}
+router set --external-gateway {network:provider} {router:router}
+ensure server create --flavor m1.nano --image {image:tiny} --network {network:selfservice} selfservice-instance
+await 60 ACTIVE server show --format value --column status {server:selfservice-instance}
 EOF
   if [[ -z $(floating_ip) ]]; then
-    printf 'floating ip create --description selfservice-instance provider\n'
+    printf 'floating ip create --description selfservice-instance {network:provider}\n'
   fi
-  printf 'await 60 "^TINY: ip=172[.]16[.]1[.][0-9]+/.* instance-id=i-" console log show selfservice-instance\n'
+  printf 'booted 60 "^TINY: ip=172[.]16[.]1[.][0-9]+/.* instance-id=i-" {server:selfservice-instance}\n'
 } | "$LAB_DIR/lib/openstack-batch"
 
 heading 'Reach the instance by its floating IP address'
 address=$(floating_ip)
 "$LAB_DIR/lib/openstack-batch" <<EOF
-server add floating ip selfservice-instance $address
+server add floating ip {server:selfservice-instance} $address
 EOF
 # Asked from the namespace of the provider network's DHCP server: the controller itself has no address there.
-provider=$(mariadb --batch --skip-column-names --execute "SELECT id FROM neutron.networks WHERE name = 'provider'")
+provider=$(provider_network)
 instance_answers() {
   ip netns exec "qdhcp-$provider" curl --silent --show-error --max-time 20 "http://$address/"
 }

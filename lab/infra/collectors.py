@@ -174,7 +174,7 @@ def _rows(items: Sequence[str], scale: float) -> Operations:
 
 def _consoles(items: Sequence[str], scale: float) -> Operations:
     """`console log show` has no JSON form; the batch prints each command as `$ openstack …`, its output indented."""
-    commands = "\n".join(quote("console", "log", "show", item) for item in items)
+    commands = "\n".join(quote("console", "log", "show", f"{{server:{item}}}") for item in items)
     return {"consoles": shell(f"{BATCH} <<'EOF'\n{commands}\nEOF", (60 + 10 * len(items)) * scale)}
 
 

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 CONTROLLER = "controller"
 _CONNECT_LIMIT_S = 120.0
 """for a connection; ssh itself gives up sooner, and says why"""
+MADE = "/var/lib/lab/made.json"
+"""ids of what the lab made, by kind and name; written by openstack-batch on the controller"""
+SERVERS = (
+    "SELECT i.uuid, i.display_name, i.vm_state, COALESCE(i.task_state, '') FROM nova.instances i "
+    "JOIN keystone.project p ON p.id = i.project_id "
+    "WHERE i.deleted = 0 AND p.name = 'admin' ORDER BY i.created_at"
+)
+"""the instances in the project of the lab's own, the oldest first"""
 
 
 @dataclass(frozen=True)
@@ -252,9 +260,18 @@ class NodeFacts:
         ran = self._ran("consoles", server, merged=True)
         for block in f"\n{ran.stdout}".split("\n$ openstack console log show ")[1:]:
             name, _, body = block.partition("\n")
-            if name.strip("'") == server and body.strip():
+            if name.strip("'") == f"{{server:{server}}}" and body.strip():
                 return "\n".join(line[4:] for line in body.split("\n"))
         raise CannotTell(f"openstack console log show {server}: {ran.said}")
+
+    def own_server(self, name: str) -> parse.Server | None:
+        """Give the lab's own instance of a name: the one that it remembers, else the oldest; None without any."""
+        found = [server for server in parse.servers(self.sql(SERVERS)) if server.name == name]
+        try:
+            made = str(json.loads(self.text(MADE)).get(f"server {name}"))
+        except (CannotTell, ValueError, AttributeError):
+            made = ""
+        return next((server for server in found if server.id == made), found[0] if found else None)
 
     def talk(self, url: str, expect: str, send: bytes = b"") -> dict[str, Any]:
         """Say something to what is behind a console's URL, now: {"status", "said"}, also "error" where it failed."""

@@ -189,3 +189,33 @@ def upgrade_problems(text: str) -> list[str]:
         if match and match[2] != "Success":
             found.append(f"{match[1]}: {match[2]}{f' ({match[3].strip()})' if match[3] else ''}")
     return found
+
+
+@dataclass(frozen=True)
+class Server:
+    """An instance, as the database of nova has it."""
+
+    id: str
+    name: str
+    status: str
+    """as the API and `openstack server list` say it"""
+
+
+STATUS = {
+    "building": "BUILD",
+    "stopped": "SHUTOFF",
+    "rescued": "RESCUE",
+    "resized": "VERIFY_RESIZE",
+    "soft-delete": "SOFT_DELETED",
+}
+"""vm_state → status, where they are not the same word (nova/api/openstack/common.py)"""
+
+
+def servers(rows: list[str]) -> list[Server]:
+    """Read rows of uuid, name, vm_state and task_state."""
+    found = []
+    for row in rows:
+        uuid, name, state, task = (*row.split("\t"), "", "")[:4]
+        status = STATUS.get(state, state.upper())
+        found.append(Server(uuid, name, f"{status} ({task})" if task else status))
+    return found

@@ -21,6 +21,8 @@ PROGRAM = Path(__file__).resolve().parents[2] / "provision/lib/openstack-batch"
 class FakeClient:
     """Answers from a table of command → (exit code, output, said), and remembers what was asked."""
 
+    refusals = (ConnectionError,)
+
     def __init__(self, answers: dict[str, tuple[int, str, str]] | None = None) -> None:
         self.answers = answers or {}
         self.asked: list[str] = []
@@ -52,6 +54,8 @@ def test_comments_and_blank_lines_are_skipped_and_numbers_stay() -> None:
         ("let x y", "line 1: expected let NAME = COMMAND"),
         ("let 1x = y z", "line 1: expected let NAME = COMMAND"),
         ("await soon x y", "line 1: expected await SECONDS REGEX COMMAND"),
+        ("booted 60 x", "line 1: expected booted SECONDS REGEX SERVER"),
+        ("let x = ensure", "line 1: no command"),
         ("user create 'open", "line 1: No closing quotation"),
     ],
 )
@@ -95,6 +99,48 @@ def test_let_puts_an_answer_into_later_lines(monkeypatch: pytest.MonkeyPatch) ->
     client = FakeClient({"image show k": (0, "1234\n", "")})
     assert run(monkeypatch, client, "let kernel = image show k\ncreate --property kernel_id={kernel}\n") == 0
     assert client.asked[-1] == "create --property kernel_id=1234"
+
+
+class FakeEnsure:
+    """Makes all true at once; knows the ids of servers, and of nothing else."""
+
+    id = "77"
+
+    def __init__(self, _client: object) -> None:
+        self.servers = self
+        self.asked: list[list[str]] = []
+
+    def run(self, words: list[str]) -> tuple[int, str, str]:
+        self.asked.append(words)
+        return 0, "present", ""
+
+    def own(self, kind: str, name: str) -> str:
+        if kind != "server":
+            raise ConnectionError(f"no answer about {kind} {name}")
+        return f"id-of-{name}"
+
+    def booted(self, _client: object, seconds: int, pattern: str, server: str) -> tuple[int, str, str]:
+        return (0, "", "") if (seconds, pattern, server) == (60, "^OK", "id-of-vm1") else (1, "", "")
+
+
+def test_let_takes_the_id_of_what_ensure_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "Ensure", FakeEnsure)
+    client = FakeClient()
+    assert run(monkeypatch, client, "let k = ensure image create tiny\nimage set --property kernel_id={k} x\n") == 0
+    assert client.asked == ["image set --property kernel_id=77 x"]
+
+
+def test_a_kind_and_a_name_in_braces_are_the_labs_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "Ensure", FakeEnsure)
+    client = FakeClient()
+    text = "console log show {server:vm1}\nbooted 60 ^OK {server:vm1}\nserver list --name {x}\n"
+    assert run(monkeypatch, client, text) == 0
+    assert client.asked == ["console log show id-of-vm1", "server list --name {x}"]
+    assert "$ openstack console log show '{server:vm1}'\n" in capsys.readouterr().out
+    assert run(monkeypatch, client, "image show {image:tiny}\n") == 1
+    assert "no answer about image tiny" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("answer", ["", "one\ntwo\n"])

@@ -19,8 +19,10 @@ class FakeIdentity:
         self.changes: list[tuple[str, str, Any]] = []
         self.password = "right"
 
-    def find(self, kind: str, **_filters: str) -> list[dict[str, Any]]:
-        return list(self.lists.get(kind, []))
+    def find(self, kind: str, **filters: str) -> list[dict[str, Any]]:
+        """Those that match, as far as they tell; a thing of a test tells only what the test is about."""
+        things = self.lists.get(kind, [])
+        return [one for one in things if all(one.get(key, value) == value for key, value in filters.items())]
 
     def named(self, kind: str, name: str, **filters: str) -> dict[str, Any]:
         found = self.find(kind, name=name, **filters)
@@ -28,8 +30,9 @@ class FakeIdentity:
             raise LookupError(f"no {kind} named {name}")
         return found[0]
 
-    def ask(self, method: str, path: str, body: Any = None) -> None:
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
         self.changes.append((method, path, body))
+        return {"service": {"id": "new"}}
 
     def logs_in(self, user_id: str, password: str) -> bool:
         return user_id == "u1" and password == self.password
@@ -91,6 +94,44 @@ def test_a_service_with_another_description_is_mended() -> None:
     identity = FakeIdentity(services=[service])
     assert ensure(identity, "service create --name nova --description y compute")[1] == "set"
     assert ensure(identity, "service create --name nova --description x compute")[1] == "present"
+
+
+NOVA = {"name": "nova", "type": "compute", "description": "x", "enabled": True}
+
+
+def test_of_two_services_of_a_name_the_one_with_endpoints_is_the_labs() -> None:
+    two = [{"id": "theirs", **NOVA}, {"id": "ours", **NOVA}]
+    identity = FakeIdentity(services=two, endpoints=[{"id": "e1", "service_id": "ours", "url": "http://wrong"}])
+    form = EnsureIdentity()
+    form._identity = cast("Identity", identity)
+    assert form.run(["service", "create", "--name", "nova", "--description", "y", "compute"])[1] == "set"
+    assert form.run(ENDPOINT.split())[1] == "set"
+    assert [path for _, path, _ in identity.changes] == ["services/ours", "endpoints/e1"]
+
+
+def test_a_service_of_the_type_under_another_name_is_left_alone() -> None:
+    others = [{"id": n, **NOVA, "name": n} for n in ("mine", "yours")]
+    identity = FakeIdentity(services=others)
+    assert ensure(identity, "service create --name nova --description x compute")[1] == "created"
+    assert [method for method, *_ in identity.changes] == ["POST"]
+
+
+def test_a_service_that_was_renamed_gets_its_name_back() -> None:
+    identity = FakeIdentity(services=[{"id": "s1", **NOVA, "name": "mynova"}])
+    assert ensure(identity, "service create --name nova --description x compute")[1] == "set"
+
+
+def test_endpoints_of_the_bootstrap_are_known_by_their_url() -> None:
+    identity = FakeIdentity(
+        services=[{"id": "theirs", "type": "compute"}, {"id": "ours", "type": "compute"}],
+        endpoints=[{"id": "e1", "service_id": "ours", "url": "http://right", "enabled": True}],
+    )
+    assert ensure(identity, ENDPOINT) == (0, "present", "")
+
+
+def test_a_disabled_project_is_enabled() -> None:
+    identity = FakeIdentity(projects=[{"id": "p1", "enabled": False}])
+    assert ensure(identity, "project create --domain default --description d service")[1] == "set enabled"
 
 
 def test_a_missing_endpoint_is_created() -> None:

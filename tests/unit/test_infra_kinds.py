@@ -12,6 +12,7 @@ from infra_fakes import FakeHost, Recording, a_check, judge, load_suite, ran, te
 from sample_plans import SECRETS
 
 from lab import resources
+from lab.infra.facts import MADE
 from lab.infra.registry import KINDS
 from lab.plan import HostFacts
 from lab.project import decide
@@ -76,12 +77,20 @@ def batch_error(listing: str, said: str) -> Recording:
     return {"rows": ran(json.dumps({listing: {"error": said, "exit_code": 1}}) + "\n", rc=1)}
 
 
+def servers(*rows: str, made: str = "") -> Recording:
+    """Rows are name and state, of servers with the ids u1, u2 …"""
+    lines = [f"u{number}\t{name}\t{state}" for number, row in enumerate(rows, 1) for name, state in [row.split(" ")]]
+    texts = text(made) if made else {"exists": False, "error": "No such file or directory"}
+    return {**sql(*lines), f"texts:{MADE}": texts}
+
+
 def console(server: str, *lines: str) -> Recording:
-    return {"consoles": ran(f"$ openstack console log show {server}\n" + "".join(f"    {line}\n" for line in lines))}
+    said = f"$ openstack console log show '{{server:{server}}}'\n" + "".join(f"    {line}\n" for line in lines)
+    return {"consoles": ran(said), **servers(f"{server} active")}
 
 
-def domain(name: str, kind: str) -> Recording:
-    xml = f"<domain type='{kind}' id='1'>\n  <metadata><nova:name>{name}</nova:name></metadata>\n</domain>\n"
+def domain(uuid: str, kind: str) -> Recording:
+    xml = f"<domain type='{kind}' id='1'>\n  <name>instance-1</name>\n  <uuid>{uuid}</uuid>\n</domain>\n"
     return {"domains": ran(f"@@\n{xml}")}
 
 
@@ -133,11 +142,10 @@ HORIZON = "http://controller/horizon/auth/login/"
 DASHBOARD = f'dashboard-logins:["{HORIZON}", "admin", "ADMIN_PASS"]'
 INSIDE = {"status": 200, "url": "http://controller/horizon/project/", "body": "admin <a href='/horizon/auth/logout/'>"}
 LOG = 'logs:["50-compute-controller", "/var/log/nova/nova-api.log"]'
-VNC = "console url show --novnc vm1"
-SPICE = "console url show --spice vm1"
-SERIAL = "console url show --serial vm1"
-SHOW = "server show vm1"
-VM1 = rows(SHOW, {"id": "5d0c-1", "project_id": "ab12", "name": "vm1"})
+VNC = "console url show --novnc {server:vm1}"
+SPICE = "console url show --spice {server:vm1}"
+SERIAL = "console url show --serial {server:vm1}"
+SHOW = "server show {server:vm1}"
 TOLD = {
     "server": "vm1",
     "path": "/latest/user-data",
@@ -146,6 +154,8 @@ TOLD = {
     "contains": "hello",
 }
 SWITCHED = {"status": "HTTP/1.1 101 Switching Protocols", "said": ""}
+VM1_ACTIVE = servers("vm1 active")
+VM1 = {**VM1_ACTIVE, **rows(SHOW, {"id": "5d0c-1", "project_id": "ab12", "name": "vm1"})}
 VNC_URL = {"protocol": "novnc", "url": "http://controller:6080/vnc_auto.html?path=%3Ftoken%3Dabc"}
 SPICE_URL = {"protocol": "spice", "url": "http://controller:6082/spice_auto.html?token=abc"}
 SERIAL_URL = {"protocol": "serial", "url": "ws://controller:6083/?token=abc"}
@@ -529,10 +539,24 @@ CASES = [
     Case(
         "instance-active",
         {"server": "vm1"},
-        rows("server list", [{"Name": "vm1", "Status": "ACTIVE"}]),
+        servers("vm1 active", "vm2 paused"),
         [
-            (rows("server list", [{"Name": "vm1", "Status": "ERROR"}]), "found ERROR"),
-            (rows("server list", [{"Name": "vm2", "Status": "ACTIVE"}]), "no such instance"),
+            (servers("vm1 error"), "found ERROR; `lab up`"),
+            (servers("vm1 suspended"), "found SUSPENDED; `lab up` brings it back"),
+            (servers("vm1 stopped"), "found SHUTOFF; `lab up` brings it back"),
+            (servers("vm1 resized"), "found VERIFY_RESIZE; `lab up` brings it back"),
+            (servers("vm1 active\trebooting"), "found ACTIVE (rebooting)"),
+            (servers("vm2 active"), "no such instance"),
+        ],
+    ),
+    Case(  # a user's of the same name: the lab's own is the one that it remembers, else the oldest
+        "instance-active",
+        {"server": "vm1"},
+        servers("vm1 paused", "vm1 active", made='{"server vm1": "u2"}'),
+        [
+            (servers("vm1 paused", "vm1 active"), "found PAUSED"),
+            (servers("vm1 paused", "vm1 active", made="damaged"), "found PAUSED"),
+            (servers("vm1 active", "vm1 paused", made='{"server vm1": "u2"}'), "found PAUSED"),
         ],
     ),
     Case(
@@ -542,7 +566,16 @@ CASES = [
         [
             (console("vm1", "Kernel panic - not syncing"), "Kernel panic"),
             (console("vm1"), "console log show vm1"),
-            ({"consoles": ran("$ openstack console log show vm1\n", 1, "No server with a name or ID\n")}, "No server"),
+            (
+                {
+                    **servers("vm1 active"),
+                    "consoles": ran(
+                        "$ openstack console log show '{server:vm1}'\n", 1, "No server with a name or ID\n"
+                    ),
+                },
+                "No server",
+            ),
+            ({**console("vm1", "TINY: BOOT OK"), **servers("vm1 paused")}, "instance vm1 ACTIVE, found PAUSED"),
         ],
     ),
     Case(
@@ -558,13 +591,14 @@ CASES = [
     Case(
         "instance-domain-type",
         {"server": "vm1"},
-        domain("vm1", "kvm"),
+        domain("u1", "kvm"),
         [
-            (domain("vm1", "qemu"), "found qemu"),
-            (domain("vm2", "kvm"), "no domain of that instance"),
+            (domain("u1", "qemu"), "found qemu"),
+            (domain("u2", "kvm"), "no domain of that instance"),
             ({"domains": ran("", 1, "error: failed to connect to the hypervisor\n")}, "failed to connect"),
         ],
         node="compute1",
+        controller=servers("vm1 active"),
     ),
     Case(
         "dashboard-login",
@@ -585,7 +619,7 @@ CASES = [
             ({**VM1, "metadata": {"status": 403, "body": ""}}, "signed with RABBIT_PASS, found HTTP 403"),
             ({**VM1, "metadata": {"status": 200, "body": "good bye"}}, "expected 'hello' in /latest/user-data of vm1"),
             ({**VM1, "metadata": {"error": "ConnectionRefusedError: x"}}, "Refused"),
-            (batch_error(SHOW, "No server with a name or ID of 'vm1' exists."), "No server"),
+            ({**VM1_ACTIVE, **batch_error(SHOW, "No server with a name or ID of 'vm1' exists.")}, "No server"),
         ],
     ),
     Case(
@@ -597,31 +631,54 @@ CASES = [
     Case(
         "instance-vnc",
         {"server": "vm1"},
-        {**rows(VNC, VNC_URL), "console": {**SWITCHED, "said": "RFB 003.008\n"}},
+        {**VM1_ACTIVE, **rows(VNC, VNC_URL), "console": {**SWITCHED, "said": "RFB 003.008\n"}},
         [
-            ({**rows(VNC, VNC_URL), "console": SWITCHED}, "101 Switching Protocols, then 'nothing'"),
-            ({**rows(VNC, VNC_URL), "console": {"error": "ConnectionRefusedError: x", "said": ""}}, "Refused"),
-            (batch_error(VNC, "Instance vm1 could not be found."), "could not be found"),
+            ({**VM1_ACTIVE, **rows(VNC, VNC_URL), "console": SWITCHED}, "101 Switching Protocols, then 'nothing'"),
+            (
+                {**VM1_ACTIVE, **rows(VNC, VNC_URL), "console": {"error": "ConnectionRefusedError: x", "said": ""}},
+                "Refused",
+            ),
+            ({**VM1_ACTIVE, **batch_error(VNC, "Instance vm1 could not be found.")}, "could not be found"),
+            ({**servers("vm1 paused"), **rows(VNC, VNC_URL)}, "instance vm1 ACTIVE, found PAUSED"),
         ],
     ),
     Case(
         "instance-spice",
         {"server": "vm1"},
-        {**rows(SPICE, SPICE_URL), "console": {**SWITCHED, "said": "REDQ\2\0\0\0"}},
+        {**VM1_ACTIVE, **rows(SPICE, SPICE_URL), "console": {**SWITCHED, "said": "REDQ\2\0\0\0"}},
         [
-            ({**rows(SPICE, SPICE_URL), "console": SWITCHED}, "101 Switching Protocols, then 'nothing'"),
-            ({**rows(SPICE, SPICE_URL), "console": {"error": "ConnectionRefusedError: x", "said": ""}}, "Refused"),
-            (batch_error(SPICE, "Instance vm1 could not be found."), "could not be found"),
+            ({**VM1_ACTIVE, **rows(SPICE, SPICE_URL), "console": SWITCHED}, "101 Switching Protocols, then 'nothing'"),
+            (
+                {**VM1_ACTIVE, **rows(SPICE, SPICE_URL), "console": {"error": "ConnectionRefusedError: x", "said": ""}},
+                "Refused",
+            ),
+            ({**VM1_ACTIVE, **batch_error(SPICE, "Instance vm1 could not be found.")}, "could not be found"),
+            ({**servers("vm1 paused"), **rows(SPICE, SPICE_URL)}, "instance vm1 ACTIVE, found PAUSED"),
         ],
     ),
     Case(
         "instance-serial",
         {"server": "vm1"},
-        {**rows(SERIAL, SERIAL_URL), "console": {**SWITCHED, "said": "echo lab-$((6*7))\r\nlab-42\r\n~ # "}},
+        {
+            **VM1_ACTIVE,
+            **rows(SERIAL, SERIAL_URL),
+            "console": {**SWITCHED, "said": "echo lab-$((6*7))\r\nlab-42\r\n~ # "},
+        },
         [
-            ({**rows(SERIAL, SERIAL_URL), "console": SWITCHED}, "101 Switching Protocols, then 'nothing'"),
-            ({**rows(SERIAL, SERIAL_URL), "console": {"error": "ConnectionRefusedError: x", "said": ""}}, "Refused"),
-            (batch_error(SERIAL, "Instance vm1 could not be found."), "could not be found"),
+            (
+                {**VM1_ACTIVE, **rows(SERIAL, SERIAL_URL), "console": SWITCHED},
+                "101 Switching Protocols, then 'nothing'",
+            ),
+            (
+                {
+                    **VM1_ACTIVE,
+                    **rows(SERIAL, SERIAL_URL),
+                    "console": {"error": "ConnectionRefusedError: x", "said": ""},
+                },
+                "Refused",
+            ),
+            ({**VM1_ACTIVE, **batch_error(SERIAL, "Instance vm1 could not be found.")}, "could not be found"),
+            ({**servers("vm1 paused"), **rows(SERIAL, SERIAL_URL)}, "instance vm1 ACTIVE, found PAUSED"),
         ],
     ),
     Case(

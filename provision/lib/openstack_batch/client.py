@@ -81,11 +81,21 @@ class Client:
             raise LookupError(f"not the arguments of `openstack {name}`") from error
 
     @property
+    def refusals(self) -> tuple[type[Exception], ...]:
+        """What is raised when a service refuses a request, or does not answer."""
+        from keystoneauth1 import exceptions
+        from openstack import exceptions as sdk_exceptions
+
+        return exceptions.ClientException, sdk_exceptions.SDKException
+
+    @property
     def sdk(self) -> Any:
-        """openstacksdk's connection; valid after `parse`."""
+        """openstacksdk's connection."""
+        self._shell.client_manager.setup_auth()
         return self._shell.client_manager.sdk_connection
 
     @property
     def project_id(self) -> str:
-        """The project of the login; valid after `parse`."""
+        """The project of the login."""
+        self._shell.client_manager.setup_auth()
         return str(self._shell.client_manager.auth_ref.project_id)

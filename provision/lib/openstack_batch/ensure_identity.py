@@ -31,6 +31,8 @@ class EnsureIdentity:
 
     def __init__(self) -> None:
         self._identity: Identity | None = None
+        self._own: dict[str, str] = {}
+        """type → id of the service that a line before made, or found"""
 
     @property
     def identity(self) -> Identity:
@@ -71,7 +73,11 @@ class EnsureIdentity:
                 pause()
 
     def _project_create(self, args: Any) -> str:
-        if self.identity.find("projects", name=args.name, domain_id=args.domain):
+        found = self.identity.find("projects", name=args.name, domain_id=args.domain)
+        if found and not found[0].get("enabled", True):
+            self.identity.ask("PATCH", f"projects/{found[0]['id']}", {"project": {"enabled": True}})
+            return "set enabled"
+        if found:
             return "present"
         project = {"name": args.name, "domain_id": args.domain, "description": args.description}
         self.identity.ask("POST", "projects", {"project": project})
@@ -110,20 +116,43 @@ class EnsureIdentity:
 
     def _service_create(self, args: Any) -> str:
         wanted = {"name": args.name, "type": args.type, "description": args.description, "enabled": True}
-        found = self.identity.find("services", name=args.name, type=args.type)
-        if not found:
-            self.identity.ask("POST", "services", {"service": wanted})
-            return "created"
-        if all(found[0].get(key) == value for key, value in wanted.items()):
-            return "present"
-        self.identity.ask("PATCH", f"services/{found[0]['id']}", {"service": wanted})
-        return "set"
+        service = self._service(args.type, args.name)
+        if service is None:
+            service = self.identity.ask("POST", "services", {"service": wanted})["service"]
+            done = "created"
+        elif all(service.get(key) == value for key, value in wanted.items()):
+            done = "present"
+        else:
+            self.identity.ask("PATCH", f"services/{service['id']}", {"service": wanted})
+            done = "set"
+        self._own[args.type] = service["id"]
+        return done
+
+    def _service(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Find the lab's own of the services of a type, of which there may be more, also of the same name.
+
+        That is the one of the name that has endpoints, else one of the name, else the only one, which was renamed.
+        """
+        found = self.identity.find("services", type=kind)
+        if len(found) < 2:
+            return found[0] if found else None
+        named = [service for service in found if service.get("name") == name]
+        for service in named:
+            if self.identity.find("endpoints", service_id=service["id"]):
+                return service
+        return named[0] if named else None
 
     def _endpoint_create(self, args: Any) -> str:
-        services = self.identity.find("services", type=args.service)
-        if not services:
-            raise LookupError(f"no service of type {args.service}")
-        service = services[0]["id"]
+        service = self._own.get(args.service, "")
+        if (
+            not service
+        ):  # made by another program, as keystone-manage bootstrap: the one with such endpoints is the lab's
+            services = self.identity.find("services", type=args.service)
+            if not services:
+                raise LookupError(f"no service of type {args.service}")
+            known = self.identity.find("endpoints", interface=args.interface, region_id=args.region)
+            with_url = {endpoint.get("service_id") for endpoint in known if endpoint.get("url") == args.url}
+            service = next((one["id"] for one in services if one["id"] in with_url), services[0]["id"])
         found = self.identity.find("endpoints", service_id=service, interface=args.interface, region_id=args.region)
         wanted = {"url": args.url, "enabled": True}
         if not found:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECRET_OPTIONS = ("--password", "--os-password")
 MASK = "****"
+_BRACES = re.compile(r"\{(\w+)(?::([^{}]+))?\}")
 
 
 class BatchError(Exception):
@@ -21,21 +27,24 @@ class Line:
     """1-based"""
     text: str
     form: str
-    """run, guard, ensure, let or await"""
+    """run, guard, ensure, let, await or booted"""
     command: list[str]
     guard: list[str] = field(default_factory=list)
     name: str = ""
     """of a let"""
+    ensures: bool = False
+    """of a let: its command is an `ensure`, and its value the id"""
     seconds: int = 0
-    """of an await"""
+    """of an await or booted"""
     pattern: str = ""
-    """of an await"""
+    """of an await or booted"""
 
     def __str__(self) -> str:
         lead = {
             "guard": f"{masked(self.guard)} || ",
             "ensure": "ensure ",
-            "let": f"let {self.name} = ",
+            "let": f"let {self.name} = {'ensure ' if self.ensures else ''}",
+            "booted": f"booted {self.seconds} {shlex.quote(self.pattern)} ",
             "await": f"await {self.seconds} {shlex.quote(self.pattern)} ",
         }.get(self.form, "")
         return lead + masked(self.command)
@@ -53,11 +62,13 @@ def read_line(number: int, text: str) -> Line:
     elif words[0] == "let":
         if len(words) < 4 or words[2] != "=" or not words[1].isidentifier():
             raise BatchError(f"line {number}: expected let NAME = COMMAND")
-        line.form, line.name, line.command = "let", words[1], words[3:]
-    elif words[0] == "await":
+        line.form, line.name, line.ensures = "let", words[1], words[3] == "ensure"
+        line.command = words[4:] if line.ensures else words[3:]
+    elif words[0] in ("await", "booted"):
         if len(words) < 4 or not words[1].isdecimal():
-            raise BatchError(f"line {number}: expected await SECONDS REGEX COMMAND")
-        line.form, line.seconds, line.pattern, line.command = "await", int(words[1]), words[2], words[3:]
+            what = "COMMAND" if words[0] == "await" else "SERVER"
+            raise BatchError(f"line {number}: expected {words[0]} SECONDS REGEX {what}")
+        line.form, line.seconds, line.pattern, line.command = words[0], int(words[1]), words[2], words[3:]
     elif "||" in words:
         at = words.index("||")
         line.form, line.guard, line.command = "guard", words[:at], words[at + 1 :]
@@ -90,8 +101,11 @@ def read_lines(text: str) -> list[Line]:
     return [read_line(number, line) for number, line in numbered if line.strip() and not line.lstrip().startswith("#")]
 
 
-def put_values(word: str, values: dict[str, str]) -> str:
-    """Put the values of the let lines in the place of {NAME}."""
-    for name, value in values.items():
-        word = word.replace(f"{{{name}}}", value)
-    return word
+def put_values(words: list[str], values: dict[str, str], own: Callable[[str, str], str]) -> list[str]:
+    """Put the values of the let lines in the place of {NAME}, and ids in that of {KIND:NAME}."""
+
+    def put(match: re.Match[str]) -> str:
+        kind, name = match[1], match[2]
+        return own(kind, name) if name else values.get(kind, match[0])
+
+    return [_BRACES.sub(put, word) for word in words]

@@ -58,20 +58,8 @@ def run_batch(lines: list[Line]) -> int:
     values: dict[str, str] = {}
     for line in lines:
         started = time.monotonic()
-        line.command = [put_values(word, values) for word in line.command]
         print(f"$ openstack {line}", flush=True)
-        if line.form == "guard" and client.run(line.guard)[0] == 0:
-            code, output, said = 0, "present", ""
-        elif line.form == "ensure":
-            code, output, said = ensure.run(line.command)
-        elif line.form == "await":
-            code, output, said = wait_until(client, line)
-        else:
-            code, output, said = client.run(line.command)
-        if line.form == "let" and code == 0:
-            values[line.name] = output.strip()
-            if not values[line.name] or "\n" in values[line.name]:
-                code, said = 1, f"expected one line for {line.name}, got {len(output.splitlines())}"
+        code, output, said = run_line(line, client, ensure, values)
         for text in output.splitlines():
             print(f"    {text}")
         if code:
@@ -85,12 +73,37 @@ def run_batch(lines: list[Line]) -> int:
     return 0
 
 
-def wait_until(client: Client, line: Line) -> Result:
+def run_line(line: Line, client: Client, ensure: Ensure, values: dict[str, str]) -> Result:
+    """Run one line; a `let` adds to VALUES."""
+    try:
+        command = put_values(line.command, values, ensure.own)
+        guard = put_values(line.guard, values, ensure.own)
+    except client.refusals as error:
+        return 1, "", f"{type(error).__name__}: {error}"
+    if line.form == "guard" and client.run(guard)[0] == 0:
+        return 0, "present", ""
+    if line.form == "await":
+        return wait_until(client, line, command)
+    if line.form == "booted":
+        return ensure.servers.booted(client, line.seconds, line.pattern, command[0])
+    if line.form == "ensure" or line.ensures:
+        code, output, said = ensure.run(command)
+    else:
+        code, output, said = client.run(command)
+    if line.form == "let" and code == 0:
+        value = ensure.id if line.ensures else output.strip()
+        if not value or "\n" in value:
+            return 1, output, f"expected one line for {line.name}, got {len(value.splitlines())}"
+        values[line.name] = value
+    return code, output, said
+
+
+def wait_until(client: Client, line: Line, command: list[str]) -> Result:
     """Run a command until its output matches; the output is how long it took."""
     limit = scaled(line.seconds)
     started = time.monotonic()
     while True:
-        code, output, said = client.run(line.command)
+        code, output, said = client.run(command)
         waited = time.monotonic() - started
         if code == 0 and re.search(line.pattern, output, re.MULTILINE):
             return 0, f"waited {waited:.0f} s for {line.pattern}", ""
@@ -105,8 +118,12 @@ def run_json(lines: list[Line]) -> int:
     client = Client()
     answers: dict[str, Any] = {}
     failed = False
+    ensure = Ensure(client)
     for line in lines:
-        code, output, said = client.run([*line.command, "-f", "json"])
+        try:
+            code, output, said = client.run([*put_values(line.command, {}, ensure.own), "-f", "json"])
+        except client.refusals as error:
+            code, output, said = 1, "", f"{type(error).__name__}: {error}"
         if code == 0:
             try:
                 answers[line.text] = json.loads(output)
