@@ -6,6 +6,7 @@
 draw.py      which fault, to what, when: drawn from a seed, pure
 lab_run.py   a `lab` that runs, and what it tells of its progress
 deeds.py     how each fault is done
+used.py      what people do with a lab, by OpenStack's commands, and that their things stay
 traces.py    what of a lab is on the host
 story.py     one fault after the other
 """

@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from faults.draw import DAMAGES
+from faults import used
+from faults.draw import DAMAGES, USED
 from faults.lab_run import LAB, ROOT
 from faults.traces import libvirtd_pid, processes, qemu_pid
 from lab import builddir
@@ -52,6 +53,10 @@ class NothingToBreakError(Exception):
     """The fault found nothing that it could be done to."""
 
 
+class DeedError(Exception):
+    """What a user does could not be done, or is undone: nothing that a lab that is well may answer."""
+
+
 @dataclass(frozen=True)
 class Target:
     """The lab that faults are done to."""
@@ -89,6 +94,8 @@ def do(round_: Round, target: Target, run: LabRun | None) -> str:
         NothingToBreakError: there is nothing of the kind now.
     """
     kind = round_.kind
+    if kind == USED:
+        return _use(round_, target)
     if kind in _SIGNALS:
         if run is None or run.process.poll() is not None:
             raise NothingToBreakError("lab has ended")
@@ -119,6 +126,17 @@ def undo(round_: Round, target: Target) -> None:
         (target.build_dir / "filler").unlink(missing_ok=True)
 
 
+def after(round_: Round, target: Target) -> None:
+    """See that what a user made is still there.
+
+    Raises:
+        DeedError: it is not.
+    """
+    use = used.drawn(round_.moment.fraction, used.steps_done(target.build_dir)) if round_.kind == USED else None
+    if use is not None and use.still:
+        _as_user(target, use.name, used.script(use.still, round_.number))
+
+
 def damaged_file(kind: Kind) -> str:
     """Name the file that a kind damages."""
     return "plan.json" if kind == "damaged-plan" else "state.json"
@@ -132,19 +150,34 @@ def follow_hint(kind: Kind, target: Target) -> list[str]:
     return ["render", *target.options]
 
 
-def on_node(target: Target, node: str, script: str) -> str:
+def on_node(target: Target, node: str, script: str, limit_s: float = NODE_LIMIT_S) -> str:
     """Run a script on a node as root, in a `lab ssh` of its own."""
     line = f"sudo -n bash -c {shlex.quote(script)}"
     argv = [*LAB, "ssh", *target.options, node, "--", line]
     try:
         done = subprocess.run(
-            argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=NODE_LIMIT_S, check=False
+            argv, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s, check=False
         )
     except subprocess.TimeoutExpired:
-        raise NothingToBreakError(f"{node} does not answer within {NODE_LIMIT_S:.0f} s") from None
+        raise NothingToBreakError(f"{node} does not answer within {limit_s:.0f} s") from None
     if done.returncode != 0:
         raise NothingToBreakError(f"{node}: {done.stderr.strip() or done.returncode}")
     return done.stdout.strip()
+
+
+def _use(round_: Round, target: Target) -> str:
+    use = used.drawn(round_.moment.fraction, used.steps_done(target.build_dir))
+    if use is None:
+        raise NothingToBreakError("no step is done that a user could go on from")
+    _as_user(target, use.name, used.script(use.does, round_.number))
+    return use.name
+
+
+def _as_user(target: Target, what: str, script: str) -> None:
+    try:
+        on_node(target, "controller", script, used.LIMIT_S)
+    except NothingToBreakError as error:
+        raise DeedError(f"{what}: {error}") from None
 
 
 def _kill_vm(round_: Round, target: Target) -> str:

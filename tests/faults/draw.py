@@ -24,6 +24,7 @@ Kind = Literal[
     "damaged-state",
     "damaged-plan",
     "unsynced-writes",
+    "used",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -31,6 +32,8 @@ SIGNALS: frozenset[Kind] = frozenset({"kill-lab", "hangup", "interrupt", "termin
 """what is done to the process `lab`"""
 DAMAGES: frozenset[Kind] = frozenset({"damaged-state", "damaged-plan"})
 """`lab up` may refuse these with a hint; following the hint is part of the way back"""
+USED: Kind = "used"
+"""something that people do with a lab at rest (faults.used); drawn by the moment's fraction"""
 NEEDS_SSH: frozenset[Kind] = frozenset({"cut-ssh", "full-disk-guest"})
 """what cannot be done before the nodes answer"""
 
@@ -123,6 +126,8 @@ def _order(chance: random.Random, kinds: Sequence[Kind], count: int) -> list[Kin
 
 
 def _moment(chance: random.Random, kind: Kind, jobs: int, *, first: bool) -> Moment:
+    if kind == USED:
+        return Moment("standing", 1, round(chance.random(), 3))
     events: list[Event] = ["started", "started", "started", "finished", "verification"]
     if first and kind not in NEEDS_SSH:
         events += ["machines", "machines"]

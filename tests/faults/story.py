@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from faults import deeds
-from faults.draw import DAMAGES, SIGNALS, Moment
+from faults.draw import DAMAGES, SIGNALS, USED, Moment
 from faults.lab_run import LabRun, run_lab
 from faults.traces import traces
+from faults.used import steps_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,6 +85,8 @@ class Suite:
         if round_.forget:
             forget(self.target.build_dir / "state.json", round_.forget)
         up = ["up", *self.target.options, *(["--to", round_.target] if round_.target else [])]
+        if round_.kind == USED:  # the lab is up when people use it
+            self._converge(round_, up, log.with_suffix(".before.log"), result)
         run, moment = None, round_.moment
         if moment.event != "standing":
             run = self._met(up, log, moment)
@@ -96,6 +99,8 @@ class Suite:
             result.done = deeds.do(round_, self.target, run)
         except deeds.NothingToBreakError as error:
             result.done = f"nothing to break: {error}"
+        except deeds.DeedError as error:
+            raise NotSurvivedError(str(error)) from None
         if round_.kind == "stop-libvirtd":
             self._look(log)
         if run is not None:
@@ -110,9 +115,18 @@ class Suite:
                 raise NotSurvivedError(
                     f"{round_.kind} at {moment}: {result.done}: lab up shows a traceback; its log: {log}"
                 )
+        if round_.kind == USED:  # it names the steps that drifted; what they are is in its log
+            verify = ["verify", *self.target.options, *steps_done(self.target.build_dir)]
+            run_lab(verify, log.with_suffix(".drift.log"), UP_LIMIT_S)
         with contextlib.suppress(deeds.NothingToBreakError):  # a node that does not answer is `lab up`'s to mend
             deeds.undo(round_, self.target)
         self._converge(round_, up, log.with_suffix(".back.log"), result)
+        if round_.kind == USED:
+            self.verify(steps_done(self.target.build_dir), log.with_suffix(".verify.log"))
+            try:
+                deeds.after(round_, self.target)
+            except deeds.DeedError as error:
+                raise NotSurvivedError(f"not there any more: {error}") from None
         return result
 
     def _look(self, log: Path) -> None:
@@ -153,9 +167,9 @@ class Suite:
                 f"lab up does not converge: exit code {code} after {result.converge_s:.0f} s; its log: {log}"
             )
 
-    def verify(self, steps: Sequence[str]) -> None:
+    def verify(self, steps: Sequence[str], log: Path | None = None) -> None:
         """Run the suite for the steps that are done."""
-        log = self.logs / "verify.log"
+        log = log or self.logs / "verify.log"
         code, seconds = run_lab(["verify", *self.target.options, *steps], log, UP_LIMIT_S)
         if code != 0:
             raise NotSurvivedError(f"lab verify ended with {code}; its log: {log}")

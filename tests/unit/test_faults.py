@@ -11,18 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import deeds, lab_run
+from faults import deeds, lab_run, used
 from faults.deeds import NothingToBreakError, Target, possible
-from faults.draw import KINDS, NEEDS_SSH, Jobs, Moment, Round, draw, draw_standing, targets
+from faults.draw import KINDS, NEEDS_SSH, USED, Jobs, Moment, Round, draw, draw_standing, targets
 from faults.lab_run import Happening, LabRun, happening_of
 from faults.story import forget
 from faults.traces import traces
 from sample_plans import sample_plan
 
 from lab import builddir
+from lab.plan import HostFacts
+from lab.project import decide
 from lab.runtime import records
 from lab.runtime.private import PrivateHost
 from lab.runtime.ssh_config import SshConfig
+from lab.spec.model import Spec
+from openstack_batch.language import read_lines
 
 STEPS = [Jobs("10-environment", 2), Jobs("20-database", 1), Jobs("21-message-queue", 1), Jobs("22-memcached", 1)]
 NODES = ["controller", "compute1"]
@@ -54,6 +58,7 @@ def test_moments_can_come(seed: int) -> None:
     for number, round_ in enumerate(draw(seed, 6, KINDS, STEPS, NODES)):
         upto = [s.step for s in STEPS].index(round_.target) + 1
         jobs = sum(s.count for s in STEPS[done:upto]) or round_.forget
+        assert (round_.moment.event == "standing") == (round_.kind == USED)
         done = upto
         assert 1 <= round_.moment.nth <= jobs
         assert 0 <= round_.moment.fraction < 1
@@ -202,3 +207,35 @@ def test_traces_names_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = traces("demo", build_dir)
     config.socket_dir().rmdir()
     assert found == [str(config.socket_dir()), "Vagrant's controller"]
+
+
+def test_a_use_is_drawn_of_those_that_the_lab_has_come_to() -> None:
+    assert used.drawn(0.5, ["20-database"]) is None
+    early = {use.name for at in range(100) if (use := used.drawn(at / 100, ["20-database", "30-identity"]))}
+    assert early == {use.name for use in used.USES if use.step == "30-identity"}
+    steps = [step.id for step in decide(Spec(name="demo", release="zed"), HostFacts()).steps]
+    assert {use.name for at in range(1000) if (use := used.drawn(at / 1000, steps))} == {use.name for use in used.USES}
+
+
+@pytest.mark.parametrize("use", used.USES, ids=lambda use: use.name)
+def test_the_commands_of_a_use_are_read(use: used.Use) -> None:
+    for lines in (use.does, use.still):
+        read = read_lines("\n".join(used.script(lines, 3).splitlines()[1:-1]))
+        assert not any("{me}" in str(line) for line in read)
+
+
+def test_a_user_whose_things_are_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "state.json").write_text('{"steps": {"controller/30-identity": {}}}')
+    round_ = Round(4, USED, "controller", Moment("standing", 1, 0.0), "", 0)
+    monkeypatch.setattr(deeds, "LAB", ["true"])
+    assert deeds.do(round_, target(tmp_path), None) == used.USES[0].name
+    deeds.after(round_, target(tmp_path))
+    monkeypatch.setattr(deeds, "LAB", ["false"])
+    with pytest.raises(deeds.DeedError, match=used.USES[0].name):
+        deeds.after(round_, target(tmp_path))
+
+
+def test_a_lab_without_identity_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"steps": {"controller/20-database": {}}}')
+    with pytest.raises(NothingToBreakError):
+        deeds.do(Round(1, USED, "controller", Moment("standing"), "", 0), target(tmp_path), None)
