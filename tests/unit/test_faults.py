@@ -23,6 +23,7 @@ from lab import builddir
 from lab.plan import HostFacts
 from lab.project import decide
 from lab.runtime import records
+from lab.runtime.kvm import HostProof
 from lab.runtime.private import PrivateHost
 from lab.runtime.ssh_config import SshConfig
 from lab.spec.model import Spec
@@ -213,7 +214,7 @@ def test_a_use_is_drawn_of_those_that_the_lab_has_come_to() -> None:
     assert used.drawn(0.5, ["20-database"]) is None
     early = {use.name for at in range(100) if (use := used.drawn(at / 100, ["20-database", "30-identity"]))}
     assert early == {use.name for use in used.USES if use.step == "30-identity"}
-    steps = [step.id for step in decide(Spec(name="demo", release="zed"), HostFacts()).steps]
+    steps = [step.id for step in decide(Spec(name="demo", release="zed"), HostProof(HostFacts(), "", "")).steps]
     assert {use.name for at in range(1000) if (use := used.drawn(at / 1000, steps))} == {use.name for use in used.USES}
 
 
