@@ -198,12 +198,8 @@ class Ssh:
         Raises:
             MachineError: it failed.
         """
-        self.run(
-            node,
-            ["sudo", "-n", "sh", "-c", _REPLACE, "push", remote_dir],
-            input=_tar(local_dir),
-            timeout_s=_PUSH_LIMIT_S,
-        )
+        command = ["sudo", "-n", "sh", "-c", _REPLACE, "push", remote_dir]
+        self.run(node, command, input=_tar(local_dir), timeout_s=_PUSH_LIMIT_S)
 
     def wait_ready(self, node: str, timeout_s: float) -> None:
         """Wait until a node answers to ssh and its sudo works.
