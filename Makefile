@@ -5,7 +5,37 @@ LAB ?= lab.yaml
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=LAB_CACHE,LAB_HOST,VAGRANT_HOME)
+
+# apt and pip read a proxy's name in small letters only.
+ifdef HTTP_PROXY
+http_proxy ?= $(value HTTP_PROXY)
+export http_proxy
+endif
+ifdef HTTPS_PROXY
+https_proxy ?= $(value HTTPS_PROXY)
+export https_proxy
+endif
+ifdef NO_PROXY
+no_proxy ?= $(value NO_PROXY)
+export no_proxy
+endif
+
+# What sudo would drop and a command run as root needs (lab/environment.py has the same list).
+comma := ,
+HANDED := LAB_CACHE LAB_HOST VAGRANT_HOME http_proxy https_proxy ftp_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY
+HANDED_SET := $(strip $(foreach name,$(HANDED),$(if $(value $(name)),$(name))))
+KEEP := $(if $(HANDED_SET), --preserve-env=$(subst $() $(),$(comma),$(HANDED_SET)))
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo$(KEEP))
+
+# `sudo make` in a user's checkout: what is made there, the user makes.
+OWNER := $(if $(filter 0,$(shell id -u)),$(filter-out 0,$(SUDO_UID)))
+AS_OWNER := $(if $(and $(OWNER),$(filter $(OWNER),$(shell stat -c %u .))),sudo$(KEEP) -u "\#$(OWNER)")
+
+$(if $(word 2,$(LAB)),$(error LAB="$(LAB)": make takes no name with a blank in it; use $(BIN)/lab --file))
+
+# The language of messages that are read by programs, and the directories of mke2fs, dnsmasq and useradd, for everybody.
+TOOLS := env -u LANGUAGE LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+export PATH := $(value PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 # What pip needs to build libvirt-python, and what the tests without a VM call. `lab doctor --fix` installs the rest.
 SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
@@ -25,13 +55,13 @@ define apt
 	if [ -n "$$missing" ]; then \
 	  echo "installing$$missing$(if $(SUDO), (with sudo))"; \
 	  for try in $$(seq 60); do \
-	    if said=$$($(SUDO) env LC_ALL=C.UTF-8 apt-get update -qq 2>&1); then break; fi; \
+	    if said=$$($(SUDO) $(TOOLS) apt-get update -qq 2>&1); then break; fi; \
 	    case "$$said" in *"Could not get lock"*) ;; *) printf '%s\n' "$$said" >&2; exit 1 ;; esac; \
 	    if [ $$try = 60 ]; then printf '%s\n' "$$said" "waited 300 s for the other apt" >&2; exit 1; fi; \
 	    if [ $$try = 1 ]; then printf 'waiting for another apt: %s\n' "$$said"; fi; \
 	    sleep 5; \
 	  done; \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends $$missing >/dev/null; \
+	  $(SUDO) $(TOOLS) apt-get install -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends $$missing >/dev/null; \
 	fi
 endef
 
@@ -50,16 +80,16 @@ $(VENV)/.ready: pyproject.toml requirements/build.txt requirements/runtime.txt
 	$(call apt,$(SETUP_PACKAGES))
 	@echo "setting up $(VENV)"
 	@$(VENV_IS_HERE) || rm -rf $(VENV)
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(LOCKED)/build.txt
-	@$(LOCKED)/runtime.txt
-	@$(PIP_INSTALL) --no-deps --editable .
-	@touch $@
+	@test -x $(BIN)/python || $(AS_OWNER) $(PYTHON) -m venv $(VENV)
+	@$(AS_OWNER) $(LOCKED)/build.txt
+	@$(AS_OWNER) $(LOCKED)/runtime.txt
+	@$(AS_OWNER) $(PIP_INSTALL) --no-deps --editable .
+	@$(AS_OWNER) touch $@
 
 $(VENV)/.dev: $(VENV)/.ready requirements/dev.txt
 	@echo "adding the tools of development to $(VENV)"
-	@$(LOCKED)/dev.txt
-	@touch $@
+	@$(AS_OWNER) $(LOCKED)/dev.txt
+	@$(AS_OWNER) touch $@
 
 setup: $(VENV)/.ready  ## the virtualenv with the command `lab`
 
@@ -80,24 +110,24 @@ lock: dev-setup  ## requirements/*.txt: the newest releases that pyproject.toml 
 
 $(LAB):
 	@$(MAKE) --no-print-directory setup
-	$(BIN)/lab init --file $(LAB) $(if $(RELEASE),--release $(RELEASE))
+	$(AS_OWNER) $(BIN)/lab init --file "$(LAB)" $(if $(RELEASE),--release $(RELEASE))
 
 lab-up: setup $(LAB)  ## from the spec to a running, provisioned and verified lab
 	@$(if $(SUDO),echo "the lab needs root for boxes and its own libvirt: using sudo")
-	@$(SUDO) $(BIN)/lab doctor --fix --file $(LAB)
-	@$(SUDO) $(BIN)/lab up --file $(LAB)
+	@$(SUDO) $(BIN)/lab doctor --fix --file "$(LAB)"
+	@$(SUDO) $(BIN)/lab up --file "$(LAB)"
 
 lab-verify: setup  ## the testinfra suite on the running lab
-	@$(SUDO) $(BIN)/lab verify --file $(LAB)
+	@$(SUDO) $(BIN)/lab verify --file "$(LAB)"
 
 lab-status: setup  ## nodes, addresses, steps
-	@$(SUDO) $(BIN)/lab status --file $(LAB)
+	@$(SUDO) $(BIN)/lab status --file "$(LAB)"
 
 lab-ssh: setup  ## a shell on a node (NODE=controller)
-	@$(SUDO) $(BIN)/lab ssh --file $(LAB) $(or $(NODE),controller)
+	@$(SUDO) $(BIN)/lab ssh --file "$(LAB)" $(or $(NODE),controller)
 
 lab-down: setup  ## remove the lab: no domain, volume, network, process or namespace stays
-	@$(SUDO) $(BIN)/lab down --file $(LAB)
+	@$(SUDO) $(BIN)/lab down --file "$(LAB)"
 
 test: test-setup  ## everything that needs no VM
 	$(BIN)/pytest -n 2
@@ -112,10 +142,10 @@ test-power: lab-up  ## the running lab is shut down, booted and verified
 	@$(SUDO) env LAB=$(LAB) .ci/proofs/power
 
 test-archive: dev-setup  ## the releases' packages, units and options against the archives: network, root, boxes
-	@$(SUDO) $(BIN)/pytest tests/archive $(ARGS)
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/pytest tests/archive $(ARGS)
 
 test-faults: dev-setup  ## kill, cut, fill and damage a lab, which comes back each time (ARGS="--kills 5 --to 30-identity"; root)
-	@$(SUDO) env PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
 
 lint: dev-setup  ## ruff, mypy, shellcheck, shfmt
 	$(BIN)/ruff check .
@@ -130,10 +160,19 @@ format: dev-setup  ## let the formatters write
 	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs)
 
 bench: dev-setup  ## the figures of the README, measured here, as JSON
-	@$(SUDO) $(BIN)/python tests/bench.py $(ARGS)
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/python tests/bench.py $(ARGS)
 
 wheel: dev-setup  ## dist/*.whl
-	$(BIN)/python -m build --wheel
+	$(AS_OWNER) $(BIN)/python -m build --wheel
 
-clean:  ## the virtualenv and what was built from it
-	rm -rf $(VENV) dist build
+BUILT := $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
+
+clean:  ## the virtualenv and what was built from it; a lab stays, and is named
+	@rm -rf $(BUILT) *.egg-info 2>/dev/null || true
+	@find . -name .git -prune -o -name .lab -prune -o -type d -name __pycache__ -exec rm -rf {} + 2>/dev/null || true
+	@left=$$(ls -d $(BUILT) 2>/dev/null | tr '\n' ' '); \
+	[ -z "$$left" ] || { echo "another user made: $$left- run: sudo rm -rf $$left"; exit 1; }
+	@for lab in .lab/*/; do \
+	  if [ -e "$$lab/plan.json" ]; then echo "$$lab stays: a lab. Run: make lab-down"; \
+	  elif [ -d "$$lab" ]; then echo "$$lab stays: the seed of a lab's passwords. Run: rm -rf $$lab"; fi; \
+	done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +17,12 @@ from lab.box.ready_made import ensure_ready_made
 from lab.box.store import IMAGE, cache_directory, list_boxes, place_base_volume, register, remove_box, survey
 from lab.errors import UsageError
 from lab.runtime.host_facts import host_facts
+from lab.runtime.vagrant import vagrant_home
 from lab.spec.load import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from pathlib import Path
 
     from lab.box.store import Box
     from lab.plan import Plan
@@ -68,7 +69,7 @@ def show_to_vagrant(boxes: list[Box], host: Host) -> None:
 
     Of a ready-made box with several disks (version 2 of Vagrant's format) Vagrant uploads them itself.
     """
-    home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+    home = vagrant_home()
     for box in boxes:
         register(box, home)
         if IMAGE in box.manifest.files:

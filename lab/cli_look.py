@@ -73,6 +73,7 @@ def ssh(
 def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
     """Run a command in the build directory, on the lab's host: lab exec -- vagrant status."""
     from lab.boxes import show_built
+    from lab.environment import search_path
     from lab.runtime.standing import own_host
 
     if not ctx.args:
@@ -81,7 +82,8 @@ def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildD
     show_built(lab.plan, own_host(lab.plan, lab.build_dir))
     os.chdir(lab.build_dir)
     try:
-        os.execvp(ctx.args[0], ctx.args)
+        # The user's own language, as in any shell; the tools' directories at the end of PATH.
+        os.execvpe(ctx.args[0], ctx.args, {**os.environ, "PATH": search_path()})
     except FileNotFoundError:
         raise errors.UsageError(f"no program {ctx.args[0]} on this host") from None
 

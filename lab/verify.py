@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import resources
+from lab.environment import tool_environment
 from lab.errors import MachineError
 from lab.infra.selection import select
 from lab.report import CheckResult, Report
@@ -112,8 +113,7 @@ def _run(
     """Run pytest; its results come through a pipe as they are made."""
     readable, writable = os.pipe()
     log = scratch / "output"
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *arguments, "--lab-progress", f"/dev/fd/{writable}"],
@@ -121,7 +121,7 @@ def _run(
             stdout=output,
             stderr=subprocess.STDOUT,
             pass_fds=(writable,),
-            env=environment,
+            env=tool_environment({"PYTHONDONTWRITEBYTECODE": "1"}, inherited),
         )
     os.close(writable)
     thread = threading.Thread(target=reader.read, args=(readable,), daemon=True)

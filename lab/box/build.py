@@ -21,6 +21,7 @@ from lab.box.pool import Pool
 from lab.box.sources import Source, choose, host_distribution, host_sources, security_candidates
 from lab.box.tools import Tools
 from lab.errors import HostError
+from lab.rights import same_with_sudo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,9 +105,7 @@ def _build_all(
     on_event: Callable[[BoxEvent], None],
 ) -> None:
     if os.geteuid() != 0:
-        raise HostError(
-            "building boxes needs root: their files belong to many users", hint="sudo lab box build, or make lab-up"
-        )
+        raise HostError("building boxes needs root: their files belong to many users", hint=f"run: {same_with_sudo()}")
     if not _GRUB.is_dir():
         raise HostError(f"{_GRUB} is missing: a box could not be made bootable", hint="apt-get install grub-pc-bin")
     free = shutil.disk_usage(_existing(cache)).free // 2**30

@@ -179,7 +179,7 @@ class Pool:
     def _apt(
         self, *args: str, timeout_s: float, log: Path | None = None, check: bool = True, cwd: Path | None = None
     ) -> Completed:
-        env = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+        env = {"DEBIAN_FRONTEND": "noninteractive"}
         return run(["apt-get", *self._options(), *args], timeout_s=timeout_s, log=log, env=env, check=check, cwd=cwd)
 
     def _update_limit_s(self) -> float:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from lab import durable, safe
+from lab import durable, safe, surroundings
 from lab.box.intact import damage, damage_of_all
 from lab.box.manifest import Manifest, ReadyMade
 from lab.errors import HostError
@@ -97,8 +97,8 @@ def cache_directory() -> Path:
     """Where boxes are kept: $LAB_CACHE, else the user's cache directory (XDG)."""
     if named := os.environ.get("LAB_CACHE"):
         return Path(named).absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "openstack-compute-lab"
+    base = os.environ.get("XDG_CACHE_HOME") or surroundings.home() / ".cache"
+    return Path(base).absolute() / "openstack-compute-lab"
 
 
 def volume_name(name: str, version: str) -> str:

@@ -12,6 +12,7 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
+from lab.environment import tool_environment
 from lab.errors import HostError, MachineError
 from lab.runtime.process import shown, tail_of
 
@@ -55,7 +56,7 @@ class Tools:
                         stdin=subprocess.DEVNULL,
                         stdout=sink,
                         stderr=subprocess.STDOUT,
-                        env={**os.environ, **(env or {})},
+                        env=tool_environment(env),
                         start_new_session=True,
                     )
                 except FileNotFoundError as error:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import getpass
 import grp
 import json
 import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.environment import which
 from lab.errors import LabError
 from lab.runtime import host as hosts
 from lab.runtime.host_facts import count, count_for, host_facts
 from lab.runtime.ownership import in_the_way, own_of
 from lab.runtime.process import run
 from lab.runtime.removal import own_volumes
+from lab.runtime.vagrant import vagrant_home
+from lab.surroundings import user_name
 
 if TYPE_CHECKING:
     from lab.hostfit import HostNumbers
@@ -32,12 +33,14 @@ class Package:
     why: str
     command: str = ""
     """where the host has this command from elsewhere, that will do"""
+    programs: tuple[str, ...] = ()
+    """further programs of it, or of what it depends on, that the lab starts"""
 
 
 PACKAGES = (
     Package("vagrant", "makes the virtual machines", command="vagrant"),
     Package("vagrant-libvirt", "lets Vagrant speak to libvirt"),
-    Package("libvirt-daemon-system", "libvirtd: networks, volumes, virtual machines"),
+    Package("libvirt-daemon-system", "libvirtd: networks, volumes, virtual machines", programs=("libvirtd",)),
     Package("libvirt-clients", "virsh, to look at them by hand", command="virsh"),
     Package("qemu-system-x86", "runs the virtual machines", command="qemu-system-x86_64"),
     Package("qemu-utils", "qemu-img: the boxes' disks", command="qemu-img"),
@@ -47,9 +50,12 @@ PACKAGES = (
     Package("openssh-client", "the way into the nodes", command="ssh"),
     Package("mmdebstrap", "installs the boxes' systems", command="mmdebstrap"),
     Package("debian-archive-keyring", "proves the boxes' packages"),
-    Package("grub-pc-bin", "makes the boxes bootable"),
+    Package("grub-pc-bin", "makes the boxes bootable", programs=("grub-mkimage",)),
     Package("fdisk", "sfdisk: the boxes' partition table", command="sfdisk"),
     Package("e2fsprogs", "mke2fs: the boxes' file system", command="mke2fs"),
+    Package("mount", "mmdebstrap mounts /proc and the packages into a new system", command="mount"),
+    Package("xz-utils", "xz: unpacks the kernel's modules for the guests' images", command="xz"),
+    Package("procps", "ps and free: what `lab support` tells of the host", command="ps", programs=("free", "pkill")),
 )
 
 
@@ -98,11 +104,11 @@ def look(
     refusal = (hosts.why_not(hosts.SYSTEM_URI) or "") if host.mode == "system" else ""
     proof, failure = _proof(plan, mirror) if prove and "qemu-system-x86" not in missing else (None, "")
     return Seen(
-        debian=shutil.which("dpkg-query") is not None,
+        debian=which("dpkg-query") is not None,
         missing=missing,
         unavailable=tuple(name for name in missing if not _in_apt(name)),
         root=os.geteuid() == 0,
-        user=getpass.getuser(),
+        user=user_name(),
         groups=frozenset(_groups()),
         mode=host.mode,
         mode_reason=host.reason,
@@ -134,22 +140,14 @@ def neighbours(host: hosts.Host, plan: Plan, build_dir: Path) -> Neighbours:
 
 def _present(package: Package) -> bool:
     """Tell whether a package is installed, or its command (or Vagrant plugin) comes from elsewhere."""
-    if package.command and shutil.which(package.command, path=_PATH):
+    if package.command and which(package.command):
         return True
-    if package.name == "vagrant-libvirt" and any(_vagrant_home().glob("gems/*/gems/vagrant-libvirt-*")):
+    if package.name == "vagrant-libvirt" and any(vagrant_home().glob("gems/*/gems/vagrant-libvirt-*")):
         return True
-    if shutil.which("dpkg-query") is None:
+    if which("dpkg-query") is None:
         return False
     status = run(["dpkg-query", "-W", "-f", "${db:Status-Status}", package.name], timeout_s=30, check=False)
     return status.stdout == "installed"
-
-
-# A user's PATH may lack the daemons' and file systems' programs.
-_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-
-
-def _vagrant_home() -> Path:
-    return Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
 
 
 def _in_apt(name: str) -> bool:

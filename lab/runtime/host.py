@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from lab.environment import sudo_words, which
 from lab.errors import HostError, UsageError
 from lab.runtime import records
 from lab.runtime.libvirt import POOL_DIR, Hypervisor
@@ -41,6 +41,9 @@ class Host(Protocol):
 
     def exists(self) -> bool:
         """Tell whether there can be anything of the lab."""
+
+    def is_closed(self) -> bool:
+        """Tell whether there is something of the lab that this user cannot see."""
 
     def is_running(self) -> bool:
         """Tell whether libvirtd answers or lives."""
@@ -84,6 +87,10 @@ class SystemHost:
             return Path(POOL_DIR)
         with self.hypervisor() as hypervisor:
             return Path(hypervisor.pool_dir() if hypervisor.has_pool() else POOL_DIR)
+
+    def is_closed(self) -> bool:
+        """Tell that nothing is hidden: who is asked answers this user, or nobody does."""
+        return False
 
     def exists(self) -> bool:
         """Tell whether there can be anything of the lab: wherever libvirt answers."""
@@ -173,6 +180,6 @@ def sudo(argv: Sequence[str]) -> list[str]:
     """Put sudo before a command where this process is not root; HostError where there is no sudo."""
     if os.geteuid() == 0:
         return list(argv)
-    if shutil.which("sudo") is None:
+    if which("sudo") is None:
         raise HostError("root is needed, and sudo is not installed", hint="become root and try again")
-    return ["sudo", *argv]
+    return [*sudo_words(), *argv]

@@ -55,7 +55,7 @@ def count(
     boxes_present: bool = False,
 ) -> HostNumbers:
     """Count processors, memory and the free space where `pool` is, or will be."""
-    place = next(path for path in (pool, *pool.parents) if path.exists())
+    place = next(path for path in (pool, *pool.parents) if os.path.exists(path))
     total, available = memory_mib()
     return HostNumbers(
         cpus=len(os.sched_getaffinity(0)),

@@ -14,7 +14,6 @@ import json
 import os
 import re
 import selectors
-import shutil
 import signal
 import subprocess
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from lab import durable, safe
+from lab.environment import tool_environment, which
 from lab.errors import HostError
 from lab.plan import Accelerator, HostFacts
 from lab.runtime.process import shown
@@ -173,7 +173,12 @@ def boot(accelerator: Accelerator, kernel: Path, initrd: Path, *, deadline_s: fl
     started = time.monotonic()
     try:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            argv,
+            env=tool_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     except FileNotFoundError as error:
         raise HostError(f"{qemu} is not installed", hint="`lab doctor --fix`") from error
@@ -266,6 +271,6 @@ def _known_proofs(cache_dir: Path) -> dict[Accelerator, Proof]:
 def _key() -> list[str]:
     """What a proof depends on: the host's boot, and QEMU."""
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    qemu = Path(shutil.which(QEMU) or QEMU)
+    qemu = Path(which(QEMU) or QEMU).resolve()  # /bin and /usr/bin are the same, whatever PATH says first
     version = f"{qemu.stat().st_size} {qemu.stat().st_mtime_ns}" if qemu.exists() else ""
     return [boot_id, str(qemu), version]

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import durable, safe
+from lab.environment import which
 from lab.errors import HostError
+from lab.rights import same_with_sudo
 from lab.runtime import lock
 from lab.runtime import private_view as view
 from lab.runtime.libvirt import Hypervisor
@@ -101,6 +103,10 @@ class PrivateHost:
         """What libvirtd says."""
         return self.state_dir / "host" / "log" / "libvirtd.log"
 
+    def is_closed(self) -> bool:
+        """Tell whether it exists and this user cannot see what is on it."""
+        return os.geteuid() != 0 and self.exists()
+
     def exists(self) -> bool:
         """Tell whether anything of it is on this machine: running, or left by a reboot."""
         return self.state_dir.exists() or (view.NETNS_DIR / self.netns).exists()
@@ -125,7 +131,9 @@ class PrivateHost:
     def start(self) -> None:
         """Bring up what does not run: namespace, libvirtd, the pool `default`. Virtual machines that run stay."""
         if os.geteuid() != 0:
-            raise HostError(f"a private libvirtd is needed ({self.reason}), and it needs root", hint="use sudo")
+            raise HostError(
+                f"a private libvirtd is needed ({self.reason}), and it needs root", hint=f"run: {same_with_sudo()}"
+            )
         other = view.other_lab_of_self(self.netns)
         if other or (self._was_entered and not self.entered()):
             # `ip netns add` would name the new namespace in our own mount namespace only.
@@ -272,7 +280,7 @@ class PrivateHost:
         if Path("/etc/libvirt/nwfilter").is_dir():
             shutil.copytree("/etc/libvirt/nwfilter", etc / "nwfilter", dirs_exist_ok=True)
         # A format whose program is missing would make libvirt refuse to save.
-        save_format = SAVE_FORMAT if shutil.which(SAVE_FORMAT) else "raw"
+        save_format = SAVE_FORMAT if which(SAVE_FORMAT) else "raw"
         durable.write_text(etc / "qemu.conf", f'{_QEMU_CONF}save_image_format = "{save_format}"\n', mode=0o644)
         durable.write_text(etc / "libvirtd.conf", _LIBVIRTD_CONF, mode=0o644)
 
@@ -285,7 +293,7 @@ class PrivateHost:
         run(
             view.inside(self.netns, self._binds(), ["libvirtd", "--daemon", "--pid-file", pid_file]),
             timeout_s=_START_LIMIT_S,
-            env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent", "PATH": _with_sbin(os.environ.get("PATH", ""))},
+            env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"},
         )
 
     def _first_answer(self) -> Hypervisor:
@@ -339,8 +347,3 @@ def _is_at(fd: int, path: Path) -> bool:
 def _signal(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-def _with_sbin(path: str) -> str:
-    """Daemons are in sbin, which a user's PATH may lack; libvirtd passes its own on to dnsmasq and iptables."""
-    return ":".join(dict.fromkeys([*path.split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"]))

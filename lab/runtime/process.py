@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from lab import safe
+from lab.environment import tool_environment
 from lab.errors import HostError, MachineError
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def run(
 ) -> Completed:
     """Run a program to its end.
 
-    `log` collects stdout and stderr in a file (appended, 0600 where new). `env` is added to the own environment.
+    `log` collects stdout and stderr in a file (appended, 0600 where new). `env` is added to the environment that all
+    tools get (lab.environment).
     `tty` leaves it in the terminal's foreground and its output unread, for programs that ask (sudo, an ssh shell).
 
     HostError where the program is not installed, CommandError where it fails (unless `check` is off) or takes longer
@@ -142,7 +144,7 @@ def _start(
             stdin=stdin,
             stdout=sink or piped,
             stderr=subprocess.STDOUT if sink else piped,
-            env={**os.environ, **env} if env else None,
+            env=tool_environment(env),
             cwd=cwd,
             text=True,
             errors="replace",

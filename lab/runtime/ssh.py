@@ -17,6 +17,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Any
 
+from lab.environment import tool_environment
 from lab.errors import HostError, HostKeyError, MachineError
 from lab.masking import without_shapes
 from lab.runtime.ssh_config import SshConfig
@@ -169,7 +170,8 @@ class Ssh:
             if self.aborted:
                 raise MachineError("interrupted")
             try:
-                process = subprocess.Popen(argv, stdout=subprocess.PIPE, **{"stderr": subprocess.PIPE, **how})
+                streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+                process = subprocess.Popen(argv, env=tool_environment(), **streams)
             except FileNotFoundError as error:
                 raise _no_ssh() from error
             self._running.add(process)
@@ -240,9 +242,8 @@ class Ssh:
     def interactive(self, node: str, command: Sequence[str] | str = ()) -> int:
         """Give the terminal to a shell (or a command) on a node, and its exit code back."""
         try:
-            return subprocess.run(
-                self._ready_argv(node, command, options=["-t"] if not command else []), check=False
-            ).returncode
+            argv = self._ready_argv(node, command, options=["-t"] if not command else [])
+            return subprocess.run(argv, env=tool_environment(), check=False).returncode
         except FileNotFoundError as error:
             raise _no_ssh() from error
 
@@ -257,13 +258,10 @@ class Ssh:
         for node in nodes:
             socket = self._config.socket_dir() / node
             if socket.exists():
+                argv, env = ["ssh", "-F", str(self.config), "-O", "exit", node], tool_environment()
                 with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                     subprocess.run(
-                        ["ssh", "-F", str(self.config), "-O", "exit", node],
-                        stdin=subprocess.DEVNULL,
-                        capture_output=True,
-                        timeout=10,
-                        check=False,
+                        argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False
                     )
                 socket.unlink(missing_ok=True)
 

@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from lab import durable, safe
+from lab.environment import tool_environment, which
 from lab.errors import HostError, MachineError
 from lab.runtime.lock import take
 from lab.runtime.process import put_aside
+from lab.surroundings import home
 
 logging.getLogger("vagrant").setLevel(logging.ERROR)  # where Vagrant is missing, the import below would say so itself
 import vagrant as python_vagrant  # noqa: E402
@@ -71,6 +73,12 @@ _SETTINGS = {
 _NOT_INHERITED = ("VAGRANT_CWD", "VAGRANT_VAGRANTFILE", "VAGRANT_DOTFILE_PATH", "VAGRANT_LOG", "VAGRANT_NO_PARALLEL")
 
 
+def vagrant_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Give the directory where Vagrant keeps boxes, plugins and its list of machines."""
+    named = (os.environ if environ is None else environ).get("VAGRANT_HOME")
+    return Path(named) if named else home() / ".vagrant.d"
+
+
 class Vagrant:
     """The machines of one build directory.
 
@@ -82,7 +90,7 @@ class Vagrant:
         self._build_dir = build_dir.absolute()
         self._data = build_dir / ".vagrant" / "machines"
         own = os.environ if env is None else env
-        self._env = {**{k: v for k, v in own.items() if k not in _NOT_INHERITED}, **_SETTINGS}
+        self._env = tool_environment(_SETTINGS, {k: v for k, v in own.items() if k not in _NOT_INHERITED})
         self.log = build_dir / LOG
 
     def up(
@@ -135,8 +143,7 @@ class Vagrant:
         gone = None if names is None else set(names)
         for name in gone or ():
             shutil.rmtree(self._data / name, ignore_errors=True)
-        home = Path(self._env.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
-        index = home / "data" / "machine-index" / "index"
+        index = vagrant_home(self._env) / "data" / "machine-index" / "index"
         with contextlib.suppress(FileNotFoundError), index.with_name("index.lock").open("r+") as lock:
             # Vagrant's own: lib/vagrant/machine_index.rb
             take(lock.fileno(), "Vagrant's list of machines", limit_s=_INDEX_LIMIT_S)
@@ -245,7 +252,7 @@ class _Run:
 
     def _start(self, lock: int) -> subprocess.Popen[str]:
         # Vagrant asks to be interrupted when this process ends, however it ends: it would go on alone otherwise.
-        leash = ["setpriv", "--pdeathsig", "INT", "--"] if shutil.which("setpriv") else []
+        leash = ["setpriv", "--pdeathsig", "INT", "--"] if which("setpriv") else []
         if shutil.which(self._argv[0], path=self._env.get("PATH")) is None:
             leash = []  # so that the error is that of the missing program
         try:
