@@ -85,7 +85,7 @@ def print_one(name: str, component: str | None, as_json: bool) -> None:
         return
     kinds = inventory(release)
     if as_json:
-        ui.print_json({"name": name, "title": release.title, "guide": release.guide, **kinds})
+        ui.print_json({"name": release.name, "title": release.title, "guide": release.guide, **kinds})
         return
     typer.echo(f"{release.title} on {release.distribution} {release.suite}\n{release.guide}")
     for kind, lines in kinds.items():

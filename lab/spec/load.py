@@ -11,7 +11,7 @@ from lab.spec.components import find as find_component
 from lab.spec.components import in_order
 from lab.spec.document import Loc, did_you_mean, read_document
 from lab.spec.model import Spec
-from lab.spec.release import default_release, load_release, release_names
+from lab.spec.release import default_release, load_release, release_hint, release_names
 from lab.spec.validate import validate
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _between(spec: Spec) -> Iterator[_Finding]:
     yield from _pool(spec)
     yield from _ready_made(spec)
     if spec.release not in release_names():
-        hint = did_you_mean(spec.release, release_names())
+        hint = release_hint(spec.release)
         yield _Finding(("release",), f"'{spec.release}'", f"one of: {', '.join(release_names())}", hint)
     else:
         yield from _names(spec, load_release(spec.release))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, Strict
+from pydantic import BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
 from lab.models import Frozen
+from lab.spec.release import canonical
 from lab.spec.values import (
     NAME_PATTERN,
     BoxUrl,
@@ -100,6 +101,15 @@ class BoxSpec(Frozen):
     )
 
 
+def _release_name(value: object) -> object:
+    """Take a version too: YAML reads 2025.1 as a number."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return canonical(str(value)) if number or isinstance(value, str) else value
+
+
+ReleaseWord = Annotated[str, BeforeValidator(_release_name), WithJsonSchema({"type": ["string", "number"]})]
+
+
 class Spec(Frozen):
     """A lab, as its user wishes it: lab.yaml."""
 
@@ -109,7 +119,7 @@ class Spec(Frozen):
         description="Name of the lab, part of the names of its machines and networks.",
         json_schema_extra={"pattern": NAME_PATTERN},
     )
-    release: str = Field(description="Release of OpenStack, as zed.")
+    release: ReleaseWord = Field(description="Release of OpenStack, by its name or version, as zed or 2022.2.")
     nodes: NodesSpec = Field(NodesSpec(), description="The virtual machines.")
     accelerator: Literal["auto", "kvm", "qemu"] = Field(
         "auto", description="What runs the nodes. auto: KVM where a booted guest proves it, else emulation."

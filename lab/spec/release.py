@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from pydantic import Field
@@ -97,9 +98,35 @@ def load_release(name: str) -> Release:
         UsageError: there is no such release.
         SpecError: its file is wrong.
     """
+    name = canonical(name)
     if name not in release_names():
-        hint = did_you_mean(name, release_names())
-        raise UsageError(f"unknown release '{name}', expected one of: {', '.join(release_names())}", hint=hint)
+        expected = f"unknown release '{name}', expected one of: {', '.join(release_names())}"
+        raise UsageError(expected, hint=release_hint(name))
+    return _load(name)
+
+
+def canonical(word: str) -> str:
+    """Give the name of the release that is meant by a name, a version or both; another word as it is.
+
+    OpenStack calls its releases by both: epoxy, Epoxy, 2025.1, Epoxy (2025.1), 2025.1 Epoxy.
+    """
+    if word in release_names():
+        return word
+    asked = set(re.findall(r"[a-z0-9.]+", word.lower())) - {"openstack", "release"}
+    fits = [r.name for r in map(_load, release_names()) if asked and asked <= {r.name, r.version, r.series.lower()}]
+    return fits[0] if len(fits) == 1 else word
+
+
+def release_hint(word: str) -> str:
+    """Say which release may be meant by a word that is none; of a version, which there are."""
+    if near := did_you_mean(word, release_names()):
+        return near
+    known = ", ".join(f"{release.name} is {release.version}" for release in map(_load, release_names()))
+    return known if re.search(r"\d", word) else ""
+
+
+@lru_cache(maxsize=16)
+def _load(name: str) -> Release:
     document = read_document(resources.RELEASES / f"{name}.yaml", missing="", top="a release")
     release, _ = validate(Release, document)
     document.raise_problems()

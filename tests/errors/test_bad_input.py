@@ -136,5 +136,22 @@ def test_sizes_beyond_the_host(golden: Callable[[Path, str], None]) -> None:
 
 def test_release_by_name() -> None:
     with pytest.raises(UsageError) as caught:
-        load_release("Zed")
+        load_release("zedd")
     assert "did you mean `zed`?" in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["2025.1", "Epoxy", "EPOXY", "2025.1 (Epoxy)", "OpenStack Epoxy (2025.1)", "epoxy "])
+def test_a_release_by_what_openstack_calls_it(word: str, tmp_path: Path) -> None:
+    assert load_release(word).name == "epoxy"
+    for written in (word, f'"{word}"'):  # YAML reads 2025.1 as a number
+        (tmp_path / "lab.yaml").write_text(f"name: x\nrelease: {written}\n")
+        assert load_spec(tmp_path / "lab.yaml").release == "epoxy"
+
+
+@pytest.mark.parametrize("word", ["2031.2", "zed 2025.1", "", "()", "2025"])
+def test_a_version_that_there_is_not_is_told_those_that_there_are(word: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_release(word)
+    assert "expected one of: epoxy, newton, victoria, zed" in str(caught.value)
+    if any(letter.isdigit() for letter in word):
+        assert "epoxy is 2025.1" in str(caught.value)
