@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lab.infra.outcome import CannotTell, Unreachable
+from lab.quoting import ssh_config_value
 
 Operation = dict[str, Any]
 """what the agent does, see lab.infra.agent"""
@@ -158,7 +159,8 @@ class Connections:
             ssh_config=str(self._ssh_config),
             sudo=True,
             timeout=CONNECT_TIMEOUT_S,
-            controlpath=str(self._sockets / node),
+            # testinfra puts it into a shell's line, and that through Python's %.
+            controlpath=shlex.quote(ssh_config_value(self._sockets / node)).replace("%", "%%"),
             controlpersist=120,
             ssh_extra_args="-o BatchMode=yes -o ServerAliveInterval=20 -o ServerAliveCountMax=6 -o LogLevel=ERROR",
         )
@@ -170,7 +172,7 @@ class Connections:
             return
         for node in self._nodes:
             if (self._sockets / node).exists():
-                path = f"ControlPath={self._sockets / node}"
+                path = f"ControlPath={ssh_config_value(self._sockets / node)}"
                 command = ["ssh", "-F", str(self._ssh_config), "-o", path, "-O", "exit", node]
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     subprocess.run(command, capture_output=True, check=False, timeout=10)

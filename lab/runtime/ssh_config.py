@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from lab import durable, safe
 from lab.errors import HostError, HostKeyError, MachineError
+from lab.quoting import ssh_config_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -142,7 +143,7 @@ class SshConfig:
         with contextlib.suppress(FileExistsError):
             directory.mkdir(mode=0o700)
         found = directory.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in safe.trusted() or found.st_mode & 0o077:
             raise HostError(f"{directory} is not a directory of yours with mode 0700", hint=f"rm -rf {directory}")
 
     def _options(self, name: str, vagrants: dict[str, str]) -> dict[str, str]:
@@ -156,14 +157,14 @@ class SshConfig:
             "HostKeyAlias": name,
             "HashKnownHosts": "no",
             "GlobalKnownHostsFile": "/dev/null",  # that knows other machines of these names
-            "UserKnownHostsFile": _quoted(self.known_hosts),
+            "UserKnownHostsFile": ssh_config_value(self.known_hosts),
             "LogLevel": "ERROR",
             "ConnectTimeout": str(_CONNECT_S),
             "ServerAliveInterval": "30",
             "ServerAliveCountMax": "10",
             "ForwardAgent": "no",
             "ControlMaster": "auto",
-            "ControlPath": _quoted(self.socket_dir() / name),
+            "ControlPath": ssh_config_value(self.socket_dir() / name),
             "ControlPersist": str(_PERSIST_S),
         }
 
@@ -172,6 +173,9 @@ def _machines_of(vagrant_ssh_config: str) -> dict[str, dict[str, str]]:
     hosts = hosts_of(vagrant_ssh_config)
     if not hosts:
         raise MachineError("vagrant ssh-config names no machine", detail=vagrant_ssh_config)
+    for options in hosts.values():
+        if key := options.get("IdentityFile"):  # Vagrant quotes one with a blank, and knows of no other sign
+            options["IdentityFile"] = ssh_config_value(Path(key.removeprefix('"').removesuffix('"')))
     return hosts
 
 
@@ -186,8 +190,3 @@ def hosts_of(config: str) -> dict[str, dict[str, str]]:
         elif key and not key.startswith("#"):
             options[key] = value.strip()
     return hosts
-
-
-def _quoted(path: Path) -> str:
-    """Write a path for ssh_config(5): percent signs are tokens there, spaces need quotes."""
-    return '"' + str(path).replace("%", "%%") + '"'

@@ -10,6 +10,9 @@
 # `lab up` boots all nodes side by side and then runs the same steps itself, in the order that they need.
 ENV["VAGRANT_NO_PARALLEL"] ||= "yes" unless ARGV.include?("--no-provision")
 
+# vagrant-libvirt puts texts into libvirt's XML as they are: a path with & in it must come escaped.
+xml = lambda { |text| text.encode(xml: :text).gsub("'", "&apos;").gsub('"', "&quot;") }
+
 Vagrant.configure("2") do |config|
   # `lab` shows Vagrant the boxes: those that it built, or the one that the spec brings, whose checksum is in its name.
   # Without an address of its own Vagrant would look up the name in its cloud, where anybody may register it.
@@ -85,11 +88,12 @@ Vagrant.configure("2") do |config|
     machine.vm.network :private_network, **provider, mac: "52:54:00:1a:00:02"
 
     machine.vm.provider :libvirt do |libvirt|
+      libvirt.description = xml.call("Source: #{File.join(__dir__, "Vagrantfile")}")
       libvirt.title = "OpenStack Compute lab demo controller"
       libvirt.cpus = 2
       libvirt.memory = 5120
       libvirt.management_network_mac = "52:54:00:1a:00:00"
-      libvirt.serial type: "file", source: { path: File.join(__dir__, "logs", "controller", "console.log") }
+      libvirt.serial type: "file", source: { path: xml.call(File.join(__dir__, "logs", "controller", "console.log")) }
     end
 
     payload.call(machine, "controller")
@@ -111,12 +115,13 @@ Vagrant.configure("2") do |config|
     machine.vm.network :private_network, **provider, mac: "52:54:00:1a:01:02"
 
     machine.vm.provider :libvirt do |libvirt|
+      libvirt.description = xml.call("Source: #{File.join(__dir__, "Vagrantfile")}")
       libvirt.title = "OpenStack Compute lab demo compute1"
       libvirt.cpus = 2
       libvirt.memory = 3072
       libvirt.management_network_mac = "52:54:00:1a:01:00"
       libvirt.nested = true
-      libvirt.serial type: "file", source: { path: File.join(__dir__, "logs", "compute1", "console.log") }
+      libvirt.serial type: "file", source: { path: xml.call(File.join(__dir__, "logs", "compute1", "console.log")) }
     end
 
     payload.call(machine, "compute1")
@@ -132,12 +137,13 @@ Vagrant.configure("2") do |config|
     machine.vm.network :private_network, **provider, mac: "52:54:00:1a:02:02"
 
     machine.vm.provider :libvirt do |libvirt|
+      libvirt.description = xml.call("Source: #{File.join(__dir__, "Vagrantfile")}")
       libvirt.title = "OpenStack Compute lab demo compute2"
       libvirt.cpus = 2
       libvirt.memory = 3072
       libvirt.management_network_mac = "52:54:00:1a:02:00"
       libvirt.nested = true
-      libvirt.serial type: "file", source: { path: File.join(__dir__, "logs", "compute2", "console.log") }
+      libvirt.serial type: "file", source: { path: xml.call(File.join(__dir__, "logs", "compute2", "console.log")) }
     end
 
     payload.call(machine, "compute2")
