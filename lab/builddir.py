@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab import durable, safe
 from lab.errors import HostError, UsageError
+from lab.rights import same_with_sudo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,7 @@ def require(directory: Path) -> Path:
     try:
         ours = not place.exists() or is_ours(place)
     except PermissionError:
-        raise HostError(f"{directory} may not be read by this user", hint="use sudo") from None
+        raise HostError(f"{directory} may not be read by this user", hint=f"run: {same_with_sudo()}") from None
     if not ours:
         raise UsageError(
             f"{directory} is not a lab's build directory, and not empty: nothing was changed there",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from lab import changes, machines, overview, project, proven, ui
+from lab import changes, machines, overview, project, proven, rights, ui
 from lab.errors import DamagedFileError
 from lab.generator.render import render
 from lab.runtime import records
@@ -72,7 +72,12 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
 
 def print_difference(lab: Lab) -> None:
     """Print what differs between a decided lab and the one that stands, if any; touches no node."""
-    standing = _or(None, lambda: project.load_plan(lab.build_dir))
+    try:
+        standing = _or(None, lambda: project.load_plan(lab.build_dir))
+    except PermissionError as error:
+        told = rights.explained(error)
+        ui.errors.print(f"what differs from the lab that exists cannot be told: {told}", markup=False, soft_wrap=True)
+        return
     if standing is None:
         return
     ui.console.print()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import signal
 from pathlib import Path  # noqa: TC003  (typer reads annotations)
 from typing import Annotated, Any
@@ -10,13 +9,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lab import __version__, errors, ui
+from lab import __version__, errors, rights, surroundings, ui
 from lab.cli_checkpoint import checkpoint_app, goto
 from lab.cli_diagnose import lab_findings, support
 from lab.cli_groups import box_app, release_app
 from lab.cli_look import register as register_looks
 from lab.cli_look import standing
-from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
+from lab.cli_options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, require_place
 from lab.cli_power import list_labs
 from lab.cli_power import register as register_power
 
@@ -28,19 +27,24 @@ class _LabGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except errors.LabError as error:
-            ui.errors.print(f"lab: {error}", style="red", markup=False, soft_wrap=True)
+            _tell(error)
             raise typer.Exit(error.exit_code) from None
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            known = rights.explained(error)
+            if known is None:
                 raise
-            where = f" ({error.filename})" if error.filename else ""
-            hint = "free some, then run the same command again: `lab doctor` looks how much there is, and where"
-            ui.errors.print(f"lab: the disk is full{where}\n  hint: {hint}", style="red", markup=False, soft_wrap=True)
-            raise typer.Exit(errors.HostError.exit_code) from None
+            _tell(known)
+            raise typer.Exit(known.exit_code) from None
         except KeyboardInterrupt:
             next_verbs = "`lab up` goes on where it stopped, `lab down` removes the lab"
             ui.errors.print(f"lab: interrupted; {next_verbs}", markup=False, soft_wrap=True)
             raise typer.Exit(errors.INTERRUPTED) from None
+        finally:
+            rights.hand_over()
+
+
+def _tell(error: errors.LabError) -> None:
+    ui.errors.print(f"lab: {error}", style="red", markup=False, soft_wrap=True)
 
 
 app = typer.Typer(
@@ -79,11 +83,12 @@ def init(
 
     if file.exists():
         raise errors.UsageError(f"{file} exists", hint="edit it, or name another file with --file")
-    try:
-        with file.open("x") as new:  # not through a link that leads nowhere yet
-            new.write(default_spec_text(name, release))
+    rights.made(file)
+    try:  # not through a link that leads nowhere yet; it may come to hold passwords: a strict umask is kept
+        file.touch(surroundings.users_mode(), exist_ok=False)
     except FileExistsError:
         raise errors.UsageError(f"{file} is a symbolic link", hint="name another file with --file") from None
+    file.write_text(default_spec_text(name, release), encoding="utf-8")
     typer.echo(f"wrote {file}; `lab check` shows what it asks for, `lab up` makes it")
 
 
@@ -109,12 +114,16 @@ def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: As
     lab = project.from_spec(file, build_dir, known, write=False)
     plan = lab.plan
     if as_json:
-        typer.echo(plan.model_dump_json(indent=2))
+        ui.print_json(plan.model_dump(mode="json"))
     else:
         overview.print_plan(plan, known.reason)
         print_difference(lab)
     host = host_for(plan, lab.build_dir)
-    overview.require_fit(plan, count_for(plan, host))
+    if host.is_closed():
+        told = f"whether the lab fits beside what runs of it, root can tell; run: {rights.same_with_sudo()}"
+        ui.errors.print(told, markup=False, soft_wrap=True)
+    else:
+        overview.require_fit(plan, count_for(plan, host))
 
 
 @app.command(rich_help_panel="The lab")
@@ -168,10 +177,11 @@ def doctor(
     if as_json:
         ui.print_json([finding.as_dict() for finding in (*findings, *troubles)])
     else:
-        overview.print_findings(findings)
+        spec_option = "" if file == DEFAULT_SPEC else str(file)
+        overview.print_findings(findings, spec=spec_option)
         if troubles:
-            ui.console.print()
-            overview.print_findings(troubles, of="the lab's part", bad="trouble")
+            ui.console.print(f"\n[bold]lab {plan.name if plan else ''}[/bold]")
+            overview.print_findings(troubles, bad="trouble", spec=spec_option)
     for kind, found in ((errors.HostError, findings), (errors.MachineError, troubles)):
         if any(finding.fatal and not finding.ok for finding in found):
             raise typer.Exit(kind.exit_code)
@@ -219,6 +229,9 @@ def verify(
     from lab import report as reports
     from lab.verify import verify as run_suite
 
+    for report in (junit, html):
+        if report is not None:
+            require_place(report)
     lab = standing(file, build_dir)
     progress = ui.Progress()
     with progress.live():
@@ -270,5 +283,6 @@ app.add_typer(release_app, name="release", rich_help_panel="This machine")
 
 def main() -> None:
     """Run the command line. SIGTERM ends it as Ctrl-C does: a lab's own children would outlive it otherwise."""
+    surroundings.settle()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

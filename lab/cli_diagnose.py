@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli_options import DEFAULT_SPEC, BuildDir, SpecFile
+from lab.cli_options import DEFAULT_SPEC, BuildDir, SpecFile, require_place
 
 if TYPE_CHECKING:
     from lab.runtime.doctor import Finding
@@ -17,6 +17,7 @@ def lab_findings(name: str, build_dir: Path) -> list[Finding]:
     """Look at the lab of a build directory; none where nothing of it stands."""
     from lab import project
     from lab.errors import MachineError, UsageError
+    from lab.rights import explained, same_with_sudo
     from lab.runtime import records
     from lab.runtime.doctor import Finding
     from lab.runtime.host import choose_host
@@ -32,7 +33,15 @@ def lab_findings(name: str, build_dir: Path) -> list[Finding]:
     except MachineError as error:
         why = "no verb of the lab works without it"
         return [Finding("plan", "plan.json", False, error.message, why, "lab render")]
-    return [] if plan is None else diagnose_lab(plan, choose_host(name, build_dir), build_dir)
+    except PermissionError as error:
+        told = explained(error)
+        return [Finding("rights", "the lab", False, f"closed to this user: {build_dir}", str(told), fatal=False)]
+    if plan is None:
+        return []
+    host = choose_host(name, build_dir)
+    if host.is_closed():
+        return [Finding("rights", "the lab", False, "root's", "only root can see it", same_with_sudo(), fatal=False)]
+    return diagnose_lab(plan, host, build_dir)
 
 
 def support(
@@ -45,4 +54,6 @@ def support(
     """Pack logs, plan, versions and states into one file, without a secret, to be sent to who can help."""
     from lab.support import pack
 
+    if output is not None:
+        require_place(output)
     pack(file, build_dir, output)

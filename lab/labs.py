@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab import ui
 from lab.errors import LabError, UsageError
+from lab.rights import same_with_sudo
 from lab.runtime import private_view, records
 from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.host import SYSTEM_URI, SystemHost, why_not
@@ -46,7 +47,16 @@ class SeenLab:
     @property
     def build_dir_exists(self) -> bool:
         """Tell whether the build directory is there, and still a lab's."""
-        return bool(self.build_dir) and (Path(self.build_dir) / "plan.json").is_file()
+        if not self.build_dir:
+            return False
+        plan = Path(self.build_dir) / "plan.json"
+        try:
+            plan.stat()
+        except PermissionError:  # another user's: it is not gone
+            return True
+        except OSError:
+            return False
+        return True
 
     @property
     def state(self) -> str:
@@ -129,7 +139,7 @@ def _seen(key: str, record: LabRecord | None) -> SeenLab:
     lab = replace(lab, record=record)
     host = lab.host()
     if lab.mode == "private" and os.geteuid() != 0:
-        return replace(lab, trouble="root can tell")
+        return replace(lab, trouble=f"only root can see its nodes; run: {same_with_sudo()}")
     if not host.is_running():
         if _has_checkpoints(lab) and isinstance(host, PrivateHost) and host.exists() and not host.has_machines():
             return _away(lab)
@@ -161,7 +171,7 @@ def _with_states(lab: SeenLab, hypervisor: Hypervisor) -> SeenLab:
 
 
 def _has_checkpoints(lab: SeenLab) -> bool:
-    return lab.build_dir_exists and Checkpoints(Path(lab.build_dir)).any()
+    return lab.build_dir_exists and os.access(lab.build_dir, os.X_OK) and Checkpoints(Path(lab.build_dir)).any()
 
 
 def _away(lab: SeenLab) -> SeenLab:
@@ -190,4 +200,4 @@ def _private(key: str, name: str) -> PrivateHost:
 
 
 def _directories(root: Path) -> list[Path]:
-    return [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    return [path for path in root.iterdir() if path.is_dir()] if os.path.isdir(root) else []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from lab.errors import HostError, UsageError
+from lab.rights import as_called, same_with_sudo
 from lab.ui import clock, console
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 def _table(*columns: str, title: str = "") -> Table:
     table = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False)
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # never cut: a name is there to be copied
     return table
 
 
@@ -92,14 +94,24 @@ def require_fit(plan: Plan, host: HostNumbers) -> None:
         raise HostError("the lab does not fit on this host", detail="\n".join(result.problems))
 
 
-def print_findings(findings: Iterable[Finding], of: str = "requirement", bad: str = "missing") -> None:
-    """Print what the doctor found; what is `bad` comes with the command that mends it."""
-    table = _table("", of, "found", "why, and what mends it")
+def print_findings(findings: Iterable[Finding], bad: str = "missing", spec: str = "") -> None:
+    """Print what the doctor found; what is `bad` comes with the command that repairs it.
+
+    Lines, as a table would break a command that one wants to paste: each stands on a line of its own, never wrapped,
+    and calls `lab` as this process was called. `spec` is the --file of that call where it is not the default.
+    """
+    options = shlex.join(["--file", spec]) if spec else ""
     for finding in findings:
-        mark = "[green]ok[/green]" if finding.ok else f"[red]{bad}[/red]" if finding.fatal else "[yellow]note[/yellow]"
-        advice = finding.why if finding.ok or not finding.mend else f"{finding.why}\n{finding.mend}"
-        table.add_row(mark, escape(finding.what), escape(finding.found), escape(advice))
-    console.print(table)
+        word, style = ("ok", "green") if finding.ok else (bad, "red") if finding.fatal else ("note", "yellow")
+        why = f" — {finding.why}" if finding.why else ""
+        line = f"[{style}]{word:<7}[/{style}] [bold]{escape(finding.what)}[/bold]: {escape(finding.found + why)}"
+        console.print(line, soft_wrap=True)
+        for text in ([finding.advice] if finding.advice else []) + as_called(finding.mend, options).splitlines():
+            console.print(f"        {text}", soft_wrap=True, markup=False)
+
+
+UNKNOWN = "unknown"
+"""the state of a node whose libvirtd this user cannot ask"""
 
 
 def status_of(lab: Lab) -> dict[str, Any]:
@@ -109,13 +121,13 @@ def status_of(lab: Lab) -> dict[str, Any]:
     from lab.runtime.state import StateFile
 
     host = own_host(lab.plan, lab.build_dir)
-    states, silent = {node.domain: "absent" for node in lab.plan.nodes}, ""
+    states, silent = {node.domain: UNKNOWN if host.is_closed() else "absent" for node in lab.plan.nodes}, ""
     try:
         if host.is_running():
             with host.hypervisor() as hypervisor:
                 states = dict(hypervisor.states(states))
     except NoAnswerError as error:
-        states, silent = dict.fromkeys(states, "unknown"), str(error)
+        states, silent = dict.fromkeys(states, UNKNOWN), str(error)
     done = StateFile(lab.build_dir / "state.json").load().steps
     return {
         "name": lab.plan.name,
@@ -148,6 +160,8 @@ def print_status(lab: Lab, status: dict[str, Any]) -> None:
         left = node["steps_left"]
         steps = f"all {len(node['steps_done'])} steps done" if not left else f"next step: {left[0]}"
         console.print(f"{node['name']}: {steps}")
+    if any(node["state"] == UNKNOWN for node in status["nodes"]):
+        console.print(f"the nodes' states are root's to see; run: {same_with_sudo()}", soft_wrap=True, markup=False)
 
 
 def provided(plan: Plan, done: Iterable[str]) -> list[tuple[str, str]]:

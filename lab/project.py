@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from lab import builddir, resources
+from lab import builddir, resources, rights
 from lab.errors import DamagedFileError, MachineError, UsageError
 from lab.plan import PLAN_VERSION, Plan
 from lab.resolve import resolve
@@ -36,8 +36,19 @@ class Lab:
 
 
 def build_dir_of(spec_file: Path, build_dir: Path | None, name: str) -> Path:
-    """Give the build directory: the one asked for, or `.lab/NAME` beside the spec, by its one path."""
-    return canonical(build_dir or canonical(spec_file).parent / ".lab" / name)
+    """Give the build directory: the one asked for, or `.lab/NAME` beside the spec, by its one path.
+
+    Raises:
+        UsageError: it has a name that the lab's programs cannot be told.
+    """
+    directory = canonical(build_dir or canonical(spec_file).parent / ".lab" / name)
+    if not str(directory).isprintable():
+        raise UsageError(
+            f"{str(directory)!r} cannot be a lab's directory: ssh and libvirt cannot be told such a name",
+            hint="one without control characters, in UTF-8",
+        )
+    rights.made(directory)
+    return directory
 
 
 def decide(spec: Spec, host: HostProof) -> Plan:

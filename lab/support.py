@@ -40,8 +40,6 @@ def pack(spec_file: Path, build_dir: Path | None, output: Path | None) -> Path:
     target = output or Path(f"lab-support-{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}.tar.xz")
     if target.exists():
         raise UsageError(f"{target} exists", hint="name another file with --output")
-    if not target.absolute().parent.is_dir():
-        raise UsageError(f"no directory {target.absolute().parent}", hint="name another file with --output")
     parts = support_parts.Parts()
     plan = _plan(spec, directory, parts)
     host = choose_host(spec.name, directory)

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -19,8 +19,25 @@ if TYPE_CHECKING:
 
     from lab.plan import Plan
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+_UNWRAPPED = 100_000
+"""columns; for who reads from a pipe or a file, and has no lines that end somewhere"""
+
+
+class _Terminal(Console):
+    """A terminal as wide as it is; what is not a terminal is given its lines whole."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        found = super().size
+        return found if self.is_terminal else ConsoleDimensions(_UNWRAPPED, found.height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+
+console = _Terminal(highlight=False)
+errors = _Terminal(stderr=True, highlight=False)
 
 Verdict = Literal["done", "failed", "interrupted"]
 _VERDICTS: dict[Verdict, str] = {

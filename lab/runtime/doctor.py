@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lab.box.store import cache_directory
 from lab.errors import HostError
 from lab.hostfit import HostNumbers, fit
+from lab.rights import same_with_sudo
 from lab.runtime import host as hosts
 from lab.runtime.doctor_look import PACKAGES, Neighbours, Seen, look, neighbours
 from lab.runtime.libvirt import POOL
@@ -41,9 +42,11 @@ class Finding:
     found: str
     why: str = ""
     mend: str = ""
-    """the command that mends it, ready to paste; or what to do, where no command can"""
+    """the command that repairs it, ready to paste; where there is more than one, each on a line of its own"""
     fatal: bool = True
     """no lab without it; otherwise a note"""
+    advice: str = ""
+    """what else is to be done, in words; instead of a command where none can do it"""
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON has it."""
@@ -62,7 +65,7 @@ def require_no_collision(plan: Plan, host: hosts.Host, build_dir: Path) -> None:
     """
     problems = [f for f in _collisions(neighbours(host, plan, build_dir), plan) if not f.ok]
     if problems:
-        detail = "\n".join(f"{f.what}: {f.found} — {f.mend}" for f in problems)
+        detail = "\n".join(f"{f.what}: {f.found} — {f.advice}" for f in problems)
         raise HostError("the lab collides with something on this host", detail=detail)
 
 
@@ -81,7 +84,7 @@ def _run_when_apt_is_free(argv: list[str], log: Path, say: Callable[[str], None]
     told = False
     while True:
         # In the terminal's foreground, where sudo can ask; what it says goes to the log.
-        done = run(argv, timeout_s=1800, tty=True, log=log, check=False, env={"LC_ALL": "C.UTF-8"})
+        done = run(argv, timeout_s=1800, tty=True, log=log, check=False)
         if done.ok:
             return
         busy = next((line for line in tail_of(log, 3).splitlines() if "Could not get lock" in line), "")
@@ -104,7 +107,7 @@ def judge(seen: Seen, plan: Plan | None = None) -> list[Finding]:
     if plan is not None and seen.mode == "system":
         # Where root's lab would collide, it gets a private host (lab.runtime.standing).
         findings += [replace(finding, fatal=not seen.root) for finding in _collisions(seen.neighbours, plan)]
-    return [replace(finding, mend="") if finding.ok else finding for finding in findings]
+    return [replace(finding, mend="", advice="") if finding.ok else finding for finding in findings]
 
 
 def mending_commands(seen: Seen) -> list[list[str]]:
@@ -124,20 +127,22 @@ def mending_commands(seen: Seen) -> list[list[str]]:
 
 def _packages(seen: Seen) -> list[Finding]:
     if not seen.debian:
-        return [
-            Finding(
-                "distribution", "Debian or Ubuntu", False, "no dpkg", "packages come from apt", "use such a machine"
-            )
-        ]
+        why = "packages come from apt"
+        return [Finding("distribution", "Debian or Ubuntu", False, "no dpkg", why, advice="use such a machine")]
     findings = []
     for package in PACKAGES:
         absent = package.name in seen.missing
-        mend = shown(["apt-get", "install", package.name])
+        mend, advice = _as_root(seen, "apt-get", "install", package.name), ""
         if package.name in seen.unavailable:
-            mend = "this distribution has no such package: install it from its makers"
+            mend, advice = "", "this distribution has no such package: install it from its makers"
         found = "missing" if absent else "installed"
-        findings.append(Finding(f"package-{package.name}", package.name, not absent, found, package.why, mend))
+        name = f"package-{package.name}"
+        findings.append(Finding(name, package.name, not absent, found, package.why, mend, advice=advice))
     return findings
+
+
+def _as_root(seen: Seen, *words: str) -> str:
+    return shown([*([] if seen.root else ["sudo"]), *words])
 
 
 def _standing(seen: Seen) -> list[Finding]:
@@ -146,14 +151,16 @@ def _standing(seen: Seen) -> list[Finding]:
         ok = seen.root
         found = "root" if ok else f"user {seen.user}"
         why = f"the lab starts its own libvirtd, which needs root: {seen.mode_reason}"
-        return [Finding("root", what, ok, found, why, "" if ok else "run it with sudo, as `make` does")]
+        return [Finding("root", what, ok, found, why, "" if ok else same_with_sudo())]
     if not seen.libvirt_refusal:
         return [Finding("libvirtd", what, True, "answers", seen.mode_reason)]
     if _closed(seen):
-        mend = shown(["sudo", "usermod", "-aG", ",".join(_missing_groups(seen)), seen.user]) + "; log in again"
+        mend = _as_root(seen, "usermod", "-aG", ",".join(_missing_groups(seen)), seen.user)
+        advice = "then log in again: a session keeps the groups that it began with"
     else:
-        mend = "systemctl enable --now libvirtd.socket"
-    return [Finding("libvirtd", what, False, seen.libvirt_refusal, "the lab's machines live there", mend)]
+        mend, advice = _as_root(seen, "systemctl", "enable", "--now", "libvirtd.socket"), ""
+    why = "the lab's machines live there"
+    return [Finding("libvirtd", what, False, seen.libvirt_refusal, why, mend, advice=advice)]
 
 
 def _closed(seen: Seen) -> bool:
@@ -173,23 +180,22 @@ def _processor(seen: Seen) -> list[Finding]:
     if facts.accelerator == "qemu":
         why += f"; waits are {facts.wait_factor:g} times those of a KVM host"
     kvm = Finding("accelerator", "KVM", facts.accelerator == "kvm", facts.accelerator, why, fatal=False)
-    mend = "" if facts.nested else _NESTED_MEND
     nested = Finding(
         "nested",
         "nested virtualization",
         facts.nested,
         "yes" if facts.nested else "no",
         f"instances under KVM on the compute nodes: {seen.proof.nested_reason}",
-        mend,
+        _NESTED_MEND,
         fatal=False,
+        advice="while no VM runs; on an AMD processor the module is kvm_amd",
     )
     return [kvm, nested]
 
 
-_NESTED_MEND = (
-    "echo 'options kvm_intel nested=1' | sudo tee /etc/modprobe.d/kvm-nested.conf, then with no VM running "
-    "sudo modprobe -r kvm_intel && sudo modprobe kvm_intel (AMD: kvm_amd)"
-)
+_NESTED_MEND = """\
+echo 'options kvm_intel nested=1' | sudo tee /etc/modprobe.d/kvm-nested.conf
+sudo modprobe -r kvm_intel && sudo modprobe kvm_intel"""
 
 
 def _room(numbers: HostNumbers, plan: Plan | None) -> list[Finding]:
@@ -200,8 +206,8 @@ def _room(numbers: HostNumbers, plan: Plan | None) -> list[Finding]:
         small = numbers.memory_available_mib < _DEFAULT_MEMORY_MIB
         tight = numbers.disk_free_gib < _DEFAULT_DISK_GIB
         return [
-            Finding("memory", "memory", not small, memory, "the default lab takes 9.5 GiB", _LESS, fatal=False),
-            Finding("disk", "disk", not tight, disk, "boxes and nodes write about 15 GiB", "free some", fatal=False),
+            Finding("memory", "memory", not small, memory, "the default lab takes 9.5 GiB", fatal=False, advice=_LESS),
+            Finding("disk", "disk", not tight, disk, "boxes and nodes write about 15 GiB", fatal=False, advice=_FREE),
         ]
     problems = {text.partition(":")[0]: text for text in result.problems}
     return [
@@ -213,6 +219,7 @@ def _room(numbers: HostNumbers, plan: Plan | None) -> list[Finding]:
 
 _DEFAULT_MEMORY_MIB = 9728
 _DEFAULT_DISK_GIB = 15.0
+_FREE = "free some"
 _LESS = "ask for less in nodes.controller.memory and nodes.compute.memory"
 
 
@@ -223,14 +230,14 @@ def _collisions(seen: Neighbours, plan: Plan) -> list[Finding]:
         others += [f"route to {route}" for route in seen.routes if _overlaps(network.cidr, [route])]
         found = ", ".join(others) if others else "free"
         why = f"the lab's {network.kind} network must be its own"
-        mend = f"another networks.{network.kind} in the spec" if others else ""
-        findings.append(Finding(f"subnet-{network.kind}", f"subnet {network.cidr}", not others, found, why, mend))
+        advice, what = f"another networks.{network.kind} in the spec", f"subnet {network.cidr}"
+        findings.append(Finding(f"subnet-{network.kind}", what, not others, found, why, advice=advice))
     for name, kind in seen.namesakes.items():
-        why, mend = f"a {kind} of that name exists, from elsewhere", "another `name` in the spec"
+        why, mend, advice = f"a {kind} of that name exists, from elsewhere", "", "another `name` in the spec"
         if kind == "volume":
-            delete = shown(["virsh", "-c", hosts.SYSTEM_URI, "vol-delete", name, "--pool", POOL])
-            mend += f"; or, if nobody needs it: {delete}"
-        findings.append(Finding(f"{kind}-{name}", f"{kind} {name}", False, "not of this lab", why, mend))
+            mend = shown(["virsh", "-c", hosts.SYSTEM_URI, "vol-delete", name, "--pool", POOL])
+            advice += "; or, if nobody needs it, remove it"
+        findings.append(Finding(f"{kind}-{name}", f"{kind} {name}", False, "not of this lab", why, mend, advice=advice))
     return findings
 
 

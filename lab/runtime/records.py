@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
-from lab import durable, safe
+from lab import durable, safe, surroundings
+from lab.errors import HostError
 from lab.models import Frozen
 from lab.runtime import place
 
@@ -102,7 +103,10 @@ def places() -> list[Path]:
     """Name the directories with records that this user can see; the first is where own ones go."""
     if os.geteuid() == 0:
         return [STATE_ROOT]
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    try:
+        state = Path(os.environ.get("XDG_STATE_HOME") or surroundings.home() / ".local" / "state")
+    except HostError:  # who has no home has no labs there either
+        return [STATE_ROOT]
     return [state / "compute-lab", STATE_ROOT]
 
 
@@ -132,7 +136,7 @@ def load(key: str) -> LabRecord | None:
 
 def known_keys() -> list[str]:
     """Name all labs with a record, also those whose record cannot be read."""
-    return sorted({path.stem for place in places() if place.is_dir() for path in place.glob("*.json")})
+    return sorted({path.stem for place in places() if os.path.isdir(place) for path in place.glob("*.json")})
 
 
 def remove(key: str) -> None:

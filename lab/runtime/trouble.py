@@ -71,8 +71,10 @@ def _good(name: str, what: str, found: str) -> Finding:
     return Finding(name, what, True, found)
 
 
-def _bad(name: str, what: str, found: str, why: str, mend: str, *, fatal: bool = True) -> Finding:
-    return Finding(name, what, False, found, why, mend, fatal)
+def _bad(
+    name: str, what: str, found: str, why: str, mend: str = "", *, fatal: bool = True, advice: str = ""
+) -> Finding:
+    return Finding(name, what, False, found, why, mend, fatal, advice)
 
 
 def _space(seen: LabSeen) -> Iterator[Finding]:
@@ -85,14 +87,15 @@ def _space(seen: LabSeen) -> Iterator[Finding]:
 def _memory(seen: LabSeen) -> Iterator[Finding]:
     if seen.memory_available_mib < HOST_MEMORY_MIB:
         why = "the host runs out of memory: its kernel will end a virtual machine"
-        yield _bad("host-memory", "memory", f"{seen.memory_available_mib} MiB available", why, _LESS)
+        yield _bad("host-memory", "memory", f"{seen.memory_available_mib} MiB available", why, _WHO, advice=_LESS)
     if seen.oom_kills:
         why = "this host's kernel ended a virtual machine for want of memory since its boot"
         now = any(domain.reason for domain in seen.domains.values())  # else it is told of, and over
-        yield _bad("host-oom", "memory", f"killed: {', '.join(seen.oom_kills)}", why, _LESS, fatal=now)
+        yield _bad("host-oom", "memory", f"killed: {', '.join(seen.oom_kills)}", why, _WHO, fatal=now, advice=_LESS)
 
 
-_LESS = "ps -eo rss,pid,args --sort=-rss | head; less for nodes.*.memory in the spec, then: lab down && lab up"
+_WHO = "ps -eo rss,pid,args --sort=-rss | head"
+_LESS = "ask for less in nodes.*.memory of the spec, then `lab down` and `lab up`; who has the memory is shown by"
 
 
 def _boxes(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
@@ -150,8 +153,10 @@ def _domain(seen: LabSeen, node: Node) -> Iterator[Finding]:
     remove = f"{_virsh('destroy', node.domain)}; {_virsh('undefine', node.domain, '--remove-all-storage')} && lab up"
     if not domain.ours:
         why = f"the name is taken: a domain of that name exists, from elsewhere, so {node.name} cannot be made"
-        mend = "another `name` in the spec" if seen.mode == "system" else remove
-        yield _bad(f"domain-{node.name}", what, "not of this lab", why, mend)
+        if seen.mode == "system":
+            yield _bad(f"domain-{node.name}", what, "not of this lab", why, advice="another `name` in the spec")
+        else:
+            yield _bad(f"domain-{node.name}", what, "not of this lab", why, remove)
         return
     if not domain.known_to_vagrant:
         why = (
@@ -163,11 +168,11 @@ def _domain(seen: LabSeen, node: Node) -> Iterator[Finding]:
         yield _bad(f"base-{node.name}", f"box image {domain.base_gone}", "gone", why, "lab down && lab up")
     if domain.state != "running":
         mend = "lab unpause" if domain.state == "paused" else "lab up"
-        why = f"{node.name} does not run"
+        why, advice = f"{node.name} does not run", ""
         if domain.state == "paused" and domain.reason:
-            why, mend = f"{why}: the host's disk was full", f"free space on the host, then: {mend}"
+            why, advice = f"{why}: the host's disk was full", "free space on the host first"
         found = f"{domain.state}: {domain.reason}" if domain.reason else domain.state
-        yield _bad(f"domain-{node.name}", what, found, why, mend)
+        yield _bad(f"domain-{node.name}", what, found, why, mend, advice=advice)
 
 
 def _node(seen: LabSeen, node: Node) -> Iterator[Finding]:
@@ -181,15 +186,16 @@ def _node(seen: LabSeen, node: Node) -> Iterator[Finding]:
             mend = f"{_virsh('reset', node.domain)} && lab up"
             yield _bad(f"panic-{node.name}", f"{node.name}: kernel", f"panic: {domain.panic}", why, mend)
             return
-        mend = f"lab up; if that waits in vain: {_virsh('reset', node.domain)} && lab up"
+        mend = f"lab up\n{_virsh('reset', node.domain)} && lab up"
+        advice = "the second where the first waits in vain"
         if domain.address:
             why = f"it runs and has the address {domain.address}, but does not let ssh in: it boots, or hangs"
-            yield _bad(f"ssh-{node.name}", f"{node.name}: ssh", answer, why, mend)
+            yield _bad(f"ssh-{node.name}", f"{node.name}: ssh", answer, why, mend, advice=advice)
         else:
             why = (
                 f"it runs, but asked for no address yet: it boots, or hangs; its console: logs/{node.name}/console.log"
             )
-            yield _bad(f"address-{node.name}", f"{node.name}: address", "waiting for an IP", why, mend)
+            yield _bad(f"address-{node.name}", f"{node.name}: address", "waiting for an IP", why, mend, advice=advice)
     elif answer is not None:
         yield from _guest(answer, node)
 
@@ -199,16 +205,21 @@ def _guest(seen: NodeSeen, node: Node) -> Iterator[Finding]:
         if space.used_percent >= GUEST_FULL_PERCENT:
             why = f"the disk of {node.name} is full: databases, queues and logs are not written"
             see = _on(node, f"sudo find {space.mount} -xdev -type f -size +50M -exec ls -sh {{}} +")
-            mend = f"{_on(node, 'sudo journalctl --vacuum-size=20M')}; what is large: {see}"
+            mend = f"{_on(node, 'sudo journalctl --vacuum-size=20M')}\n{see}"
+            advice = "the first empties the journal, the second names large files"
             found = f"{space.used_percent} % of the {'inodes' if space.what == 'inodes' else 'space'} used"
-            yield _bad(f"{space.what}-{node.name}", f"{node.name}: {space.mount}", found, why, mend)
-    more = f"more for nodes.{node.role}.memory in the spec, then: lab down && lab up"
+            yield _bad(f"{space.what}-{node.name}", f"{node.name}: {space.mount}", found, why, mend, advice=advice)
+    again, more = "lab down && lab up", f"ask for more in nodes.{node.role}.memory of the spec first"
     if seen.memory_total_mib and seen.memory_available_mib < GUEST_MEMORY_MIB:
         found = f"{seen.memory_available_mib} of {seen.memory_total_mib} MiB available"
-        yield _bad(f"memory-{node.name}", f"{node.name}: memory", found, "its kernel will end a service", more)
+        yield _bad(
+            f"memory-{node.name}", f"{node.name}: memory", found, "its kernel will end a service", again, advice=more
+        )
     if seen.oom_kills:
         why = f"the kernel of {node.name} ended it for want of memory"
-        yield _bad(f"oom-{node.name}", f"{node.name}: memory", f"killed: {', '.join(seen.oom_kills)}", why, more)
+        yield _bad(
+            f"oom-{node.name}", f"{node.name}: memory", f"killed: {', '.join(seen.oom_kills)}", why, again, advice=more
+        )
     for unit in seen.units:
         yield _unit(unit, node)
     if abs(seen.clock_off_s) > TOLERANCE_S:
@@ -229,13 +240,12 @@ def _unit(unit: Unit, node: Node) -> Finding:
     again = _on(node, f"sudo systemctl reset-failed {unit.name} && sudo systemctl start {unit.name}")
     if unit.limited or unit.result == "start-limit-hit":
         why = "it failed so often that systemd has given up starting it"
-        return _bad(f"unit-{node.name}-{unit.name}", what, "in its restart limit", why, f"see {log}; then {again}")
+        return _bad(f"unit-{node.name}-{unit.name}", what, "in its restart limit", why, f"{log}\n{again}")
     if unit.state == "auto-restart":
         why = "it ends as often as it is started"
         return _bad(f"unit-{node.name}-{unit.name}", what, f"restarts again and again ({unit.result})", why, log)
-    return _bad(
-        f"unit-{node.name}-{unit.name}", what, f"failed ({unit.result})", "it does not run", f"see {log}; then {again}"
-    )
+    found = f"failed ({unit.result})"
+    return _bad(f"unit-{node.name}-{unit.name}", what, found, "it does not run", f"{log}\n{again}")
 
 
 def _nested(seen: NodeSeen, node: Node) -> Finding:
@@ -244,8 +254,9 @@ def _nested(seen: NodeSeen, node: Node) -> Finding:
         module = "kvm_amd" if "svm" in seen.cpu_flags else "kvm_intel"
         mend = _on(node, f"sudo modprobe {module}")
         return _bad(f"nested-{node.name}", f"{node.name}: nested virtualization", "no /dev/kvm", why, mend)
-    mend = "nesting on in the host's kvm module (`lab doctor` names the command), then: lab down && lab up"
-    return _bad(f"nested-{node.name}", f"{node.name}: nested virtualization", "off: no svm or vmx", why, mend)
+    advice = "switch nesting on in the host's kvm module first: `lab doctor` names the command"
+    what = f"{node.name}: nested virtualization"
+    return _bad(f"nested-{node.name}", what, "off: no svm or vmx", why, "lab down && lab up", advice=advice)
 
 
 def _cells(seen: LabSeen, plan: Plan) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from lab.box.manifest import _TOOLS
 from lab.errors import HostError
 from lab.hostfit import HostNumbers
 from lab.plan import HostFacts
-from lab.runtime import doctor
+from lab.runtime import doctor, doctor_look
 from lab.runtime import host as hosts
 from lab.runtime.doctor import Finding, judge, mending_commands, require_no_collision
 from lab.runtime.doctor_look import PACKAGES, Neighbours, Seen
@@ -93,7 +93,7 @@ def test_another_apt_is_waited_for(busy: int, tmp_path: Path, monkeypatch: pytes
 def test_a_package_that_apt_does_not_know_is_not_asked_of_it() -> None:
     seen = Seen(missing=("vagrant", "mmdebstrap"), unavailable=("vagrant",))
     assert "vagrant" not in mending_commands(seen)[1]
-    assert "from its makers" in by_id(judge(seen))["package-vagrant"].mend
+    assert "from its makers" in by_id(judge(seen))["package-vagrant"].advice
 
 
 def test_another_distribution() -> None:
@@ -121,7 +121,7 @@ def test_system_libvirtd_that_does_not_run_is_started() -> None:
 def test_a_user_outside_the_groups_is_added_to_them() -> None:
     seen = Seen(mode="system", root=False, user="ada", groups=frozenset({"kvm"}), libvirt_refusal="Permission denied")
     assert mending_commands(seen) == [["usermod", "-aG", "libvirt", "ada"]]
-    assert by_id(judge(seen))["libvirtd"].mend == "sudo usermod -aG libvirt ada; log in again"
+    assert by_id(judge(seen))["libvirtd"].mend == "sudo usermod -aG libvirt ada"
 
 
 def test_a_user_whom_libvirt_answers_is_left_alone() -> None:
@@ -225,6 +225,17 @@ def test_on_a_private_host_nobody_else_lives(tmp_path: Path) -> None:
     require_no_collision(sample_plan(), PrivateHost("demo", tmp_path), tmp_path)
 
 
+def test_a_package_of_a_german_machine_is_known_to_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apt's answer is read in English; with LANGUAGE=de it would say Installationskandidat."""
+    (tmp_path / "apt-cache").write_text(
+        '#!/bin/sh\n[ -n "$LANGUAGE" ] && echo "  Installationskandidat: 1" || echo "  Candidate: 1"\n'
+    )
+    (tmp_path / "apt-cache").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("LANGUAGE", "de")
+    assert doctor_look._in_apt("xz-utils")
+
+
 def test_findings_are_json() -> None:
     rows = json.loads(json.dumps([finding.as_dict() for finding in judge(Seen(missing=("vagrant",)))]))
     assert rows[0] == {
@@ -235,4 +246,5 @@ def test_findings_are_json() -> None:
         "why": "makes the virtual machines",
         "mend": "apt-get install vagrant",
         "fatal": True,
+        "advice": "",
     }
