@@ -319,6 +319,15 @@ def test_a_network_that_was_made_again_otherwise_is_put_right(made: Made) -> Non
     assert (ensure.id, theirs["name"], len(api.asked)) == ("n1", "provider", 1)
 
 
+@pytest.mark.parametrize("kind", ["network", "router"])
+def test_the_labs_own_under_another_name_gets_its_name_back(kind: str, made: Made) -> None:
+    api = FakeApi(**{kind: [{**NETWORK, "name": "mine", "admin_state_up": True, "project_id": OWN}]})
+    made.keep(kind, "provider", "n1")
+    ensure = Ensure(FakeClient(api, **{**NETWORK_ARGS, "share": False, "external": False}), made, api)
+    assert ensure.run([kind, "create", "provider"])[1] == "set name provider"
+    assert ensure.id == "n1"
+
+
 def test_somebodys_network_in_the_labs_place_is_named_with_what_to_do(made: Made) -> None:
     api = FakeApi(network=[{**NETWORK, "name": "public"}])
     code, _, said = Ensure(FakeClient(api, **NETWORK_ARGS), made, api).run(["network", "create", "provider"])

@@ -18,25 +18,35 @@ def _set(api: Api, kind: str, thing: dict[str, Any], wanted: dict[str, Any]) -> 
     return f"set {', '.join(f'{key} {value}' for key, value in changes.items())}"
 
 
+def _named(api: Api, made: Made, kind: str, name: str) -> list[dict[str, Any]]:
+    """List the things of a name, and the one that the lab made under it, if it has another name now."""
+    found = api.named(kind, name)
+    own = made.id_of(kind, name)
+    if own and not any(thing["id"] == own for thing in found):
+        found += [thing for thing in api.find(kind) if thing["id"] == own]
+    return found
+
+
 class Networks:
     """`network create`: the lab's own is the one on its physical network, or in the login's project."""
 
     kind = "network"
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, made: Made) -> None:
         self._api = api
+        self._made = made
 
     def name(self, args: Any) -> str:
         """As the command has it."""
         return str(args.name)
 
     def things(self, args: Any) -> list[dict[str, Any]]:
-        """Those of the name. A flat network has its physical network for itself, whatever its name is.
+        """Those of the name, and the lab's own if it was renamed.
 
         Raises:
-            LookupError: somebody's network of another name is there.
+            LookupError: somebody's network of another name has the physical network, which is for one network alone.
         """
-        found = self._api.named("network", args.name)
+        found = _named(self._api, self._made, "network", args.name)
         if args.physical_network and not any(self.fits(network, args) for network in found):
             for other in self._api.find("network"):
                 if self.fits(other, args):
@@ -56,7 +66,7 @@ class Networks:
 
     def repair(self, thing: dict[str, Any], args: Any) -> str:
         """Up, and shared and external where the command says so."""
-        wanted = {"admin_state_up": True}
+        wanted = {"name": args.name, "admin_state_up": True}
         wanted.update({"shared": True} if args.share else {})
         wanted.update({"router:external": True} if args.external else {})
         return _set(self._api, "network", thing, wanted)
@@ -87,7 +97,9 @@ class Subnets:
 
     def repair(self, thing: dict[str, Any], args: Any) -> str:
         """Its name, gateway and pool, and DHCP."""
-        wanted: dict[str, Any] = {"name": args.name, "enable_dhcp": True, "gateway_ip": args.gateway}
+        wanted: dict[str, Any] = {"name": args.name, "enable_dhcp": True}
+        if args.gateway != "auto":
+            wanted["gateway_ip"] = args.gateway
         if args.allocation_pools:
             wanted["allocation_pools"] = args.allocation_pools
         return _set(self._api, "subnet", thing, wanted)
@@ -98,24 +110,25 @@ class Routers:
 
     kind = "router"
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, made: Made) -> None:
         self._api = api
+        self._made = made
 
     def name(self, args: Any) -> str:
         """As the command has it."""
         return str(args.name)
 
     def things(self, args: Any) -> list[dict[str, Any]]:
-        """Those of the name."""
-        return self._api.named("router", args.name)
+        """Those of the name, and the lab's own if it was renamed: it has the subnet's gateway address."""
+        return _named(self._api, self._made, "router", args.name)
 
     def fits(self, thing: dict[str, Any], args: Any) -> bool:  # noqa: ARG002
         """One of the login's project."""
         return thing.get("project_id") == self._api.project_id
 
-    def repair(self, thing: dict[str, Any], args: Any) -> str:  # noqa: ARG002
-        """Up."""
-        return _set(self._api, "router", thing, {"admin_state_up": True})
+    def repair(self, thing: dict[str, Any], args: Any) -> str:
+        """Up, under its name."""
+        return _set(self._api, "router", thing, {"name": args.name, "admin_state_up": True})
 
 
 class RouterSubnets:
