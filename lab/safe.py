@@ -66,10 +66,6 @@ def require(path: Path) -> Path:
             return following.joinpath(*reversed(left))
         except NotADirectoryError:
             raise HostError(f"{place} is not a directory", hint="name another place") from None
-        except PermissionError:
-            raise HostError(
-                f"{following} cannot be looked at: permission denied", hint="sudo, or another place"
-            ) from None
         if stat.S_ISLNK(found.st_mode):
             links += 1
             target = _link_target(following, found, path, links)

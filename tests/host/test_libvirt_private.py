@@ -209,7 +209,7 @@ def test_saved_memory_is_compressed_where_the_program_is_there(
 ) -> None:
     conf = host.state_dir / "host" / "etc" / "qemu.conf"
     for found, expected in (("/usr/bin/lzop", "lzop"), (None, "raw")):
-        monkeypatch.setattr("lab.runtime.private.shutil.which", lambda _, found=found: found)
+        monkeypatch.setattr("lab.runtime.private.shutil.which", lambda _, found=found, **_path: found)
         host._prepare_directories()
         assert conf.read_text().splitlines()[-1] == f'save_image_format = "{expected}"'
 

@@ -74,9 +74,10 @@ def lab_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("odd") / ODD_NAME
     place.mkdir()
     cache = place / "cache"
-    proof = cache / "guests" / "bookworm" / "proof"
-    proof.mkdir(parents=True)
-    (proof / "initrd.gz").touch()
+    guests = cache / "guests" / "bookworm"
+    for name in ("stamp", "tiny/root.raw", "tiny/vmlinuz", "tiny/initrd.gz", "proof/vmlinuz", "proof/initrd.gz"):
+        (guests / name).parent.mkdir(parents=True, exist_ok=True)
+        (guests / name).write_bytes(b"guest")
     made = {"accelerator": "qemu", "works": True, "reason": "a guest booted", "seconds": 2.0}
     proofs = {"qemu": made, "kvm": {**made, "accelerator": "kvm", "works": False}}
     (cache / "host-proof.json").write_text(json.dumps({"key": kvm._key(), "proofs": proofs}))

@@ -183,7 +183,7 @@ def test_the_keys_and_sockets_of_a_moved_lab_are_those_of_its_new_place(tmp_path
     there = original.rename(tmp_path / "a place")
     SshConfig(there).relocate(original)
     text = SshConfig(there).path.read_text()
-    assert f"IdentityFile {there}/.vagrant/key" in text
+    assert f'IdentityFile "{there}/.vagrant/key"' in text
     assert f'UserKnownHostsFile "{there}/known_hosts"' in text
     assert f"{original}/" not in text
     SshConfig(tmp_path / "nothing").relocate(original)

@@ -37,6 +37,9 @@ class SilentHost:
         self.ran: list[str] = []
         self.lives = True
 
+    def is_closed(self) -> bool:
+        return False
+
     def exists(self) -> bool:
         return True
 
