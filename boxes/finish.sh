@@ -11,7 +11,7 @@
 #   BOX_ENABLED      units that stay enabled, space-separated (a name without suffix means .service)
 #   BOX_MASKED       units to mask, space-separated
 #   BOX_SSHD         further lines of sshd_config
-#   BOX_PUBLIC_KEY   file with Vagrant's public key; Vagrant replaces it at its first contact
+#   BOX_PUBLIC_KEY   file with the public key of the cache that the box is in
 #   BOX_REPO         preloaded: directory with the role's packages as an apt repository; else empty
 #   BOX_SHARE        directory that is copied to /usr/share/compute-lab (guest images)
 #   BOX_SOURCES      file with the apt sources for /etc/apt/sources.list
@@ -19,7 +19,7 @@ set -euo pipefail
 
 readonly REPO=/var/lib/compute-lab/repo
 
-# Vagrant's habit: user and password vagrant, its public key, sudo without a password.
+# Vagrant's habit: a user vagrant, sudo without a password. The key is not Vagrant's, whose private half is published.
 add_user() {
   local tree=$1
   local home=$tree/home/vagrant

@@ -15,6 +15,7 @@ from lab.box import store
 from lab.box.age import offer_of
 from lab.box.definition import BoxDefinition, BoxSpec, all_packages, load_definition
 from lab.box.guests import Guests, make_guests
+from lab.box.keys import ensure_key
 from lab.box.make import BoxEvent, Build, make_box
 from lab.box.manifest import Inputs, Manifest, inputs_of, needs_rebuild, tool_versions
 from lab.box.pool import Pool
@@ -26,6 +27,7 @@ from lab.rights import same_with_sudo
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lab.box.keys import BoxKey
     from lab.box.store import Box
 
 __all__ = ["BoxEvent", "ensure_boxes"]
@@ -62,8 +64,9 @@ def ensure_boxes(
     """
     root = safe.require(cache or store.cache_directory())
     tools = tool_versions()
+    key = ensure_key(root)
     definitions = {s.suite: load_definition(s.suite) for s in wanted}
-    inputs = {s.name: inputs_of(definitions[s.suite], s, tools, mirror) for s in wanted}
+    inputs = {s.name: inputs_of(definitions[s.suite], s, tools, mirror, key=key.fingerprint) for s in wanted}
 
     def reason(spec: BoxSpec) -> str | None:
         if force:
@@ -86,7 +89,7 @@ def ensure_boxes(
             for name in missing:
                 on_event(BoxEvent(name, f"building: {reasons[name]}"))
             if missing:
-                _build_all(list(missing.values()), definitions, inputs, root, mirror, on_event)
+                _build_all(list(missing.values()), definitions, inputs, key, root, mirror, on_event)
     boxes = []
     for spec in wanted:
         box = store.find(spec.name, root)
@@ -100,6 +103,7 @@ def _build_all(
     missing: Sequence[BoxSpec],
     definitions: dict[str, BoxDefinition],
     inputs: dict[str, Inputs],
+    key: BoxKey,
     cache: Path,
     mirror: str | None,
     on_event: Callable[[BoxEvent], None],
@@ -128,6 +132,7 @@ def _build_all(
                 spec=s,
                 definition=definition,
                 inputs=inputs[s.name],
+                key=key,
                 sources=sources,
                 pool=pool,
                 guests=guests,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import tempfile
@@ -21,16 +22,15 @@ from lab.errors import HostError, LabError
 from lab.runtime.process import run
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Sequence
 
     from lab.box.guests import Guests
+    from lab.box.keys import BoxKey
     from lab.box.pool import Pool
     from lab.box.sources import Source
     from lab.box.store import Box
     from lab.box.tools import Tools
 
-_GEMS = ("/usr/share/rubygems-integration/all/gems", "/opt/vagrant/embedded/gems/gems")
 _BUILD_TIMEOUT_S = 3600.0
 _CONTAINED = (
     *("setpriv", "--pdeathsig", "KILL"),
@@ -41,8 +41,13 @@ _AT_A_PLAIN_PATH = ("sh", "-c", 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
 """Runs a command that sees a directory under another name too. apt, mmdebstrap and its hooks break on paths with
 blanks, quotes or percent signs, as a user's cache may have them."""
 
-VAGRANTFILE = """\
+PRIVATE_KEY = "private_key"
+"""file of the box beside its image"""
+
+# `ssh.default`: a key that a machine has of its own, in .vagrant, goes before it.
+VAGRANTFILE = f"""\
 Vagrant.configure("2") do |config|
+  config.ssh.default.private_key_path = File.expand_path("{PRIVATE_KEY}", __dir__)
   config.vm.synced_folder ".", "/vagrant", disabled: true
   config.vm.provider :libvirt do |libvirt|
     libvirt.disk_bus = "virtio"
@@ -70,6 +75,7 @@ class Build:
     spec: BoxSpec
     definition: BoxDefinition
     inputs: Inputs
+    key: BoxKey
     sources: list[Source]
     pool: Pool
     guests: Guests
@@ -185,6 +191,8 @@ def _finish(build: Build, tree: Path, repository: Path, scratch: Path) -> None:
     shutil.copytree(build.guests.proof, share / "proof")
     if spec.role == "controller":
         shutil.copytree(build.guests.tiny, share / "tiny")
+    public_key = scratch / "key.pub"
+    public_key.write_text(f"{build.key.public}\n")
     sources = scratch / "sources.list"
     sources.write_text("".join(f"{s.line()}\n" for s in build.sources))
     build.tools.run(
@@ -197,7 +205,7 @@ def _finish(build: Build, tree: Path, repository: Path, scratch: Path) -> None:
             "BOX_ENABLED": " ".join(definition.enabled),
             "BOX_MASKED": " ".join(definition.masked),
             "BOX_SSHD": "".join(f"{line}\n" for line in definition.sshd),
-            "BOX_PUBLIC_KEY": str(_public_key()),
+            "BOX_PUBLIC_KEY": str(public_key),
             "BOX_REPO": str(repository),
             "BOX_SHARE": str(share),
             "BOX_SOURCES": str(sources),
@@ -218,6 +226,9 @@ def _write_metadata(build: Build, target: Path) -> None:
     metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": build.definition.disk_gib}
     (target / "metadata.json").write_text(json.dumps(metadata) + "\n")
     (target / "Vagrantfile").write_text(VAGRANTFILE)
+    shutil.copy(build.key.private, target / PRIVATE_KEY)
+    owner = build.key.private.stat()
+    os.chown(target / PRIVATE_KEY, owner.st_uid, owner.st_gid)
 
 
 def _installed(tree: Path) -> dict[str, str]:
@@ -226,11 +237,3 @@ def _installed(tree: Path) -> dict[str, str]:
     out = run(["dpkg-query", f"--admindir={tree}/var/lib/dpkg", "-W", show], timeout_s=60).stdout
     rows = [line.split() for line in out.splitlines()]
     return {name: version for status, name, version in rows if status.startswith("ii")}
-
-
-def _public_key() -> Path:
-    """Vagrant's well-known public key, as the installed Vagrant has it."""
-    found = [p for gems in _GEMS for p in sorted(Path(gems).glob("vagrant-*/keys/vagrant.pub"))]
-    if not found:
-        raise HostError("Vagrant's public key was not found", hint="apt-get install vagrant")
-    return found[-1]

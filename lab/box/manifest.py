@@ -43,6 +43,8 @@ class Inputs(Frozen):
     """file name to sha256"""
     tools: dict[str, str]
     """program to version"""
+    key: str = ""
+    """fingerprint of the key that it lets in; empty: the one that Vagrant publishes"""
     mirror: str = ""
     """the one that the user named; empty: the host's"""
     recipe: int = RECIPE
@@ -97,7 +99,13 @@ def tool_versions() -> dict[str, str]:
 
 
 def inputs_of(
-    definition: BoxDefinition, spec: BoxSpec, tools: dict[str, str], mirror: str | None, boxes: Path = resources.BOXES
+    definition: BoxDefinition,
+    spec: BoxSpec,
+    tools: dict[str, str],
+    mirror: str | None,
+    *,
+    key: str,
+    boxes: Path = resources.BOXES,
 ) -> Inputs:
     """Gather what a box would be made of now."""
     dumped = definition.model_dump_json(exclude={"packages", "role_packages", "kernel"})
@@ -107,6 +115,7 @@ def inputs_of(
         definition=_sha256(dumped.encode()),
         scripts={name: _sha256((boxes / name).read_bytes()) for name in SCRIPTS},
         tools=tools,
+        key=key,
         mirror=mirror or "",
     )
 
@@ -131,6 +140,8 @@ def needs_rebuild(built: Inputs | None, wanted: Inputs, damage: str = "") -> str
         old, new = built.tools.get(name, "none"), wanted.tools.get(name, "none")
         if old != new:
             return f"tool changed: {name} {old} → {new}"
+    if built.key != wanted.key:
+        return f"ssh key changed: {built.key or 'the one that Vagrant publishes'} → {wanted.key}"
     if wanted.mirror and built.mirror != wanted.mirror:
         return f"mirror changed: {built.mirror or 'of the host'} → {wanted.mirror}"
     if built.recipe != wanted.recipe:

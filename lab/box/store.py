@@ -4,8 +4,9 @@ CACHE/boxes/compute-lab-VAGRANTSLASH-zed-controller/
     2026.1122.63012/            a version
         manifest.json
         libvirt/                what Vagrant wants of a box (format v1)
-            metadata.json  Vagrantfile  box.img
+            metadata.json  Vagrantfile  box.img  private_key
     catalog.json                Vagrant's metadata: `vagrant box add file://…/catalog.json` would work too
+CACHE/ssh/box_key             the private key that all boxes of the cache let in
 CACHE/apt/SUITE/                downloaded packages
 CACHE/guests/SUITE/             tiny and proof guests
 CACHE/logs/

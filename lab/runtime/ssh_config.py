@@ -52,7 +52,7 @@ class SshConfig:
         Raises:
             MachineError: no machine is named there.
         """
-        machines = _machines_of(vagrant_ssh_config)
+        machines = self._machines_of(vagrant_ssh_config)
         self._write_keys([])
         self._write(machines)
 
@@ -62,7 +62,7 @@ class SshConfig:
         Raises:
             MachineError: no machine is named there.
         """
-        new = _machines_of(vagrant_ssh_config)
+        new = self._machines_of(vagrant_ssh_config)
         self.forget(new)
         self._write({**self._hosts(), **new})
 
@@ -146,6 +146,25 @@ class SshConfig:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in safe.trusted() or found.st_mode & 0o077:
             raise HostError(f"{directory} is not a directory of yours with mode 0700", hint=f"rm -rf {directory}")
 
+    def _machines_of(self, vagrant_ssh_config: str) -> dict[str, dict[str, str]]:
+        hosts = hosts_of(vagrant_ssh_config)
+        if not hosts:
+            raise MachineError("vagrant ssh-config names no machine", detail=vagrant_ssh_config)
+        return {name: self._with_own_key(name, options) for name, options in hosts.items()}
+
+    def _with_own_key(self, name: str, options: dict[str, str]) -> dict[str, str]:
+        """Copy the key of a box to where Vagrant looks for a machine's own: a box may go, its machines stay."""
+        if "IdentityFile" not in options:
+            return options
+        # Vagrant quotes one with a blank, and knows of no other sign.
+        key = Path(options["IdentityFile"].removeprefix('"').removesuffix('"'))
+        data = self._build_dir / ".vagrant" / "machines" / name / "libvirt"
+        own = data / "private_key"
+        if key != own and key.is_file() and data.is_dir():
+            durable.write_text(own, key.read_text(encoding="ascii"), mode=0o600, like=data)
+            key = own
+        return {**options, "IdentityFile": ssh_config_value(key)}
+
     def _options(self, name: str, vagrants: dict[str, str]) -> dict[str, str]:
         """Give a node's options: Vagrant's address, user and key; ours for the rest."""
         kept = {key: vagrants[key] for key in ("HostName", "User", "Port", "IdentityFile") if key in vagrants}
@@ -167,16 +186,6 @@ class SshConfig:
             "ControlPath": ssh_config_value(self.socket_dir() / name),
             "ControlPersist": str(_PERSIST_S),
         }
-
-
-def _machines_of(vagrant_ssh_config: str) -> dict[str, dict[str, str]]:
-    hosts = hosts_of(vagrant_ssh_config)
-    if not hosts:
-        raise MachineError("vagrant ssh-config names no machine", detail=vagrant_ssh_config)
-    for options in hosts.values():
-        if key := options.get("IdentityFile"):  # Vagrant quotes one with a blank, and knows of no other sign
-            options["IdentityFile"] = ssh_config_value(Path(key.removeprefix('"').removesuffix('"')))
-    return hosts
 
 
 def hosts_of(config: str) -> dict[str, dict[str, str]]:

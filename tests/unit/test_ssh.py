@@ -171,6 +171,19 @@ def test_a_wait_for_a_lab_to_be_well_ends_where_another_machine_answers(ssh: Ssh
         look(ssh, "compute1", Expected(units=("nova-compute",)), 0.0)
 
 
+def test_a_machine_keeps_the_key_of_its_box_when_the_box_goes(ssh: Ssh, tmp_path: Path) -> None:
+    box = tmp_path / "box key"
+    box.write_text("PRIVATE\n")
+    data = ssh.build_dir / ".vagrant/machines/compute2/libvirt"
+    data.mkdir(parents=True)
+    ssh.add_config(f'Host compute2\n  HostName 192.168.121.9\n  IdentityFile "{box}"\n')
+    own = data / "private_key"
+    assert own.read_text() == "PRIVATE\n"
+    assert own.stat().st_mode & 0o777 == 0o600
+    assert f'IdentityFile "{own}"' in ssh.config.read_text()
+    assert str(box) not in ssh.config.read_text()
+
+
 def test_an_empty_answer_of_vagrant_is_an_error(ssh: Ssh) -> None:
     with pytest.raises(MachineError, match="names no machine"):
         ssh.write_config("\n")

@@ -11,6 +11,7 @@ from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxDefinition, BoxSpec, load_definition
 from lab.box.guests import cpio
 from lab.box.intact import facts_of_all
+from lab.box.keys import ensure_key
 from lab.box.manifest import Manifest, inputs_of
 from lab.box.pool import Deb, Pool, key_file
 from lab.box.sources import Source
@@ -42,7 +43,7 @@ def have_box(cache: Path, spec: BoxSpec) -> None:
             flavour=spec.flavour,
             built="",
             files=facts_of_all(directory / "result/libvirt"),
-            inputs=inputs_of(definition, spec, TOOLS, None),
+            inputs=inputs_of(definition, spec, TOOLS, None, key=ensure_key(cache).fingerprint),
             sources=(),
             packages={},
             seconds={},
@@ -83,6 +84,17 @@ def test_a_damaged_box_is_built_again_and_the_reason_told(tmp_path: Path, monkey
     with pytest.raises(HostError, match="needs root"):
         ensure_boxes([WANTED], tmp_path, on_event=events.append)
     assert [e.text for e in events] == ["building: the one in the cache is damaged: box.img has 0 bytes instead of 5"]
+
+
+@pytest.mark.usefixtures("tools")
+def test_boxes_of_a_key_that_is_lost_are_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_box(tmp_path, WANTED)
+    ensure_key(tmp_path).private.unlink()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    events: list[BoxEvent] = []
+    with pytest.raises(HostError, match="needs root"):
+        ensure_boxes([WANTED], tmp_path, on_event=events.append)
+    assert events[0].text.startswith("building: ssh key changed: SHA256:")
 
 
 @pytest.mark.usefixtures("tools")

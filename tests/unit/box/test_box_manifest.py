@@ -15,6 +15,7 @@ BUILT = Inputs(
     definition="d1",
     scripts={"assemble.sh": "a1", "finish.sh": "f1"},
     tools=TOOLS,
+    key="SHA256:k1",
 )
 
 
@@ -35,6 +36,7 @@ def test_without_a_box() -> None:
         ({"scripts": {"assemble.sh": "a2", "finish.sh": "f1"}}, "build script assemble.sh changed"),
         ({"scripts": {"finish.sh": "f1"}}, "build script assemble.sh changed"),
         ({"tools": {"mmdebstrap": "1.4.0"}}, "tool changed: mmdebstrap 1.3.5 → 1.4.0"),
+        ({"key": "SHA256:k2"}, "ssh key changed: SHA256:k1 → SHA256:k2"),
         ({"mirror": "http://near.example/debian"}, "mirror changed: of the host → http://near.example/debian"),
         ({"recipe": 99}, "the builder changed: recipe 1 → 99"),
         ({"suite": "trixie"}, "suite changed: bookworm → trixie"),
@@ -46,6 +48,11 @@ def test_reasons(change: dict[str, object], reason: str) -> None:
 
 def test_a_box_of_another_mirror_serves_who_names_none() -> None:
     assert needs_rebuild(BUILT.model_copy(update={"mirror": "http://near.example/debian"}), BUILT) is None
+
+
+def test_a_box_that_opens_to_the_published_key_is_out_of_date() -> None:
+    reason = needs_rebuild(BUILT.model_copy(update={"key": ""}), BUILT)
+    assert reason == "ssh key changed: the one that Vagrant publishes → SHA256:k1"
 
 
 def test_a_long_difference_is_cut() -> None:
@@ -64,7 +71,7 @@ def boxes(tmp_path: Path) -> Path:
 
 def gathered(boxes: Path) -> Inputs:
     spec = BoxSpec(name="box", suite="bookworm", release="zed", role="controller", packages=("nova-api",))
-    return inputs_of(load_definition("bookworm", boxes), spec, TOOLS, None, boxes)
+    return inputs_of(load_definition("bookworm", boxes), spec, TOOLS, None, key="", boxes=boxes)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

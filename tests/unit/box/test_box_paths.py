@@ -12,6 +12,7 @@ from lab import resources
 from lab.box import make
 from lab.box.definition import BoxSpec, load_definition
 from lab.box.guests import Guests
+from lab.box.keys import BoxKey
 from lab.box.make import BoxEvent, Build
 from lab.box.manifest import inputs_of
 from lab.box.pool import Pool
@@ -41,7 +42,8 @@ def bootstrap(tmp_path: Path) -> list[str]:
     build = Build(
         spec=spec,
         definition=definition,
-        inputs=inputs_of(definition, spec, {}, None),
+        inputs=inputs_of(definition, spec, {}, None, key=""),
+        key=BoxKey(tmp_path / "key", "ssh-ed25519 AAAA"),
         sources=[],
         pool=Pool(tmp_path, definition, [], tmp_path / "log"),
         guests=Guests(tmp_path),
