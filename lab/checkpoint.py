@@ -16,6 +16,7 @@ from lab import whole
 from lab.durable import write_text
 from lab.errors import HostError, LabError, MachineError
 from lab.report import Report
+from lab.runtime import fence
 from lab.runtime.checkpoints import Checkpoint, Checkpoints, Manifest, steps_done, tag_of
 from lab.runtime.clock import step_clocks, wait_for_chrony
 from lab.runtime.lock import lab_lock
@@ -178,5 +179,6 @@ def _require_space(machines: Machines, lab: Lab) -> None:
 def _enter(lab: Lab) -> Host:
     host = own_host(lab.plan, lab.build_dir)
     host.start()
+    fence.close(host, lab.plan, lab.build_dir)
     host.enter()
     return host

@@ -12,7 +12,7 @@ from lab import builddir, durable, labs, moved, project, ui
 from lab.addressing import NETWORK_KINDS
 from lab.errors import DamagedFileError, HostError, MachineError, UsageError
 from lab.generator.files import remove_tree
-from lab.runtime import records
+from lab.runtime import fence, records
 from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.host import choose_host
 from lab.runtime.host_facts import host_facts
@@ -150,6 +150,8 @@ def _remove(
     if record is not None and host.is_running():
         with host.hypervisor() as hypervisor:
             _remove_from(hypervisor, record, keep_volumes)
+    if host.mode == "system":
+        fence.remove(key)
     host.stop(keep_volumes=keep_volumes)
     if keep_volumes:
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lab import report as reports
 from lab import ui, whole
 from lab.errors import UsageError
+from lab.runtime import fence
 from lab.runtime import power as switch
 from lab.runtime.clock import TOLERANCE_S, step_clocks, wait_for_chrony
 from lab.runtime.lock import lab_lock
@@ -117,6 +118,7 @@ def _states(lab: Lab, host: Host) -> dict[str, State]:
     domains = [node.domain for node in lab.plan.nodes]
     if host.exists():
         host.start()
+        fence.close(host, lab.plan, lab.build_dir)
         with host.hypervisor() as hypervisor:
             states = hypervisor.states(domains)
         if any(state != "absent" for state in states.values()):

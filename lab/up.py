@@ -15,12 +15,14 @@ from lab.down import down
 from lab.errors import DamagedFileError
 from lab.generator.files import write_tree
 from lab.generator.render import render
+from lab.runtime import fence
 from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.clock import SSH_LIMIT_S, TOLERANCE_S
 from lab.runtime.greeting import greet
 from lab.runtime.host_facts import count_for, host_facts
 from lab.runtime.lock import lab_lock
 from lab.runtime.ownership import own_of
+from lab.runtime.private import why_root
 from lab.runtime.schedule import MACHINES, Job, jobs_of
 from lab.runtime.settle import settle
 from lab.runtime.ssh import Ssh
@@ -152,6 +154,12 @@ class _Up:
     def boxes(self, mirror: str | None) -> list[Box]:
         """Start the host, and see to the boxes of the machines that it lacks, before this process moves onto it."""
         self._host.start()
+        if why := fence.close(self._host, self._lab.plan, self._lab.build_dir):
+            self._progress.say(
+                f"[yellow]nodes and this machine reach each other[/yellow] (docs/security.md): {escape(why)}"
+            )
+        if why := why_root(self._host):
+            self._progress.say(f"[yellow]QEMU runs as root[/yellow]: {escape(why)}")
         with self._host.hypervisor() as hypervisor:
             wanted = machines.look(self._lab.plan, self._lab.build_dir, hypervisor, self._ssh.nodes())
         return machines.boxes_for(self._lab.plan, wanted, self._progress, mirror)

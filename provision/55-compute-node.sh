@@ -77,6 +77,8 @@ password = $NEUTRON_PASS
 EOF
 
 # The consoles of the instances: one of the two, as on the controller.
+# Deviation: server_listen is not 0.0.0.0. A console asks for no password, and only its proxy has to reach it, which
+# does so at the management address; at 0.0.0.0 it would listen on the access network too.
 if ((LAB_HAS_SPICE)); then
   crudini --merge /etc/nova/nova.conf <<EOF
 [vnc]
@@ -85,7 +87,7 @@ enabled = false
 [spice]
 enabled = true
 agent_enabled = false
-server_listen = 0.0.0.0
+server_listen = \$my_ip
 server_proxyclient_address = \$my_ip
 html5proxy_base_url = http://controller:6082/spice_auto.html
 EOF
@@ -94,7 +96,7 @@ else
   crudini --merge /etc/nova/nova.conf <<EOF
 [vnc]
 enabled = true
-server_listen = 0.0.0.0
+server_listen = \$my_ip
 server_proxyclient_address = \$my_ip
 novncproxy_base_url = http://controller:6080/vnc_auto.html
 

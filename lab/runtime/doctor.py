@@ -153,7 +153,7 @@ def _standing(seen: Seen) -> list[Finding]:
         why = f"the lab starts its own libvirtd, which needs root: {seen.mode_reason}"
         return [Finding("root", what, ok, found, why, "" if ok else same_with_sudo())]
     if not seen.libvirt_refusal:
-        return [Finding("libvirtd", what, True, "answers", seen.mode_reason)]
+        return [Finding("libvirtd", what, True, "answers", seen.mode_reason), _fence(seen)]
     if _closed(seen):
         mend = _as_root(seen, "usermod", "-aG", ",".join(_missing_groups(seen)), seen.user)
         advice = "then log in again: a session keeps the groups that it began with"
@@ -161,6 +161,15 @@ def _standing(seen: Seen) -> list[Finding]:
         mend, advice = _as_root(seen, "systemctl", "enable", "--now", "libvirtd.socket"), ""
     why = "the lab's machines live there"
     return [Finding("libvirtd", what, False, seen.libvirt_refusal, why, mend, advice=advice)]
+
+
+def _fence(seen: Seen) -> Finding:
+    """Note where a lab on the machine's libvirt could not be kept apart from the machine."""
+    why = "nodes reach this machine's services, and its users what has no password in the lab (docs/security.md)"
+    if not seen.unfenced:
+        return Finding("fence", "packet filter", True, "nft", "keeps nodes and this machine's services apart")
+    mend = "apt-get install nftables" if seen.root else "run the lab with sudo"
+    return Finding("fence", "packet filter", False, seen.unfenced, why, mend, fatal=False)
 
 
 def _closed(seen: Seen) -> bool:

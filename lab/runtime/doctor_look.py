@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lab.environment import which
 from lab.errors import LabError
+from lab.runtime import fence
 from lab.runtime import host as hosts
 from lab.runtime.host_facts import count, count_for, host_facts
 from lab.runtime.ownership import in_the_way, own_of
@@ -92,6 +93,8 @@ class Seen:
     numbers: HostNumbers | None = None
     neighbours: Neighbours = Neighbours()
     """on a system libvirt"""
+    unfenced: str = ""
+    """why nodes and the machine's services could reach each other (system mode)"""
 
 
 def look(
@@ -117,6 +120,7 @@ def look(
         proof_failure=failure,
         numbers=_numbers(host, plan),
         neighbours=Neighbours() if plan is None or refusal else neighbours(host, plan, build_dir),
+        unfenced=fence.why_open() if host.mode == "system" else "",
     )
 
 

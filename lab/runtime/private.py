@@ -3,9 +3,9 @@
     /run/netns/lab-NAME-HASH                the network namespace: bridges, dnsmasq and VMs' taps live here alone
     /var/lib/compute-lab/NAME-HASH/         the state directory
         host/etc|lib|cache|log|run          what libvirt sees as /etc/libvirt, /var/lib/libvirt …
-        libvirtd.pid
+        libvirtd.pid  virtlogd.pid
 
-HASH is of the build directory, so two labs never meet, not even of one name. VMs outlive libvirtd and `lab`;
+HASH is of the build directory, so two labs never meet, not even of one name. VMs outlive libvirtd, virtlogd and `lab`;
 `start()` brings back what is missing and leaves alone what runs.
 """
 
@@ -21,11 +21,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import durable, safe
+from lab import safe
 from lab.environment import which
 from lab.errors import HostError
 from lab.rights import same_with_sudo
 from lab.runtime import lock
+from lab.runtime import private_conf as conf
 from lab.runtime import private_view as view
 from lab.runtime.libvirt import Hypervisor
 from lab.runtime.libvirt_link import NoAnswerError
@@ -42,31 +43,6 @@ _BINDS = {
     Path("/var/log/libvirt"): "log",
     Path("/run/libvirt"): "run",
 }
-
-# stdio_handler = file: QEMU writes its log itself, so no virtlogd has to outlive libvirtd beside it.
-_QEMU_CONF = """\
-user = "root"
-group = "root"
-security_driver = "none"
-security_default_confined = 0
-namespaces = []
-cgroup_controllers = []
-hugetlbfs_mount = []
-stdio_handler = "file"
-remember_owner = 0
-"""
-
-SAVE_FORMAT = "lzop"
-"""of saved memory; also the program that libvirt pipes it through. Others were measured: docs/checkpoints.md"""
-
-_LIBVIRTD_CONF = """\
-auth_unix_ro = "none"
-auth_unix_rw = "none"
-unix_sock_group = "root"
-unix_sock_rw_perms = "0700"
-unix_sock_ro_perms = "0700"
-log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
-"""
 
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 10.0
@@ -94,6 +70,14 @@ class PrivateHost:
         return f"private (own libvirtd in network namespace {self.netns}): {self.reason}"
 
     @property
+    def _kvm(self) -> Path:
+        return self.state_dir / "host" / "kvm"
+
+    def qemu_account(self) -> conf.QemuAccount:
+        """Tell who its virtual machines run as, once it has started."""
+        return conf.qemu_account(self._kvm)
+
+    @property
     def pool_dir(self) -> Path:
         """The images of the pool `default`, by a path that is good inside and outside."""
         return self.state_dir / "host" / "lib" / "images"
@@ -118,7 +102,7 @@ class PrivateHost:
     def is_running(self) -> bool:
         """Tell whether its libvirtd is alive."""
         inode = view.netns_inode(self.netns)
-        return inode != 0 and view.inode_of(self._libvirtd_pid()) == inode
+        return inode != 0 and view.inode_of(self._pid_of("libvirtd")) == inode
 
     def processes(self) -> list[int]:
         """List what lives on it: libvirtd, DHCP servers, virtual machines; without this process and its ancestors."""
@@ -148,7 +132,10 @@ class PrivateHost:
                 if not self.processes():
                     self._remove_bridges()
                 self._prepare_directories()
-                self._start_libvirtd()
+            self._start_virtlogd()
+            if not self.is_running():
+                self._put_logs_aside()
+                self._start("libvirtd")
             with self._first_answer() as hypervisor:
                 hypervisor.ensure_pool()
 
@@ -177,12 +164,12 @@ class PrivateHost:
         try:
             self.hypervisor().close()
         except NoAnswerError:
-            pid = self._libvirtd_pid()
+            pid = self._pid_of("libvirtd")
             if not self.is_running():  # the pid file names a process of this namespace, or nothing of ours
                 return True
             _signal(pid, signal.SIGKILL)
             deadline = time.monotonic() + _STOP_LIMIT_S
-            while self.is_running() and self._libvirtd_pid() == pid:
+            while self.is_running() and self._pid_of("libvirtd") == pid:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
@@ -269,29 +256,36 @@ class PrivateHost:
             shutil.rmtree(host / "run", ignore_errors=True)
         for seen_at, sub in _BINDS.items():
             # The daemons' helpers (dnsmasq) run as other users: passable below the state directory, which is not.
-            (host / sub).mkdir(mode=0o755, parents=True, exist_ok=True)
+            (host / sub).mkdir(parents=True, exist_ok=True)
+            (host / sub).chmod(0o755)
             seen_at.mkdir(parents=True, exist_ok=True)
-        (host / "lib" / "images").mkdir(mode=0o711, exist_ok=True)
-        (host / "log" / "qemu").mkdir(mode=0o755, exist_ok=True)
+        for sub, mode in (("lib/images", 0o711), ("log/qemu", 0o755)):
+            (host / sub).mkdir(exist_ok=True)
+            (host / sub).chmod(mode)
         etc = host / "etc"
-        for source in Path("/etc/libvirt").glob("*.conf"):
-            if not (etc / source.name).exists() or not (etc / source.name).stat().st_size:  # a power cut leaves 0 bytes
-                shutil.copy(source, etc / source.name)
-        if Path("/etc/libvirt/nwfilter").is_dir():
-            shutil.copytree("/etc/libvirt/nwfilter", etc / "nwfilter", dirs_exist_ok=True)
-        # A format whose program is missing would make libvirt refuse to save.
-        save_format = SAVE_FORMAT if which(SAVE_FORMAT) else "raw"
-        durable.write_text(etc / "qemu.conf", f'{_QEMU_CONF}save_image_format = "{save_format}"\n', mode=0o644)
-        durable.write_text(etc / "libvirtd.conf", _LIBVIRTD_CONF, mode=0o644)
+        conf.make_kvm(self._kvm)
+        conf.write_configuration(etc, self.qemu_account(), logd=which("virtlogd") is not None)
 
-    def _start_libvirtd(self) -> None:
-        pid_file = self.state_dir / "libvirtd.pid"
-        pid_file.unlink(missing_ok=True)
-        for log in (self.log, *(self.log.parent / "qemu").glob("*.log")):
+    def _start_virtlogd(self) -> None:
+        """Start what writes the consoles, where libvirtd is told to use it and it does not run."""
+        if view.inode_of(self._pid_of("virtlogd")) != view.netns_inode(self.netns) and self._wants_virtlogd():
+            self._start("virtlogd")
+
+    def _wants_virtlogd(self) -> bool:
+        return 'stdio_handler = "logd"' in (self.state_dir / "host" / "etc" / "qemu.conf").read_text()
+
+    def _put_logs_aside(self) -> None:
+        """Limit what virtlogd does not."""
+        qemus = () if self._wants_virtlogd() else (self.log.parent / "qemu").glob("*.log")
+        for log in (self.log, *qemus):
             put_aside(log)
+
+    def _start(self, daemon: str) -> None:
+        pid_file = self.state_dir / f"{daemon}.pid"
+        pid_file.unlink(missing_ok=True)
         # It gets no system bus: firewalld, polkit and machined of the host have no business with it.
         run(
-            view.inside(self.netns, self._binds(), ["libvirtd", "--daemon", "--pid-file", pid_file]),
+            view.inside(self.netns, self._binds(), [daemon, "--daemon", "--pid-file", pid_file]),
             timeout_s=_START_LIMIT_S,
             env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"},
         )
@@ -309,11 +303,12 @@ class PrivateHost:
             time.sleep(0.2)
 
     def _binds(self) -> dict[Path, Path]:
-        return {seen_at: self.state_dir / "host" / sub for seen_at, sub in _BINDS.items()}
+        binds = {seen_at: self.state_dir / "host" / sub for seen_at, sub in _BINDS.items()}
+        return {**binds, conf.KVM_DEVICE: self._kvm} if self._kvm.exists() and conf.KVM_DEVICE.exists() else binds
 
-    def _libvirtd_pid(self) -> int:
+    def _pid_of(self, daemon: str) -> int:
         try:
-            text = (self.state_dir / "libvirtd.pid").read_text()
+            text = (self.state_dir / f"{daemon}.pid").read_text()
         except OSError:
             return 0
         return int(text) if re.fullmatch(r"\s*\d+\s*", text) else 0
@@ -342,6 +337,11 @@ def _is_at(fd: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(fd), path.stat())
     except OSError:
         return False
+
+
+def why_root(host: object) -> str:
+    """Tell why a host's virtual machines run as root; empty where they do not, or where that is not the lab's."""
+    return host.qemu_account().why_root if isinstance(host, PrivateHost) else ""
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

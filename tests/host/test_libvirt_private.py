@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -20,12 +21,13 @@ from lab.runtime import private_view as view
 from lab.runtime.libvirt_link import NoAnswerError
 from lab.runtime.ownership import Own
 from lab.runtime.private import PrivateHost
+from lab.runtime.private_conf import QEMU_USER, QemuAccount
 from lab.runtime.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_PROGRAMS = ("ip", "libvirtd", "virsh", "qemu-system-x86_64", "dnsmasq")
+_PROGRAMS = ("ip", "libvirtd", "virtlogd", "virsh", "qemu-system-x86_64", "dnsmasq")
 _MISSING = [p for p in _PROGRAMS if shutil.which(p, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
@@ -91,7 +93,7 @@ def test_the_life_of_a_private_host(host: PrivateHost) -> None:
     assert host.is_running()
     put_lab(host)
     running = processes(host)
-    assert sorted(set(running.values())) == ["dnsmasq", "libvirtd", "qemu-system-x86"]
+    assert sorted(set(running.values())) == ["dnsmasq", "libvirtd", "qemu-system-x86", "virtlogd"]
     assert ACCESS.bridge in host.run(["ls", "/sys/class/net"], timeout_s=30).stdout.split()
     assert not Path("/sys/class/net", ACCESS.bridge).exists()
     assert outside() == before
@@ -209,7 +211,7 @@ def test_saved_memory_is_compressed_where_the_program_is_there(
 ) -> None:
     conf = host.state_dir / "host" / "etc" / "qemu.conf"
     for found, expected in (("/usr/bin/lzop", "lzop"), (None, "raw")):
-        monkeypatch.setattr("lab.runtime.private.shutil.which", lambda _, found=found, **_path: found)
+        monkeypatch.setattr(shutil, "which", lambda *_, found=found, **__: found)
         host._prepare_directories()
         assert conf.read_text().splitlines()[-1] == f'save_image_format = "{expected}"'
 
@@ -217,7 +219,7 @@ def test_saved_memory_is_compressed_where_the_program_is_there(
 def test_a_libvirtd_that_refuses_to_work_is_told_with_its_log(
     host: PrivateHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.runtime.private._QEMU_CONF", 'user = "nobody-of-this-name"\n')
+    monkeypatch.setattr(host, "qemu_account", lambda: QemuAccount("nobody-of-this-name", "root"))
     with pytest.raises(HostError, match="does not answer") as caught:
         host.start()
     assert "nobody-of-this-name" in str(caught.value)
@@ -280,6 +282,74 @@ def test_two_that_start_it_at_once_start_one(host: PrivateHost, tmp_path: Path) 
     assert [name for name in processes(host).values() if name == "libvirtd"] == ["libvirtd"]
     with host.hypervisor() as hypervisor:
         assert hypervisor.has_pool()
+
+
+ENDLESS = bytes.fromhex("baf803 b078 ee ebfd".replace(" ", "")).ljust(510, b"\0") + b"\x55\xaa"
+"""A boot sector: mov dx, 0x3f8; mov al, 'x'; out dx, al, again and again: the first serial port."""
+
+
+def start_talker(host: PrivateHost, console: Path) -> None:
+    """A virtual machine with a disk in the pool that writes to its serial port for ever."""
+    console.parent.mkdir(parents=True)
+    (host.pool_dir / "talker.img").write_bytes(ENDLESS * 64)
+    with host.hypervisor() as hypervisor:
+        hypervisor._connection.defineXML(f"""<domain type='qemu'><name>talker</name><memory unit='MiB'>32</memory>
+<os><type arch='x86_64'>hvm</type></os><devices>
+<disk type='file'><driver type='raw'/><source file='/var/lib/libvirt/images/talker.img'/><target dev='hda'/></disk>
+<serial type='file'><source path='{console}'/></serial></devices></domain>""").create()
+
+
+def test_a_machine_is_not_root_and_its_console_is_the_owners_alone(host: PrivateHost, tmp_path: Path) -> None:
+    host.start()
+    if why := host.qemu_account().why_root:
+        pytest.skip(why)
+    console = tmp_path / "private" / "console.log"
+    start_talker(host, console)
+    console.parent.chmod(0o700)
+    wait_until(lambda: console.exists() and console.stat().st_size > 1000)
+    machine = next(pid for pid, name in processes(host).items() if name == "qemu-system-x86")
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{machine}/status").read_text().splitlines())
+    assert set(status["Uid"].split()) == {str(pwd.getpwnam(QEMU_USER).pw_uid)}
+    assert "0" not in status["Gid"].split()
+    cache = host.state_dir / "host/cache/qemu/capabilities"
+    known = {path: path.stat().st_ino for path in cache.iterdir()}
+    host.run(["virsh", "capabilities"], timeout_s=120)  # libvirt does not ask QEMU again what it can do
+    assert known.items() <= {path: path.stat().st_ino for path in cache.iterdir()}.items()
+    assert (console.stat().st_uid, console.stat().st_mode & 0o777) == (0, 0o600)
+
+
+def test_a_console_that_is_written_to_for_ever_stays_small(
+    host: PrivateHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.runtime.private_conf.MAX_LOG_BYTES", 64 * 1024)
+    host.start()
+    console = tmp_path / "logs" / "console.log"
+    start_talker(host, console)
+    older = console.with_name("console.log.0")
+    wait_until(older.exists)
+    first = older.stat().st_ino
+    wait_until(lambda: older.exists() and older.stat().st_ino != first)  # it has wrapped round twice
+    sizes = {path.name: path.stat().st_size for path in console.parent.iterdir()}
+    assert set(sizes) == {"console.log", "console.log.0"}
+    assert max(sizes.values()) <= 64 * 1024
+
+
+def test_a_machine_outlives_who_writes_its_console(host: PrivateHost, tmp_path: Path) -> None:
+    host.start()
+    console = tmp_path / "logs" / "console.log"
+    start_talker(host, console)
+    wait_until(lambda: console.exists() and console.stat().st_size > 1000)
+    os.kill(next(pid for pid, name in processes(host).items() if name == "virtlogd"), signal.SIGKILL)
+    wait_until(lambda: "virtlogd" not in processes(host).values())
+    host.start()
+    assert "virtlogd" in processes(host).values()
+    with host.hypervisor() as hypervisor:
+        assert hypervisor.state("talker") == "running"
+        hypervisor.power_off("talker")
+        console.write_bytes(b"of the boot before\n")
+        hypervisor.start("talker")
+    wait_until(lambda: console.stat().st_size > 1000)
+    assert b"of the boot before" not in console.read_bytes()  # who looks for a panic relies on it
 
 
 def alive(pid: int) -> bool:

@@ -27,6 +27,8 @@ XML = "<domain type='test'><name>{}</name><memory>65536</memory><os><type>hvm</t
 class FakeHost:
     """A host with libvirt's test driver, which keeps its domains from one connection to the next."""
 
+    mode = "private"
+
     def __init__(self, file: Path) -> None:
         file.write_text("<node/>")
         self._hypervisor = Hypervisor(f"test://{file}")

@@ -128,6 +128,16 @@ def test_a_user_whom_libvirt_answers_is_left_alone() -> None:
     assert mending_commands(Seen(mode="system", root=False, user="ada")) == []
 
 
+def test_a_machine_that_cannot_be_kept_apart_from_a_lab_is_noted() -> None:
+    seen = Seen(mode="system", root=False, user="ada", unfenced="only root may change the machine's packet filter")
+    finding = by_id(judge(seen))["fence"]
+    assert (finding.ok, finding.fatal) == (False, False)
+    assert "docs/security.md" in finding.why
+    assert "sudo" in finding.mend
+    assert by_id(judge(Seen(mode="system")))["fence"].ok
+    assert "fence" not in by_id(judge(Seen(mode="private")))
+
+
 def test_emulation_is_a_note_with_its_reason() -> None:
     finding = by_id(judge(Seen(proof=EMULATED)))["accelerator"]
     assert not finding.ok

@@ -162,6 +162,8 @@ def test_boxes_are_seen_to_before_lab_up_moves_onto_the_host(
     acts: list[str] = []
 
     class FakeHost:
+        mode = "private"
+
         def start(self) -> None:
             acts.append("start")
 
