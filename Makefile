@@ -42,7 +42,7 @@ SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 TEST_PACKAGES := bats vagrant vagrant-libvirt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-archive test-faults lint format bench wheel clean
+.PHONY: help setup dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-archive test-faults lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -140,6 +140,9 @@ test-checkpoint: lab-up  ## a checkpoint of the running lab undoes worse damage
 
 test-power: lab-up  ## the running lab is shut down, booted and verified
 	@$(SUDO) env LAB=$(LAB) .ci/proofs/power
+
+test-used: lab-up  ## people do more with the running lab than the guide says; it stays repairable
+	@$(SUDO) env LAB=$(LAB) .ci/proofs/used
 
 test-archive: dev-setup  ## the releases' packages, units and options against the archives: network, root, boxes
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/pytest tests/archive $(ARGS)
