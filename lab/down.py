@@ -12,7 +12,7 @@ from lab import builddir, durable, labs, moved, project, ui
 from lab.addressing import NETWORK_KINDS
 from lab.errors import DamagedFileError, HostError, MachineError, UsageError
 from lab.generator.files import remove_tree
-from lab.runtime import fence, records
+from lab.runtime import fence, place, records
 from lab.runtime.checkpoints import Checkpoints
 from lab.runtime.host import choose_host
 from lab.runtime.host_facts import host_facts
@@ -100,6 +100,8 @@ def _recorded(lab: SeenLab) -> Path | None:
         builddir.require(directory)
         plan = project.load_plan(directory)
         other = plan.name if plan is not None and plan.name != lab.name else ""
+        if _is_of_another(directory, lab.record):
+            other = "another lab"
     except UsageError:
         other = "no lab"
     except MachineError:  # its plan cannot be read
@@ -108,6 +110,12 @@ def _recorded(lab: SeenLab) -> Path | None:
         return directory
     ui.console.print(f"left alone, because it is of {other} now: {directory}", soft_wrap=True)
     return None
+
+
+def _is_of_another(directory: Path, record: LabRecord | None) -> bool:
+    """Tell whether a directory is another lab's by now: the one that this machine remembers there was moved away."""
+    remembered = place.load(directory)
+    return remembered is not None and record is not None and bool(record.id) and remembered.id != record.id
 
 
 def _of_domains(lab: SeenLab) -> LabRecord | None:
@@ -160,11 +168,13 @@ def _remove(
         shutil.rmtree(SshConfig(directory).socket_dir(), ignore_errors=True)
         _clear(directory)
     records.remove(key)
+    if directory is not None and directory.is_dir():
+        builddir.mark(directory)  # not before: what this machine remembers would look like a lab that was moved away
 
 
 def _remove_from(hypervisor: Hypervisor, record: LabRecord, keep_volumes: bool) -> None:
     """Remove a lab's domains, volumes and networks; tell what has their names, but is not known to be the lab's."""
-    own = own_of(record.name, Path(record.build_dir))
+    own = own_of(record.name, Path(record.build_dir), record.key)
     removed = remove(hypervisor, list(record.domains.values()), record.networks, own=own, keep_volumes=keep_volumes)
     for line in removed.left:
         ui.console.print(f"left alone: {line}", markup=False, soft_wrap=True)
@@ -182,4 +192,3 @@ def _clear(directory: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    builddir.mark(directory)

@@ -60,9 +60,9 @@ class Own:
     """this machine remembers the lab: it has been made at some time"""
 
 
-def own_of(name: str, build_dir: Path) -> Own:
-    """Gather what this machine and the build directory remember of a lab."""
-    record = records.load(records.lab_key(name, build_dir))
+def own_of(name: str, build_dir: Path, key: str = "") -> Own:
+    """Gather what this machine and the build directory remember of a lab; `key` where that directory may be gone."""
+    record = records.load(key or records.lab_key(name, build_dir))
     noted = (build_dir / ".vagrant" / "machines").glob("*/libvirt/created_networks")
     return Own(
         build_dir=build_dir,

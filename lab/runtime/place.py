@@ -78,9 +78,10 @@ def whereabouts(build_dir: Path, recorded: str = "") -> At:
 
 
 def _holds(directory: Path, lab_id: str) -> bool:
-    """Tell whether a directory is this lab's; one that cannot be looked at may be."""
+    """Tell whether a directory is this lab's; one that cannot be looked at, or whose marker is damaged, may be."""
     try:
-        (directory / MARKER).stat()
+        if not (directory / MARKER).stat().st_size:  # no lab has been made there yet, or since `lab down`
+            return False
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:

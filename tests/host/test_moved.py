@@ -8,6 +8,8 @@ import pytest
 from sample_plans import sample_plan
 
 from lab import builddir, moved
+from lab.down import down
+from lab.runtime import host as hosts
 from lab.runtime import place, records
 from lab.runtime.host import SystemHost
 from lab.runtime.libvirt import Hypervisor
@@ -67,6 +69,18 @@ def test_a_moved_lab_goes_on_with_its_machines(hypervisor: Hypervisor, tmp_path:
     for name in DOMAINS:
         assert f"{new}/logs/" in hypervisor.domain(name).XMLDesc()  # type: ignore[union-attr]
         assert f"{tmp_path}/old/" not in hypervisor.domain(name).XMLDesc()  # type: ignore[union-attr]
+
+
+def test_a_moved_lab_can_be_removed(hypervisor: Hypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_HOST", "system")
+    monkeypatch.setattr(hosts, "why_not", lambda _uri: None)
+    (tmp_path / "lab.yaml").write_text("name: demo\nrelease: zed\n")
+    new = (tmp_path / "old").rename(tmp_path / "new")
+    (new / "plan.json").write_text(PLAN.model_dump_json())
+    down(tmp_path / "lab.yaml", new)
+    assert hypervisor.domains() == []
+    assert records.known_keys() == []
+    assert place.load(new) is None
 
 
 def test_what_was_cut_short_is_done_again(

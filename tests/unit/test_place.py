@@ -168,6 +168,40 @@ def test_a_lab_is_not_made_in_the_place_of_one_that_was_moved_away(tmp_path: Pat
     assert f"`lab down --lab {key}`" in text
 
 
+def test_a_new_directory_in_the_place_of_a_moved_lab_is_not_its_original(tmp_path: Path, original: Path) -> None:
+    there = original.rename(tmp_path / "there")
+    builddir.claim(original)  # as `lab render` does
+    assert whereabouts(there) is At.MOVED
+    place.save(there, place.Place(id="other", key="demo-00000000", build_dir=str(original)))
+    (original / builddir.MARKER).write_text("{damaged")
+    assert whereabouts(there) is At.COPY  # it may be
+
+
+def test_the_lab_that_is_there_now_keeps_its_files_when_the_one_of_before_is_removed(
+    tmp_path: Path, original: Path
+) -> None:
+    key = records.lab_key("demo", original)
+    original.rename(tmp_path / "there")
+    (original / "logs").mkdir(parents=True)
+    place.save(original, place.Place(id=place.new_id(), key=key, build_dir=str(original)))
+    CliRunner().invoke(app, ["down", "--lab", key], catch_exceptions=False)
+    assert records.known_keys() == []
+    assert (original / "logs").is_dir()
+    assert place.load(original) is not None
+
+
+def test_a_removal_that_was_cut_short_is_no_lab_that_was_moved(
+    tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as cut:
+        cut.setattr(records, "remove", lambda _key: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert lab(tmp_path, original, "down")[0] == 130
+    moved.refuse_lost("demo", original)
+    assert lab(tmp_path, original, "down")[0] == 0
+    assert records.known_keys() == []
+    assert place.load(original) is None
+
+
 def test_a_lab_of_which_this_machine_has_nothing_begins_anew(tmp_path: Path, original: Path) -> None:
     """The directory came from another machine, or the lab was removed while it was away."""
     there = original.rename(tmp_path / "there")
