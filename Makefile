@@ -150,17 +150,19 @@ test-archive: dev-setup  ## the releases' packages, units and options against th
 test-faults: dev-setup  ## kill, cut, fill and damage a lab, which comes back each time (ARGS="--kills 5 --to 30-identity"; root)
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
 
+SCRIPTS := git ls-files -z '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs
+
 lint: dev-setup  ## ruff, mypy, shellcheck, shfmt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs)
-	$(BIN)/shfmt -i 2 -ci -d $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs)
+	$(SCRIPTS) | xargs -0 -P 2 -n 8 $(BIN)/shellcheck --external-sources
+	$(SCRIPTS) | xargs -0 $(BIN)/shfmt -i 2 -ci -d
 
 format: dev-setup  ## let the formatters write
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/shfmt -i 2 -ci -w $$(git ls-files '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs)
+	$(SCRIPTS) | xargs -0 $(BIN)/shfmt -i 2 -ci -w
 
 bench: dev-setup  ## the figures of the README, measured here, as JSON
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/python tests/bench.py $(ARGS)

@@ -1,4 +1,4 @@
-"""The shell scripts, by the programs made for them: bats, shellcheck, shfmt."""
+"""The shell helpers by bats, and how a step reads. `make lint` has shellcheck and shfmt."""
 
 from __future__ import annotations
 
@@ -11,18 +11,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVISION = ROOT / "provision"
-
-
-def scripts() -> list[Path]:
-    """Every shell script of provision/ and boxes/: by its ending, or by its first line where it has none."""
-    files = [path for top in ("provision", "boxes") for path in sorted((ROOT / top).rglob("*")) if path.is_file()]
-    return [path for path in files if path.suffix in {".sh", ".bash"} or first_line(path).endswith(("bash", "/sh"))]
-
-
-def first_line(path: Path) -> str:
-    with path.open("rb") as file:
-        line = file.readline(100)
-    return line.decode(errors="replace").strip() if line.startswith(b"#!") else ""
 
 
 def tool(name: str) -> str:
@@ -41,19 +29,6 @@ def check(*command: str) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "tests/shell").glob("*.bats")), ids=lambda path: path.name)
 def test_bats(path: Path) -> None:
     check(tool("bats"), str(path))
-
-
-def test_shellcheck() -> None:
-    check(tool("shellcheck"), "--external-sources", *map(str, scripts()))
-
-
-def test_shfmt() -> None:
-    check(tool("shfmt"), "-i", "2", "-ci", "-d", *map(str, scripts()))
-
-
-def test_the_scripts_are_found() -> None:
-    names = {path.relative_to(ROOT).as_posix() for path in scripts()}
-    assert {"provision/run-step", "provision/lib/wait.sh", "provision/50-compute-controller.sh"} <= names
 
 
 @pytest.mark.parametrize("path", sorted(PROVISION.glob("[0-9]*.sh")), ids=lambda path: path.stem)
