@@ -104,10 +104,12 @@ class SshConfig:
 
     def relocate(self, old: Path) -> None:
         """Write it again for this directory, into which it was moved from another. Fine where there is none."""
-        moved = {
-            name: {key: value.replace(f"{old}/", f"{self._build_dir}/") for key, value in options.items()}
-            for name, options in self._hosts().items()
-        }
+        moved = self._hosts()
+        was, here = (ssh_config_value(path)[1:-1] for path in (old, self._build_dir))
+        for options in moved.values():
+            if key := options.get("IdentityFile"):
+                quoted = key if key.startswith('"') else ssh_config_value(Path(key))
+                options["IdentityFile"] = quoted.replace(f"{was}/", f"{here}/")
         if moved:
             self._write(moved)
 

@@ -110,7 +110,7 @@ def canonical(word: str) -> str:
 
     OpenStack calls its releases by both: epoxy, Epoxy, 2025.1, Epoxy (2025.1), 2025.1 Epoxy.
     """
-    if word in release_names():
+    if word in release_names() or not word.isprintable():
         return word
     asked = set(re.findall(r"[a-z0-9.]+", word.lower())) - {"openstack", "release"}
     fits = [r.name for r in map(_load, release_names()) if asked and asked <= {r.name, r.version, r.series.lower()}]

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from lab import surroundings
 from lab.runtime import kvm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PROGRAM = Path(sys.executable).with_name("lab")
 PLAIN = {"PATH": f"{PROGRAM.parent}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "xterm"}
@@ -69,10 +70,19 @@ ENVIRONMENTS = {
 
 
 @pytest.fixture(scope="module")
-def lab_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A rendered lab in a directory with an odd name, and a cache that knows what the host can do."""
-    place = tmp_path_factory.mktemp("odd") / ODD_NAME
-    place.mkdir()
+def lab_dir() -> Iterator[Path]:
+    """A rendered lab in a directory with an odd name, and a cache that knows what the host can do.
+
+    Not below pytest's own directory, which others may not enter: one of the environments is another user's.
+    """
+    with tempfile.TemporaryDirectory(prefix="lab-odd-") as top:
+        place = Path(top) / ODD_NAME
+        place.mkdir()
+        _fill(place)
+        yield place
+
+
+def _fill(place: Path) -> None:
     cache = place / "cache"
     guests = cache / "guests" / "bookworm"
     for name in ("stamp", "tiny/root.raw", "tiny/vmlinuz", "tiny/initrd.gz", "proof/vmlinuz", "proof/initrd.gz"):
@@ -83,9 +93,8 @@ def lab_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (cache / "host-proof.json").write_text(json.dumps({"key": kvm._key(), "proofs": proofs}))
     for verb in ("init", "render"):
         assert run(verb, place, Odd(())).returncode == 0
-    for path in (place.parent.parent, place.parent, place, *place.rglob("*")):
+    for path in (place.parent, place, *place.rglob("*")):
         path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))  # for the user without a name
-    return place
 
 
 def run(verb: str, place: Path, odd: Odd) -> subprocess.CompletedProcess[bytes]:

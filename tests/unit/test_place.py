@@ -214,8 +214,11 @@ def test_a_lab_of_which_this_machine_has_nothing_begins_anew(tmp_path: Path, ori
 
 
 def test_the_keys_and_sockets_of_a_moved_lab_are_those_of_its_new_place(tmp_path: Path, original: Path) -> None:
-    there = original.rename(tmp_path / "a place")
-    SshConfig(there).relocate(original)
+    between, there = original.rename(tmp_path / "50% & more"), tmp_path / "a place"
+    SshConfig(between).relocate(original)
+    assert 'IdentityFile "' + f"{between}/.vagrant/key".replace("%", "%%") in SshConfig(between).path.read_text()
+    between.rename(there)
+    SshConfig(there).relocate(between)
     text = SshConfig(there).path.read_text()
     assert f'IdentityFile "{there}/.vagrant/key"' in text
     assert f'UserKnownHostsFile "{there}/known_hosts"' in text
