@@ -66,6 +66,7 @@ def test_a_key_that_this_user_cannot_read_is_not_replaced(tmp_path: Path, monkey
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes keys for others")
-def test_root_makes_it_for_the_owner_of_the_cache(tmp_path: Path) -> None:
+def test_root_makes_it_for_the_owner_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_UID", "12345")
     os.chown(tmp_path, 12345, 12345)
     assert ensure_key(tmp_path).private.stat().st_uid == 12345
