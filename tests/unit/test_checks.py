@@ -203,7 +203,7 @@ def test_real_release_asserts_both_nova_conf_files() -> None:
     }
     assert options["controller", "DEFAULT", "my_ip"] == "10.0.0.11"
     assert options["compute1", "DEFAULT", "my_ip"] == "10.0.0.31"
-    assert options["compute1", "vnc", "server_listen"] == "0.0.0.0"
+    assert options["compute1", "vnc", "server_listen"] == "$my_ip"
     assert options["controller", "database", "connection"] == "mysql+pymysql://nova:${NOVA_DBPASS}@controller/nova"
     assert ("compute1", "database", "connection") not in options
 
