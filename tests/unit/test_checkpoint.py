@@ -121,12 +121,15 @@ def test_a_checkpoint_is_complete_and_the_lab_goes_on(lab: Lab) -> None:
 
 def test_a_restore_brings_back_machines_disks_and_state(lab: Lab) -> None:
     save(lab)
+    known_hosts = lab.build_dir / "known_hosts"
+    known_hosts.write_text("compute1 ssh-ed25519 OF-A-MACHINE-MADE-SINCE\n")
     StateFile(lab.build_dir / "state.json").save(steps("10-environment", "20-database"))
     with whole.machines_of(lab.plan, host()) as machines:
         machines.destroy()
     assert checkpoint.restore(lab, "first", Progress()) == Report(())
     assert states(lab) == {"running"}
     assert StateFile(lab.build_dir / "state.json").load() == steps("10-environment")
+    assert known_hosts.read_text() == ""
     assert not Checkpoints(lab.build_dir).unfinished()
 
 
