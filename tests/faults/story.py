@@ -144,8 +144,12 @@ class Suite:
     def _met(self, up: list[str], log: Path, moment: Moment) -> LabRun | None:
         """Start `lab up` and wait for the moment; None where it came to its good end first."""
         run = LabRun(up, log)
-        if run.wait_for(moment, UP_LIMIT_S):
-            return run
+        try:
+            if run.wait_for(moment, UP_LIMIT_S):
+                return run
+        except KeyboardInterrupt:
+            run.end(0)  # or it would keep the lab from being removed
+            raise
         code = run.end(0)
         if code != 0:
             raise NotSurvivedError(f"lab up, undisturbed, ended with {code}; its log: {log}")

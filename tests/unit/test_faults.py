@@ -15,7 +15,7 @@ from faults import deeds, lab_run, used
 from faults.deeds import NothingToBreakError, Target, possible
 from faults.draw import KINDS, NEEDS_SSH, USED, Jobs, Moment, Round, draw, draw_standing, targets
 from faults.lab_run import Happening, LabRun, happening_of
-from faults.story import forget
+from faults.story import Suite, forget
 from faults.traces import traces
 from sample_plans import sample_plan
 
@@ -135,6 +135,21 @@ def test_one_that_does_not_end_is_interrupted(tmp_path: Path, monkeypatch: pytes
     assert run.wait_for(Moment("machines"), 30)
     assert run.end(0.1) is None
     assert run.process.poll() is not None
+
+
+def test_a_ctrl_c_before_the_moment_ends_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_run, "LAB", [sys.executable, "-c", FAKE_LAB])
+    started: list[LabRun] = []
+
+    def interrupted(run: LabRun, *_: Any) -> bool:
+        started.append(run)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LabRun, "wait_for", interrupted)
+    suite = Suite(target(tmp_path), 1, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        suite.run([replace(round_of("kill-vm"), moment=Moment("machines"))])
+    assert started[0].process.poll() is not None
 
 
 class Libvirtless:
