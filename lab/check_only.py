@@ -12,6 +12,7 @@ from lab.runtime.host import choose_host
 from lab.runtime.host_facts import host_facts
 from lab.runtime.schedule import jobs_of
 from lab.runtime.ssh import Ssh
+from lab.runtime.standing import require_open
 from lab.runtime.state import State, StateFile
 from lab.runtime.steps import not_done
 from lab.spec.load import load_spec
@@ -38,6 +39,7 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
     records.require_home(lab.build_dir)
     if to_step is not None:
         overview.require_step(lab.plan, to_step)
+    require_open(choose_host(lab.plan.name, lab.build_dir))
     standing = _or(None, lambda: project.load_plan(lab.build_dir))
     state = _or(State(), StateFile(lab.build_dir / "state.json").load)
     change = changes.compare(standing, lab.plan)

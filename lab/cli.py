@@ -118,7 +118,7 @@ def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: As
     else:
         overview.print_plan(plan, known.reason)
         print_difference(lab)
-    host = host_for(plan, lab.build_dir)
+    host = host_for(plan, lab.build_dir, look=True)
     if host.is_closed():
         told = f"whether the lab fits beside what runs of it, root can tell; run: {rights.same_with_sudo()}"
         ui.errors.print(told, markup=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from lab.runtime.ownership import own_of
 from lab.runtime.removal import remove
 from lab.runtime.ssh import Ssh
 from lab.runtime.ssh_config import SshConfig
+from lab.runtime.standing import require_open
 from lab.runtime.vagrant import Vagrant
 from lab.spec.load import load_spec
 
@@ -57,6 +58,7 @@ def down(spec_file: Path, build_dir: Path | None, *, keep_checkpoints: bool = Fa
     except DamagedFileError:  # the spec names its machines and networks too
         plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
     host = choose_host(name, directory)
+    require_open(host)
     key = records.lab_key(name, directory)
     if plan is None and not host.exists() and records.load(key) is None:
         ui.console.print(f"no lab in {directory}: nothing to remove")
@@ -150,6 +152,7 @@ def _remove(
 
     With `keep_volumes` the volumes, the build directory and the machine's memory of the lab stay.
     """
+    require_open(host)
     if directory is not None:
         Ssh(directory).close()
     host.end_silent()

@@ -120,7 +120,7 @@ def status_of(lab: Lab) -> dict[str, Any]:
     from lab.runtime.standing import own_host
     from lab.runtime.state import StateFile
 
-    host = own_host(lab.plan, lab.build_dir)
+    host = own_host(lab.plan, lab.build_dir, look=True)
     states, silent = {node.domain: UNKNOWN if host.is_closed() else "absent" for node in lab.plan.nodes}, ""
     try:
         if host.is_running():

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lab.errors import HostError, MachineError
+from lab.rights import same_with_sudo
 from lab.runtime import records
 from lab.runtime.doctor import require_no_collision
 from lab.runtime.host import choose_host
@@ -19,16 +20,30 @@ if TYPE_CHECKING:
     from lab.runtime.host import Host
 
 
-def host_for(plan: Plan, build_dir: Path, *, choose: Callable[[str, Path], Host] = choose_host) -> Host:
+def require_open(host: Host) -> None:
+    """Refuse to judge or change what this user cannot see: all machines of root's lab would look as if they were gone.
+
+    Raises:
+        HostError: with the same call for root.
+    """
+    if host.is_closed():
+        raise HostError(f"lab {host.name} is root's: only root can see its machines", hint=f"run: {same_with_sudo()}")
+
+
+def host_for(
+    plan: Plan, build_dir: Path, *, look: bool = False, choose: Callable[[str, Path], Host] = choose_host
+) -> Host:
     """Choose where a lab stands, as `choose_host` does, and out of its neighbours' way.
 
     Where somebody else on the machine's libvirt has its subnets or names, the lab gets a private host of its own, and
-    so keeps the guide's addresses.
+    so keeps the guide's addresses. Who only wants to `look` gets one that is closed to this user too.
 
     Raises:
         HostError: that cannot be: it stands there already, LAB_HOST decides otherwise, or it would need root.
     """
     host = choose(plan.name, build_dir)
+    if not look:
+        require_open(host)
     try:
         _refuse_namesake(plan, host, build_dir)
         require_no_collision(plan, host, build_dir)
@@ -42,13 +57,18 @@ def host_for(plan: Plan, build_dir: Path, *, choose: Callable[[str, Path], Host]
     return host
 
 
-def own_host(plan: Plan, build_dir: Path, *, choose: Callable[[str, Path], Host] = choose_host) -> Host:
-    """Choose where a lab stands, for a verb that is to reach its machines.
+def own_host(
+    plan: Plan, build_dir: Path, *, look: bool = False, choose: Callable[[str, Path], Host] = choose_host
+) -> Host:
+    """Choose where a lab stands, for a verb that is to reach its machines; to `look`, also a host that is closed.
 
     Raises:
+        HostError: it is closed to this user.
         MachineError: the machine's libvirt has others' machines of their names, as of a lab that was only rendered.
     """
     host = choose(plan.name, build_dir)
+    if not look:
+        require_open(host)
     if host.mode == "system" and host.is_running():
         with host.hypervisor() as hypervisor:
             foreign = hypervisor.foreign_domains([node.domain for node in plan.nodes], build_dir)

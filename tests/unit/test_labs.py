@@ -149,6 +149,44 @@ def test_root_alone_knows_the_states_of_a_private_host(tmp_path: Path, monkeypat
     assert row["trouble"].startswith("only root can see its nodes; run: sudo ")
 
 
+CHANGING = [
+    *("down", "down --lab demo", "halt", "pause", "unpause", "resume", "up --check-only", "verify", "ssh controller"),
+    *("exec -- true", "checkpoint save x", "goto 20-database"),
+]
+
+
+@pytest.fixture
+def roots_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lab that root brought up on a private host, in a directory of the user who called sudo; and that user."""
+    (tmp_path / "lab.yaml").write_text("name: demo\nrelease: zed\n")
+    key = standing(tmp_path, ".lab/demo")
+    build = tmp_path / ".lab" / "demo"
+    (build / "seed").write_text("0" * 64 + "\n")
+    (tmp_path / "netns").mkdir()
+    (tmp_path / "netns" / f"lab-{key}").touch()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "user"))
+    return build
+
+
+@pytest.mark.parametrize("verb", CHANGING)
+def test_a_user_is_told_to_take_sudo_before_anything_is_judged_or_changed(verb: str, roots_lab: Path) -> None:
+    before = sorted(path.name for path in roots_lab.rglob("*") if path.name != "lock")
+    code, text = lab(*verb.split())
+    assert code == 3, text
+    assert "hint: run: sudo " in text
+    assert sorted(path.name for path in roots_lab.rglob("*") if path.name != "lock") == before
+
+
+def test_a_user_sees_of_roots_lab_what_needs_no_root(roots_lab: Path) -> None:
+    code, text = lab("status")
+    assert code == 0
+    assert "unknown" in text
+    assert "absent" not in text
+    assert "run: sudo " in text
+    assert lab("secrets")[0] == 0
+
+
 @pytest.fixture
 def libvirt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hypervisor:
     """The system's libvirt, with the lab `demo` of /labs/a on it."""

@@ -71,7 +71,7 @@ def host(tmp_path: Path) -> Any:
 def test_status_shows_what_it_knows(
     host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lab.runtime.standing.own_host", lambda *_: host)
+    monkeypatch.setattr("lab.runtime.standing.own_host", lambda *_, **_look: host)
     lab = Lab(tmp_path, PLAN, Secrets.derive("0" * 64, PLAN.secrets, {}))
     status = overview.status_of(lab)
     assert {node["state"] for node in status["nodes"]} == {"unknown"}
