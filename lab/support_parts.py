@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from lab.runtime.doctor_look import PACKAGES
 from lab.runtime.libvirt_link import NoAnswerError
 from lab.runtime.node_look import ask
 from lab.runtime.process import run
+from lab.runtime.side_by_side import for_all
 from lab.runtime.ssh import Ssh
 from lab.runtime.trouble import diagnose_lab
 
@@ -159,14 +159,12 @@ def node_states(parts: Parts, plan: Plan, host: Host, build_dir: Path) -> None:
         except LabError as error:
             return error
 
-    names = [node.name for node in plan.nodes]
-    with ThreadPoolExecutor(max_workers=8) as threads:
-        for name, answer in zip(names, threads.map(states_of, names), strict=True):
-            if isinstance(answer, LabError):
-                parts.missing.append(f"nodes/{name}: {answer.message}")
-            else:
-                for part, text in split(answer):
-                    parts.texts[f"nodes/{name}/{part}"] = _end(text)
+    for name, answer in for_all([node.name for node in plan.nodes], states_of).items():
+        if isinstance(answer, LabError):
+            parts.missing.append(f"nodes/{name}: {answer.message}")
+        else:
+            for part, text in split(answer):
+                parts.texts[f"nodes/{name}/{part}"] = _end(text)
 
 
 def split(answer: str) -> list[tuple[str, str]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.errors import MachineError
+from lab.runtime.side_by_side import for_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,8 +104,7 @@ def step_clocks(ssh: Ssh, plan: Plan) -> dict[str, float]:
 
     ssh.close()
     names = [node.name for node in plan.nodes]
-    with ThreadPoolExecutor(max_workers=len(names), thread_name_prefix="clock") as pool:
-        return dict(zip(names, pool.map(step, names), strict=True))
+    return for_all(names, step, on_interrupt=ssh.abort)
 
 
 def wait_for_chrony(ssh: Ssh, plan: Plan, off: Mapping[str, float]) -> None:
@@ -121,5 +120,4 @@ def wait_for_chrony(ssh: Ssh, plan: Plan, off: Mapping[str, float]) -> None:
         if ssh.run(node, argv, timeout_s=tries * 10, check=False).returncode != 0:
             raise MachineError(f"{node}: chrony has not found its time within {tries} s", hint="`lab up` mends it")
 
-    with ThreadPoolExecutor(max_workers=len(off), thread_name_prefix="chrony") as pool:
-        list(pool.map(wait, [name for name, seconds in off.items() if seconds > TOLERANCE_S]))
+    for_all([name for name, seconds in off.items() if seconds > TOLERANCE_S], wait, on_interrupt=ssh.abort)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import time
 import xml.etree.ElementTree as ET
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import libvirt
@@ -22,6 +21,7 @@ import libvirt
 from lab.errors import MachineError
 from lab.runtime.checkpoints import build_dir_of
 from lab.runtime.relocate import relocated
+from lab.runtime.side_by_side import for_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -184,10 +184,8 @@ class Machines:
 
     @staticmethod
     def _each(nodes: Iterable[str], work: Callable[[str], _T]) -> dict[str, _T]:
-        """Do something for all nodes at the same time; a failure is raised when all that began have ended."""
-        names = list(nodes)
-        with ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="machine") as pool:
-            return dict(zip(names, pool.map(work, names), strict=True))
+        """Do something for all nodes at the same time; a Ctrl-C waits too, since libvirt goes on by itself."""
+        return for_all(nodes, work)
 
 
 def _busy(domain: Any) -> bool:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.runtime.clock import TOLERANCE_S, step_clock
+from lab.runtime.side_by_side import for_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,14 +47,7 @@ def greet(ssh: Ssh, build_dir: Path, nodes: Iterable[str], *, timeout_s: float) 
     Raises:
         MachineError: one does not answer within `timeout_s`.
     """
-    names = list(nodes)
-    with ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="greet") as pool:
-        try:
-            found = pool.map(lambda name: _greet(ssh, name, build_dir / "nodes" / name, timeout_s), names)
-            return dict(zip(names, found, strict=True))
-        except KeyboardInterrupt:
-            ssh.abort()
-            raise
+    return for_all(nodes, lambda name: _greet(ssh, name, build_dir / "nodes" / name, timeout_s), on_interrupt=ssh.abort)
 
 
 def _greet(ssh: Ssh, node: str, payload: Path, timeout_s: float) -> Greeting:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import functools
 import shlex
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lab.errors import HostKeyError, MachineError
 from lab.runtime.clock import TOLERANCE_S, HostClock, off_by_s, step_clock, wait_for_chrony
+from lab.runtime.side_by_side import for_all
 from lab.runtime.state import StateFile
 
 if TYPE_CHECKING:
@@ -97,20 +97,18 @@ def settle(
     deadline = time.monotonic() + (LIMIT_S * max(1.0, lab.plan.wait_factor) if limit_s is None else limit_s)
     tell_at = time.monotonic() + _TELL_EVERY_S
     clock = clock or HostClock()
-    with ThreadPoolExecutor(max_workers=len(wanted), thread_name_prefix="settle") as pool:
-        while True:
-            since += clock.set_by_s()
-            looks = pool.map(functools.partial(_look_at, ssh, wanted, since), wanted)
-            seen = dict(zip(wanted, looks, strict=True))
-            if off := {node: each.clock_off_s for node, each in seen.items() if abs(each.clock_off_s) > TOLERANCE_S}:
-                _set_clocks(lab, ssh, off, clock.slept_s(), say)
-            wrong = complaints(wanted, seen)
-            if not wrong or hopeless(wanted, seen) or not running() or time.monotonic() > deadline:
-                return wrong
-            if time.monotonic() > tell_at:
-                say(f"waiting for {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")
-                tell_at += _TELL_EVERY_S
-            time.sleep(_LOOK_EVERY_S)
+    while True:
+        since += clock.set_by_s()
+        seen = for_all(wanted, functools.partial(_look_at, ssh, wanted, since), on_interrupt=ssh.abort)
+        if off := {node: each.clock_off_s for node, each in seen.items() if abs(each.clock_off_s) > TOLERANCE_S}:
+            _set_clocks(lab, ssh, off, clock.slept_s(), say)
+        wrong = complaints(wanted, seen)
+        if not wrong or hopeless(wanted, seen) or not running() or time.monotonic() > deadline:
+            return wrong
+        if time.monotonic() > tell_at:
+            say(f"waiting for {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")
+            tell_at += _TELL_EVERY_S
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _look_at(ssh: Ssh, wanted: dict[str, Expected], since: float, node: str) -> Seen:

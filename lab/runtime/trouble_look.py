@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import xml.etree.ElementTree as ET
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +21,7 @@ from lab.runtime.node_look import NodeSeen, look_at_node
 from lab.runtime.ownership import is_from, looks_like, own_of
 from lab.runtime.process import run, shown
 from lab.runtime.removal import own_volumes
+from lab.runtime.side_by_side import for_all
 from lab.runtime.ssh import Ssh
 from lab.runtime.ssh_config import SshConfig
 from lab.runtime.state import StateFile
@@ -95,8 +95,7 @@ def look_at_lab(plan: Plan, host: Host, build_dir: Path) -> LabSeen:
     def ask(name: str) -> NodeSeen | str:
         return look_at_node(host, ssh, name) if name in known else "its address is not known yet"
 
-    with ThreadPoolExecutor(max_workers=8) as threads:
-        return replace(seen, nodes=dict(zip(alive, threads.map(ask, alive), strict=True)))
+    return replace(seen, nodes=for_all(alive, ask))
 
 
 def _libvirt(plan: Plan, host: Host, build_dir: Path) -> LabSeen:

@@ -63,6 +63,8 @@ class FakeSsh:
     def __init__(self, build_dir: Path) -> None:
         pass
 
+    def abort(self) -> None: ...
+
     def close(self) -> None:
         self.said.append("close")
 

@@ -29,6 +29,8 @@ class FakeNodes:
         self.ready: dict[str, float] = {}
         self.together = threading.Barrier(len(PLAN.nodes), timeout=20)
 
+    def abort(self) -> None: ...
+
     def close(self) -> None:
         assert not self.ready, "before anybody is asked"
 

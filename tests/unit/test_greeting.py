@@ -26,6 +26,8 @@ class FakeSsh:
         self.pushed: list[str] = []
         self.commands: list[list[str]] = []
 
+    def abort(self) -> None: ...
+
     def first_answer(self, node: str, command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
         if node == "away":
             raise MachineError(f"away did not answer within {timeout_s:.0f} s")

@@ -104,6 +104,8 @@ class FakeSsh:
         self._programs = programs
         self.looks = 0
 
+    def abort(self) -> None: ...
+
     def run(self, node: str, _command: object, *, input: str, timeout_s: float) -> Any:  # noqa: A002
         self.looks += 1
         env = {"PATH": f"{self._programs}:/usr/bin:/bin", "NODE": node, "LOOKS": str(self.looks)}
@@ -206,6 +208,8 @@ class SleepyNodes:
         self._behind_s = behind_s
         self.set: list[str] = []
         self.waited: list[str] = []
+
+    def abort(self) -> None: ...
 
     def run(self, node: str, command: list[str], *, input: str = "", **_: Any) -> Any:  # noqa: A002
         now = time.time() - (0.0 if node in self.set else self._behind_s)
