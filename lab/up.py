@@ -96,20 +96,11 @@ def up(
             for line in age_lines(plan, updates=bool(boxes)):
                 progress.say(f"[yellow]{escape(line)}[/yellow]")
             _make_whole(lab, host, progress)
-            with story.watch.kept():
-                story.bring_machines(standing, boxes)
-                done = story.proven()
-                if checkpoints and (broken := story.chapters(done)):
-                    reports.print_report(ui.console, lab.plan, broken)
-                    return False
-                ran = story.steps(done)
-                passed = len(story.quick.checks)
-                if not ran and story.is_verified():
-                    ui.console.print(
-                        f"nothing to do: {passed} quick checks passed; `lab verify` runs all {len(plan.checks)}"
-                    )
-                    return True
-                result = story.verified()
+            result = story.carry_out(standing, boxes, checkpoints=checkpoints)
+            if result is None:
+                passed = f"{len(story.quick.checks)} quick checks passed"
+                ui.console.print(f"nothing to do: {passed}; `lab verify` runs all {len(plan.checks)}")
+                return True
     overview.print_summary(
         lab, ui.timing_table(lab.plan, progress.phases, story.runner.seconds, time.monotonic() - started)
     )
@@ -163,6 +154,17 @@ class _Up:
         with self._host.hypervisor() as hypervisor:
             wanted = machines.look(self._lab.plan, self._lab.build_dir, hypervisor, self._ssh.nodes())
         return machines.boxes_for(self._lab.plan, wanted, self._progress, mirror)
+
+    def carry_out(self, standing: Plan | None, boxes: list[Box], *, checkpoints: bool) -> Report | None:
+        """Bring machines and steps; give what the suite says at the end, None where nothing had to be done."""
+        with self.watch.kept():
+            self.bring_machines(standing, boxes)
+            done = self.proven()
+            if checkpoints and (broken := self.chapters(done)):
+                return broken
+            if not self.steps(done) and self.is_verified():
+                return None
+            return self.verified()
 
     def bring_machines(self, standing: Plan | None, boxes: list[Box]) -> None:
         """The nodes that go and those that come, and the payload on each of them."""
