@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from openstack_batch import limits
 from openstack_batch import run as program
+from openstack_batch.client import Client
 from openstack_batch.language import BatchError, read_lines
 
 PROGRAM = Path(__file__).resolve().parents[2] / "provision/lib/openstack-batch"
@@ -37,6 +40,37 @@ def run(monkeypatch: pytest.MonkeyPatch, client: FakeClient, text: str) -> int:
     monkeypatch.setattr(program, "Client", lambda: client)
     monkeypatch.setattr(limits, "POLL_S", 0)
     return program.run_batch(read_lines(text))
+
+
+class FakeCommand:
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def get_parser(self, _name: str) -> argparse.ArgumentParser:
+        return argparse.ArgumentParser()
+
+
+class FakeShell:
+    """OpenStackShell, which knows the login only when it has prepared for a command."""
+
+    command_manager = SimpleNamespace(find_command=lambda words: (FakeCommand, " ".join(words), []))
+    parser = argparse.ArgumentParser()
+
+    def __init__(self) -> None:
+        self.client_manager = SimpleNamespace()
+
+    def configure_logging(self) -> None: ...
+
+    def initialize_app(self, _argv: list[str]) -> None: ...
+
+    def prepare_to_run_command(self, _command: object) -> None:
+        self.client_manager = SimpleNamespace(sdk_connection="sdk", auth_ref=SimpleNamespace(project_id="p1"))
+
+
+def test_the_services_are_asked_before_any_command_was_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openstackclient", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "openstackclient.shell", SimpleNamespace(OpenStackShell=FakeShell))
+    assert (Client().sdk, Client().project_id) == ("sdk", "p1")
 
 
 def test_comments_and_blank_lines_are_skipped_and_numbers_stay() -> None:

@@ -28,6 +28,7 @@ class Client:
 
     def __init__(self) -> None:
         self._loaded: Any = None
+        self._logged_in = False
         self._said = Said()
 
     @property
@@ -75,6 +76,7 @@ class Client:
         factory, name, rest = self._shell.command_manager.find_command(words)
         command = factory(self._shell, self._shell.options, cmd_name=name)
         self._shell.prepare_to_run_command(command)
+        self._logged_in = True
         try:
             return command.get_parser(name).parse_args(rest)
         except SystemExit as error:  # argparse has said why
@@ -91,11 +93,16 @@ class Client:
     @property
     def sdk(self) -> Any:
         """openstacksdk's connection."""
-        self._shell.client_manager.setup_auth()
+        self._log_in()
         return self._shell.client_manager.sdk_connection
 
     @property
     def project_id(self) -> str:
         """The project of the login."""
-        self._shell.client_manager.setup_auth()
+        self._log_in()
         return str(self._shell.client_manager.auth_ref.project_id)
+
+    def _log_in(self) -> None:
+        """Log in as for a command: the shell takes the login from the options only when it prepares for one."""
+        if not self._logged_in:
+            self.parse(["server", "list"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FILE = Path("/var/lib/lab/made.json")
+FILE = Path(os.environ.get("LAB_STATE") or "/var/lib/lab") / "made.json"
 """{"server instance-compute1": id, …}, one a line; lab.infra.facts and remove-compute read it too"""
 
 
