@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL)(status)
     app.command(rich_help_panel=PANEL, context_settings=_ANY_WORDS)(ssh)
     app.command("exec", rich_help_panel=PANEL, context_settings=_ANY_WORDS)(execute)
-    for verb in (ssh_config, logs, secrets):
+    for verb in (forward, ssh_config, logs, secrets):
         app.command(rich_help_panel=PANEL)(verb)
 
 
@@ -71,9 +71,14 @@ def ssh(
 
 
 def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Run a command in the build directory, on the lab's host: lab exec -- vagrant status."""
+    """Run a command in the build directory, on the lab's host: lab exec -- vagrant status.
+
+    The lab's names resolve there, and an OpenStack client finds the lab by its clouds.yaml.
+    """
+    from lab import clients
     from lab.boxes import show_built
     from lab.environment import search_path
+    from lab.runtime import private_view
     from lab.runtime.standing import own_host
 
     if not ctx.args:
@@ -81,11 +86,31 @@ def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildD
     lab = standing(file, build_dir)
     show_built(lab.plan, own_host(lab.plan, lab.build_dir))
     os.chdir(lab.build_dir)
+    os.environ.update(clients.environment(lab.plan, lab.build_dir, os.environ))
+    if os.geteuid() == 0:  # a user without rights reaches the nodes by their addresses
+        private_view.lay_hosts(clients.hosts_file_of(lab.plan, lab.build_dir))
     try:
         # The user's own language, as in any shell; the tools' directories at the end of PATH.
         os.execvpe(ctx.args[0], ctx.args, {**os.environ, "PATH": search_path()})
     except FileNotFoundError:
         raise errors.UsageError(f"no program {ctx.args[0]} on this host") from None
+
+
+def forward(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Dashboard, consoles, APIs and ssh on ports of this machine's loopback, until Ctrl-C."""
+    from lab import overview, project
+    from lab.forward import forward as run_forward
+    from lab.runtime.ssh import Ssh
+    from lab.runtime.standing import own_host
+
+    lab = project.existing(file, build_dir)
+    host = own_host(lab.plan, lab.build_dir)
+    if not host.is_running():
+        raise errors.MachineError(f"lab {lab.plan.name} does not run", hint="`lab resume`, or `lab up`")
+    try:
+        run_forward(lab.plan, Ssh(lab.build_dir).config, host, lambda found: overview.print_forwards(lab.plan, found))
+    except KeyboardInterrupt:
+        typer.echo("\nforwarding ended")
 
 
 def ssh_config(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:

@@ -10,12 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab.errors import HostError, UsageError
+from lab.forward import LOOPBACK
+from lab.forward import lines as forward_lines
 from lab.rights import as_called, same_with_sudo
 from lab.ui import clock, console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lab.forward import Forwards
     from lab.hostfit import HostNumbers
     from lab.plan import Node, Plan
     from lab.project import Lab
@@ -209,6 +212,22 @@ def print_summary(lab: Lab, timing: Table) -> None:
     console.print("\n[bold]Where everything is[/bold]")
     console.print(where, soft_wrap=True)
     console.print()
+
+
+def print_forwards(plan: Plan, found: Forwards) -> None:
+    """Print what `lab forward` reaches, and how a browser does."""
+    where = Table.grid(padding=(0, 2))
+    for name, place in forward_lines(found, plan):
+        where.add_row(name, place)
+    console.print(where, soft_wrap=True)
+    console.print(
+        "A browser that takes the proxy finds every URL of the lab, consoles too:\n"
+        f"  chromium --user-data-dir=$(mktemp -d) --proxy-server=socks5://{LOOPBACK}:{found.socks}"
+        f" http://{plan.nodes[0].name}/\n"
+        "Ctrl-C ends it.",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def require_step(plan: Plan, step: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 KEPT_LIST = ".rendered.json"
 _MASK = "********"
+_ASSIGNED = re.compile(r"(?P<head>\s*(?P<name>\w+)(?:=|: ))(?P<value>.*)")
+"""a line of an environment file, or of YAML"""
 
 
 def write_tree(root: Path, files: Mapping[str, RenderedFile]) -> None:
@@ -124,15 +127,15 @@ def _unified(path: str, old: str, new: str, *, made: bool) -> str:
 
 def _masked(old: str, new: str, names: frozenset[str]) -> tuple[str, str]:
     """Hide the values of secret lines; where one changes, the new line says so."""
-    before = dict(line.partition("=")[::2] for line in old.splitlines())
+    before = {match["name"]: match["value"] for match in map(_ASSIGNED.fullmatch, old.splitlines()) if match}
 
     def shown(text: str, *, compare: bool) -> str:
         lines = []
         for line in text.splitlines():
-            name, _, value = line.partition("=")
-            if name in names:
-                changed = compare and name in before and before[name] != value
-                line = f"{name}={_MASK}" + (" (changed)" if changed else "")
+            match = _ASSIGNED.fullmatch(line)
+            if match and match["name"] in names:
+                changed = compare and before.get(match["name"], match["value"]) != match["value"]
+                line = match["head"] + _MASK + (" (changed)" if changed else "")
             lines.append(line)
         return "\n".join(lines)
 

@@ -5,8 +5,9 @@
         run-step  lib/*  steps/NN-slug.sh        the project's own bytes, never templates
         steps/NN-slug.env  env  hosts            the values
     pytest.ini  tests/    the suite, so that `pytest` here checks this lab
+    clouds.yaml          for OpenStack clients on this machine
 
-Secrets are in nodes/NODE/env and nowhere else; each node has those alone that its own steps use.
+Secrets are in nodes/NODE/env and clouds.yaml alone; each node has those alone that its own steps use.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from lab import resources
+from lab.generator.clouds import ADMIN_PASSWORD, CLOUDS, clouds_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +46,7 @@ class RenderedFile:
     text: str
     mode: int = _PRIVATE
     secrets: frozenset[str] = field(default_factory=frozenset)
-    """names of the NAME=value lines whose value must not be shown"""
+    """names of the NAME=value or `name: value` lines whose value must not be shown"""
 
 
 def render(plan: Plan, secrets: Mapping[str, str]) -> dict[str, RenderedFile]:
@@ -60,6 +62,7 @@ def render(plan: Plan, secrets: Mapping[str, str]) -> dict[str, RenderedFile]:
         "README.txt": RenderedFile(_readme(plan)),
         ".gitignore": RenderedFile("# Holds passwords and keys: never commit a build directory.\n*\n"),
         "pytest.ini": RenderedFile(_PYTEST_INI),
+        CLOUDS: RenderedFile(clouds_yaml(plan, secrets[ADMIN_PASSWORD]), secrets=frozenset({"password"})),
     }
     files |= {f"tests/{name}": RenderedFile(text) for name, text in _tree(resources.INFRA_SUITE, ("*.py",))}
     for node in plan.nodes:
@@ -190,6 +193,7 @@ only from inside it: put `lab exec --` before them. The lab's own verbs (up, ssh
   Vagrantfile    the machines
   plan.json      everything that was decided; the tests read it
   nodes/NODE/    what the node has as /opt/lab: scripts, values, passwords (env)
+  clouds.yaml    the administrator's login, for clients: lab exec -- openstack server list
   hosts          the nodes' management addresses, as lines for an /etc/hosts
   ssh_config     ssh -F ssh_config controller; `lab up` writes it, by hand: vagrant ssh-config > ssh_config
   logs/NODE/     what the steps said, and the virtual machine's console

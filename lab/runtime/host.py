@@ -60,6 +60,9 @@ class Host(Protocol):
     def hypervisor(self) -> Hypervisor:
         """Connect to its libvirt, entered or not."""
 
+    def command(self, argv: Sequence[str | os.PathLike[str]]) -> list[str]:
+        """Write the command line that runs a program on it, for a process that may not have entered."""
+
     def run(self, argv: Sequence[str | os.PathLike[str]], *, timeout_s: float, check: bool = True) -> Completed:
         """Run one program on it, without entering."""
 
@@ -118,6 +121,10 @@ class SystemHost:
     def hypervisor(self) -> Hypervisor:
         """Connect to libvirtd."""
         return Hypervisor(SYSTEM_URI)
+
+    def command(self, argv: Sequence[str | os.PathLike[str]]) -> list[str]:
+        """Write it as it is: every process is on it already."""
+        return [os.fspath(word) for word in argv]
 
     def run(self, argv: Sequence[str | os.PathLike[str]], *, timeout_s: float, check: bool = True) -> Completed:
         """Run one program."""

@@ -205,10 +205,14 @@ class PrivateHost:
         finally:
             os.close(fd)
 
+    def command(self, argv: Sequence[str | os.PathLike[str]]) -> list[str]:
+        """Write the command line that runs a program on it: as it is for a process that has entered."""
+        words = [os.fspath(word) for word in argv]
+        return words if self.entered() else view.inside(self.netns, self._binds(), words)
+
     def run(self, argv: Sequence[str | os.PathLike[str]], *, timeout_s: float, check: bool = True) -> Completed:
         """Run one program on it, without entering."""
-        command = argv if self.entered() else view.inside(self.netns, self._binds(), argv)
-        return run(command, timeout_s=timeout_s, check=check)
+        return run(self.command(argv), timeout_s=timeout_s, check=check)
 
     def stop(self, *, keep_volumes: bool = False) -> None:
         """Remove it: every process of the namespace (VMs too), the namespace, the state directory. Idempotent.

@@ -63,6 +63,13 @@ def enter_view(netns: str, binds: Mapping[Path, Path]) -> None:
     _call("mount /sys of the namespace", "mount", netns.encode(), b"/sys", b"sysfs", 0, None)
 
 
+def lay_hosts(file: Path) -> None:
+    """Lay a file over /etc/hosts for this process, in a mount namespace of its own, and for its children."""
+    _call("make a mount namespace", "unshare", _CLONE_NEWNS)
+    _call("keep our mounts to ourselves", "mount", b"none", b"/", None, _MS_REC | _MS_SLAVE, None)
+    _call(f"lay {file} over /etc/hosts", "mount", _raw(file), b"/etc/hosts", None, _MS_BIND, None)
+
+
 def inside(netns: str, binds: Mapping[Path, Path], argv: Sequence[str | os.PathLike[str]]) -> list[str]:
     """Write the command line that runs `argv` with the view."""
     laid = [f"{seen_at}={taken_from}" for seen_at, taken_from in binds.items()]

@@ -71,12 +71,13 @@ def test_hosts_of_all_nodes_on_every_node(files: dict[str, RenderedFile]) -> Non
     assert files["hosts"].text == files["nodes/compute2/hosts"].text == expected
 
 
-def test_secrets_are_in_the_env_files_and_nowhere_else(files: dict[str, RenderedFile]) -> None:
+def test_secrets_are_in_the_env_files_and_the_clients_login_alone(files: dict[str, RenderedFile]) -> None:
     holders = {path for path, file in files.items() if any(value in file.text for value in SECRETS.values())}
-    assert holders == {f"nodes/{node}/env" for node in ("controller", "compute1", "compute2")}
+    assert holders == {"clouds.yaml", *(f"nodes/{node}/env" for node in ("controller", "compute1", "compute2"))}
     admin = {path for path, file in files.items() if SECRETS["ADMIN_PASS"] in file.text}
-    assert admin == {"nodes/controller/env"}
-    assert all(files[path].secrets == set(SECRETS) for path in holders)
+    assert admin == {"nodes/controller/env", "clouds.yaml"}
+    assert all(files[path].secrets == set(SECRETS) for path in holders - {"clouds.yaml"})
+    assert [value for value in SECRETS.values() if value in files["clouds.yaml"].text] == [SECRETS["ADMIN_PASS"]]
 
 
 def test_nothing_is_readable_by_others(files: dict[str, RenderedFile]) -> None:
