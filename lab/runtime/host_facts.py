@@ -13,6 +13,7 @@ from lab.box.proof import proof_images
 from lab.box.store import cache_directory
 from lab.hostfit import HostNumbers
 from lab.runtime.kvm import HostProof, expected_host, prove_host
+from lab.runtime.libvirt_link import NoAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,9 +74,12 @@ def count_for(plan: Plan, host: Host) -> HostNumbers:
     """Count as `count` does, for a lab some of whose nodes may run already."""
     if not host.is_running():
         return count(host.pool_dir, written_gib=written_gib(plan, host.pool_dir))
-    with host.hypervisor() as hypervisor:
-        states = hypervisor.states(node.domain for node in plan.nodes)
-    running = frozenset(node.name for node in plan.nodes if states[node.domain] in IN_MEMORY)
+    try:
+        with host.hypervisor() as hypervisor:
+            states = hypervisor.states(node.domain for node in plan.nodes)
+        running = frozenset(node.name for node in plan.nodes if states[node.domain] in IN_MEMORY)
+    except NoAnswerError:  # its machines run on, as far as anybody can tell
+        running = frozenset(node.name for node in plan.nodes)
     return count(host.pool_dir, running=running, written_gib=written_gib(plan, host.pool_dir))
 
 

@@ -11,6 +11,7 @@ from sample_plans import sample_plan
 from lab import overview, support_parts
 from lab.down import _remove
 from lab.project import Lab
+from lab.runtime import host_facts
 from lab.runtime.libvirt_link import NoAnswerError
 from lab.runtime.process import Completed
 from lab.runtime.trouble import diagnose_lab
@@ -97,3 +98,7 @@ def test_down_ends_it_first(host: Any, tmp_path: Path, monkeypatch: pytest.Monke
     _remove(host, None, "demo-01234567", None)
     assert host.ran == ["stop"]
     assert not host.lives
+
+
+def test_a_silent_libvirtds_machines_count_as_running(host: Any) -> None:
+    assert host_facts.count_for(PLAN, host).running == {node.name for node in PLAN.nodes}
