@@ -142,7 +142,7 @@ test-power: lab-up  ## the running lab is shut down, booted and verified
 	@$(SUDO) env LAB=$(LAB) .ci/proofs/power
 
 test-used: lab-up  ## people do more with the running lab than the guide says; it stays repairable
-	@$(SUDO) env LAB=$(LAB) .ci/proofs/used
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m faults --existing "$(LAB)" --kinds used $(ARGS)
 
 test-archive: dev-setup  ## the releases' packages, units and options against the archives: network, root, boxes
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/pytest tests/archive $(ARGS)
