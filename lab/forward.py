@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.clients import HTTP_PORT, service_ports
+from lab.environment import tool_environment
 from lab.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ def forward(plan: Plan, config: Path, host: Host, ready: Callable[[Forwards], No
     entered = host.command(["ssh", "-F", str(config), "-W", f"localhost:{_SSH_PORT}", controller])
     argv = ssh_command(config, entered, controller, forwards)
     # In the terminal's group: Ctrl-C ends it as it ends this process.
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        argv, env=tool_environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             _wait_ready(process, forwards.socks)
             ready(forwards)
