@@ -20,7 +20,7 @@ no_proxy ?= $(value NO_PROXY)
 export no_proxy
 endif
 
-# What sudo would drop and a command run as root needs (lab/environment.py has the same list).
+# What sudo would drop and a command run as root needs (lab/base/environment.py has the same list).
 comma := ,
 HANDED := LAB_CACHE LAB_HOST VAGRANT_HOME http_proxy https_proxy ftp_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY
 HANDED_SET := $(strip $(foreach name,$(HANDED),$(if $(value $(name)),$(name))))
@@ -152,10 +152,11 @@ test-faults: dev-setup  ## kill, cut, fill and damage a lab, which comes back ea
 
 SCRIPTS := git ls-files -z '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs
 
-lint: dev-setup  ## ruff, mypy, shellcheck, shfmt
+lint: dev-setup  ## ruff, mypy, import-linter, shellcheck, shfmt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(SCRIPTS) | xargs -0 -P 2 -n 8 $(BIN)/shellcheck --external-sources
 	$(SCRIPTS) | xargs -0 $(BIN)/shfmt -i 2 -ci -d
 

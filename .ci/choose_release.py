@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.spec.release import load_release, release_names
+from lab.inputs.release import load_release, release_names
 
 ROOT = Path(__file__).parent.parent
 

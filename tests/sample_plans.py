@@ -5,11 +5,11 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
-from lab.addressing import NetworkKind, bridge_name, ready_made_box
-from lab.plan import Network, Nic, Node, Plan, Step
+from lab.base.addresses import NetworkKind, bridge_name, ready_made_box
+from lab.planning.plan import Network, Nic, Node, Plan, Step
 
 if TYPE_CHECKING:
-    from lab.plan import Accelerator
+    from lab.planning.plan import Accelerator
 
 SECRETS = {"ADMIN_PASS": "adminAdmin0", "NOVA_PASS": "novaNova0000", "RABBIT_PASS": "rabbitRabbit"}
 

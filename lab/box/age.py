@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.base.errors import LabError
+from lab.base.process import run
 from lab.box.definition import BoxDefinition, load_definition
 from lab.box.manifest import Manifest
 from lab.box.pool import Pool
 from lab.box.sources import Source, choose, host_distribution, host_sources, security_candidates
-from lab.errors import LabError
-from lab.runtime.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

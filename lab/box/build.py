@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import safe
+from lab.base import safe
+from lab.base.errors import HostError
+from lab.base.rights import same_with_sudo
 from lab.box import store
 from lab.box.age import offer_of
 from lab.box.definition import BoxDefinition, BoxSpec, all_packages, load_definition
@@ -21,8 +23,6 @@ from lab.box.manifest import Inputs, Manifest, inputs_of, needs_rebuild, tool_ve
 from lab.box.pool import Pool
 from lab.box.sources import Source, choose, host_distribution, host_sources, security_candidates
 from lab.box.tools import Tools
-from lab.errors import HostError
-from lab.rights import same_with_sudo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

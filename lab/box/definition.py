@@ -9,10 +9,10 @@ from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lab import resources
-from lab.errors import Problem, SpecError, UsageError
-from lab.models import Frozen
-from lab.spec.steps import Role
+from lab.base import resources
+from lab.base.errors import Problem, SpecError, UsageError
+from lab.base.models import Frozen
+from lab.inputs.steps import Role
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import durable, resources
-from lab.errors import HostError
-from lab.runtime.process import run
+from lab.base import durable, resources
+from lab.base.errors import HostError
+from lab.base.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

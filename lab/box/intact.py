@@ -8,7 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from lab.models import Frozen
+from lab.base.models import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,10 +17,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import durable
+from lab.base import durable
+from lab.base.errors import HostError
+from lab.base.process import run
 from lab.box import store
-from lab.errors import HostError
-from lab.runtime.process import run
 
 _LIMIT_S = 60.0
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import resources
+from lab.base import resources
+from lab.base.errors import HostError, LabError
+from lab.base.process import run
 from lab.box import store
 from lab.box.definition import BoxDefinition, BoxSpec, all_packages, base_packages
 from lab.box.intact import facts_of_all
 from lab.box.manifest import Inputs, Manifest
-from lab.errors import HostError, LabError
-from lab.runtime.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -6,14 +6,14 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from lab import resources
+from lab.base import resources
+from lab.base.errors import HostError
+from lab.base.models import Frozen
+from lab.base.process import run
 from lab.box.definition import BoxDefinition, BoxSpec, Flavour, all_packages
 from lab.box.guests import GUEST_SCRIPTS
 from lab.box.intact import FileFacts
-from lab.errors import HostError
-from lab.models import Frozen
-from lab.runtime.process import run
-from lab.spec.steps import Role
+from lab.inputs.steps import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

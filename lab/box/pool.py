@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from lab.base.errors import HostError
+from lab.base.process import Completed, run
 from lab.box.sources import keyring_of
-from lab.errors import HostError
-from lab.runtime.process import Completed, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

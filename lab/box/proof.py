@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab import safe
+from lab.base import safe
+from lab.base.errors import HostError
 from lab.box import store
 from lab.box.definition import built_suites, load_definition
 from lab.box.guests import Guests, make_guests
 from lab.box.pool import Pool
 from lab.box.sources import choose, host_distribution, host_sources
-from lab.errors import HostError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,12 +18,12 @@ import time
 import urllib.request
 from typing import IO, TYPE_CHECKING, Any
 
-from lab.addressing import ready_made_box
+from lab.base.addresses import ready_made_box
+from lab.base.errors import HostError
 from lab.box import store
 from lab.box.intact import facts_of_all
 from lab.box.make import BoxEvent
 from lab.box.manifest import ReadyMade
-from lab.errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.errors import HostError
+from lab.base.errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

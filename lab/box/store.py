@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from lab import durable, safe, surroundings
+from lab.base import durable, safe, surroundings
+from lab.base.errors import HostError
+from lab.base.lock import take
+from lab.base.process import CommandError, run
 from lab.box.intact import damage, damage_of_all
 from lab.box.manifest import Manifest, ReadyMade
-from lab.errors import HostError
-from lab.runtime.lock import take
-from lab.runtime.process import CommandError, run
 
 if TYPE_CHECKING:
     import time

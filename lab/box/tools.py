@@ -1,6 +1,6 @@
 """Long-running programs of several builds at once, which end together.
 
-lab.runtime.process.run waits in the calling thread; a build runs in a thread of its own, where Ctrl-C does not arrive.
+lab.base.process.run waits in the calling thread; a build runs in a thread of its own, where Ctrl-C does not arrive.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-from lab.environment import tool_environment
-from lab.errors import HostError, MachineError
-from lab.runtime.process import shown, tail_of
+from lab.base.environment import tool_environment
+from lab.base.errors import HostError, MachineError
+from lab.base.process import shown, tail_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.plan import Plan
+    from lab.planning.plan import Plan
 
 CLOUDS = "clouds.yaml"
 ADMIN_PASSWORD = "ADMIN_PASS"

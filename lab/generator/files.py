@@ -1,8 +1,8 @@
 """Write rendered files to a build directory, or show what writing them would change.
 
-No file is ever readable by others, not even for a moment, and none is ever half written (lab.durable). Of the files
-that an earlier call wrote, those that are no longer rendered are removed; files of other origin (seed, logs, .vagrant)
-are never touched, and no symbolic link is followed.
+No file is ever readable by others, not even for a moment, and none is ever half written (lab.base.durable). Of the
+files that an earlier call wrote, those that are no longer rendered are removed; files of other origin (seed, logs,
+.vagrant) are never touched, and no symbolic link is followed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from lab import durable, safe
-from lab.errors import HostError
+from lab.base import durable, safe
+from lab.base.errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

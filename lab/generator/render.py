@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-from lab import resources
+from lab.base import resources
 from lab.generator.clouds import ADMIN_PASSWORD, CLOUDS, clouds_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from lab.plan import Nic, Node, Plan
+    from lab.planning.plan import Nic, Node, Plan
 
 BOX_DISK_GIB = 20
 """virtual size of the boxes that `lab box build` makes"""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.runtime.process import run
+from lab.base.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

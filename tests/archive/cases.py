@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab import resources
+from lab.base import resources
 from lab.box.definition import BoxSpec, built_suites
-from lab.boxes import wanted_boxes
-from lab.plan import HostFacts
-from lab.resolve import resolve, settle
-from lab.spec.catalog import load_steps
-from lab.spec.model import Spec
-from lab.spec.release import load_release, release_names
+from lab.inputs.catalog import load_steps
+from lab.inputs.model import Spec
+from lab.inputs.release import load_release, release_names
+from lab.machines.boxes import wanted_boxes
+from lab.planning.plan import HostFacts
+from lab.planning.resolve import resolve, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.spec.blocks import ConfigOption
-    from lab.spec.catalog import LoadedStep
-    from lab.spec.release import Release
-    from lab.spec.steps import Role
+    from lab.inputs.blocks import ConfigOption
+    from lab.inputs.catalog import LoadedStep
+    from lab.inputs.release import Release
+    from lab.inputs.steps import Role
 
 
 @dataclass(frozen=True)

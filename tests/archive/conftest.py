@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lab.spec.steps import Role
+    from lab.inputs.steps import Role
 
 
 @pytest.fixture(scope="session", autouse=True)

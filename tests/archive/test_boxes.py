@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from archive.box import OpenBox
-    from lab.spec.steps import Role
+    from lab.inputs.steps import Role
 
 UNITS = "/usr/lib/systemd/system", "/lib/systemd/system"
 PORT_FILES = {

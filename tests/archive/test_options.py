@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from archive.box import OpenBox, Option
-    from lab.spec.steps import Role
+    from lab.inputs.steps import Role
 
 LISTS: dict[str, list[str]] = YAML(typ="safe").load(Path(__file__).with_name("lists.yaml"))
 DEVIATIONS: dict[str, str] = YAML(typ="safe").load(Path(__file__).with_name("deviations.yaml"))

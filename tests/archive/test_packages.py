@@ -8,7 +8,7 @@ import pytest
 
 from archive.cases import Case, box_of, cases
 from lab.box.definition import all_packages, load_definition
-from lab.resolve import ROLES
+from lab.planning.resolve import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

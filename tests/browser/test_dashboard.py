@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.project import load_plan
-from lab.secrets import Secrets
+from lab.planning.project import load_plan
+from lab.planning.secrets import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import project, resources
-from lab.errors import HostError, LabError, SpecError, UsageError
-from lab.hostfit import HostNumbers, fit
-from lab.plan import HostFacts
-from lab.resolve import resolve
-from lab.runtime.kvm import HostProof
-from lab.spec.catalog import load_steps
-from lab.spec.load import load_spec
-from lab.spec.release import load_release
+from lab.base import resources
+from lab.base.errors import HostError, LabError, SpecError, UsageError
+from lab.inputs.catalog import load_steps
+from lab.inputs.load import load_spec
+from lab.inputs.release import load_release
+from lab.planning import project
+from lab.planning.hostfit import HostNumbers, fit
+from lab.planning.plan import HostFacts, HostProof
+from lab.planning.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,18 +23,18 @@ from faults.draw import KINDS, Jobs, draw, draw_standing
 from faults.lab_run import run_lab
 from faults.story import NotSurvivedError, Suite
 from faults.traces import traces
-from lab import project
-from lab.errors import HostError, LabError, UsageError
-from lab.runtime.host import choose_host
-from lab.runtime.host_facts import host_facts
-from lab.spec.load import load_spec
-from lab.spec.release import default_release
+from lab.base.errors import HostError, LabError, UsageError
+from lab.host.capacity import host_facts
+from lab.host.host import choose_host
+from lab.inputs.load import load_spec
+from lab.inputs.release import default_release
+from lab.planning import project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from faults.draw import Round
-    from lab.plan import Plan
+    from lab.planning.plan import Plan
 
 NAME = "faults"
 BUILD_DIR_MIB = 64

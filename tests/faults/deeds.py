@@ -15,10 +15,10 @@ from faults import used
 from faults.draw import DAMAGES, USED
 from faults.lab_run import LAB, ROOT
 from faults.traces import libvirtd_pid, processes, qemu_pid
-from lab import builddir
+from lab.base import builddir
 from lab.generator.files import KEPT_LIST
-from lab.runtime import records
-from lab.runtime.ssh_config import CONFIG, SshConfig
+from lab.host import records
+from lab.nodes.ssh_config import CONFIG, SshConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from faults.draw import Kind, Round
     from faults.lab_run import LabRun
-    from lab.runtime.host import Host
+    from lab.host.host import Host
 
 WAIT_S = 120.0
 """for what is to be killed to come alive: a VM that is being made, a connection"""

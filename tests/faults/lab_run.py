@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from faults.draw import Event, Moment
 
 ROOT = Path(__file__).resolve().parents[2]
-LAB = [sys.executable, "-c", "from lab.cli import main; main()"]
+LAB = [sys.executable, "-c", "from lab.cli.main import main; main()"]
 """this checkout's, whichever the virtualenv has"""
 
 _TIME = r"^ *\d+:\d\d "

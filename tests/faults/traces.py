@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.errors import HostError
-from lab.runtime.host import SYSTEM_URI, choose_host
-from lab.runtime.libvirt import Hypervisor
-from lab.runtime.private_view import NETNS_DIR
-from lab.runtime.ssh_config import SshConfig
+from lab.base.errors import HostError
+from lab.host.host import SYSTEM_URI, choose_host
+from lab.host.libvirt import Hypervisor
+from lab.host.private_view import NETNS_DIR
+from lab.nodes.ssh_config import SshConfig
 
 if TYPE_CHECKING:
-    from lab.runtime.host import Host
+    from lab.host.host import Host
 
 
 def traces(name: str, build_dir: Path) -> list[str]:

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from lab import resources
+from lab.base import resources
 from lab.generator.render import render
-from lab.plan import HostFacts
-from lab.resolve import resolve
-from lab.secrets import Secrets
-from lab.spec.blocks import config_options
-from lab.spec.catalog import load_steps
-from lab.spec.model import Spec
-from lab.spec.release import load_release, release_names
+from lab.inputs.blocks import config_options
+from lab.inputs.catalog import load_steps
+from lab.inputs.model import Spec
+from lab.inputs.release import load_release, release_names
+from lab.planning.plan import HostFacts
+from lab.planning.resolve import resolve
+from lab.planning.secrets import Secrets
 
 GUIDE = Path(__file__).parent / "guide"
 NOT_DONE = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.releases_view import paper
+from lab.terminal.releases import paper
 
 if TYPE_CHECKING:
     from collections.abc import Callable

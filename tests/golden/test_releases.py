@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 import pytest
 from cpu_time import NOISE, spent
 
-from lab import resources
+from lab.base import resources
 from lab.generator.render import render
-from lab.plan import HostFacts
-from lab.resolve import resolve
-from lab.secrets import Secrets
-from lab.spec.catalog import load_steps
-from lab.spec.model import Spec
-from lab.spec.release import load_release, release_names
+from lab.inputs.catalog import load_steps
+from lab.inputs.model import Spec
+from lab.inputs.release import load_release, release_names
+from lab.planning.plan import HostFacts
+from lab.planning.resolve import resolve
+from lab.planning.secrets import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.plan import Plan
+    from lab.planning.plan import Plan
 
 HERE = Path(__file__).parent / "releases"
 CHAPTERS = [(name, chapter) for name in release_names() for chapter in load_release(name).chapters]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import libvirt
 import pytest
 
-from lab.errors import MachineError
-from lab.runtime.domains import Machines, memory_file
-from lab.runtime.libvirt import Hypervisor
-from lab.runtime.ownership import Own
-from lab.runtime.removal import remove
+from lab.base.errors import MachineError
+from lab.checkpoint.memory_and_disks import Machines, memory_file
+from lab.host.libvirt import Hypervisor
+from lab.host.ownership import Own
+from lab.host.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.runtime import fence
+from lab.host import fence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from sample_plans import sample_plan
 
-from lab.errors import HostError, MachineError
-from lab.runtime.libvirt import Hypervisor, network_xml
+from lab.base.errors import HostError, MachineError
+from lab.host.libvirt import Hypervisor, network_xml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

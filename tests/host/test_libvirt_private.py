@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 from sample_plans import sample_plan
 
-from lab.errors import HostError
-from lab.runtime import libvirt_link as link
-from lab.runtime import private_view as view
-from lab.runtime.libvirt_link import NoAnswerError
-from lab.runtime.ownership import Own
-from lab.runtime.private import PrivateHost
-from lab.runtime.private_conf import QEMU_USER, QemuAccount
-from lab.runtime.removal import remove
+from lab.base.errors import HostError
+from lab.host import libvirt_link as link
+from lab.host import private_view as view
+from lab.host.libvirt_link import NoAnswerError
+from lab.host.ownership import Own
+from lab.host.private import PrivateHost
+from lab.host.private_conf import QEMU_USER, QemuAccount
+from lab.host.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,7 +135,7 @@ def test_two_labs_of_one_name_and_subnet_side_by_side(make_host: Callable[[str],
 
 ENTER = """
 import os, pathlib, subprocess, sys
-from lab.runtime.private import PrivateHost
+from lab.host.private import PrivateHost
 host = PrivateHost("demo", pathlib.Path(sys.argv[1]), state_root=pathlib.Path(sys.argv[2]))
 cwd = os.getcwd()
 host.enter()
@@ -259,7 +259,7 @@ def test_a_stopped_libvirtd_is_given_up_and_replaced(host: PrivateHost, monkeypa
 
 START = """
 import pathlib, sys
-from lab.runtime.private import PrivateHost
+from lab.host.private import PrivateHost
 print("ready", flush=True)
 sys.stdin.readline()
 PrivateHost("demo", pathlib.Path(sys.argv[1]), reason="a test", state_root=pathlib.Path(sys.argv[2])).start()
@@ -321,7 +321,7 @@ def test_a_machine_is_not_root_and_its_console_is_the_owners_alone(host: Private
 def test_a_console_that_is_written_to_for_ever_stays_small(
     host: PrivateHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.runtime.private_conf.MAX_LOG_BYTES", 64 * 1024)
+    monkeypatch.setattr("lab.host.private_conf.MAX_LOG_BYTES", 64 * 1024)
     host.start()
     console = tmp_path / "logs" / "console.log"
     start_talker(host, console)

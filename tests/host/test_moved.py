@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sample_plans import sample_plan
 
-from lab import builddir, moved
-from lab.down import down
-from lab.runtime import host as hosts
-from lab.runtime import place, records
-from lab.runtime.host import SystemHost
-from lab.runtime.libvirt import Hypervisor
-from lab.runtime.ownership import source_of
-from lab.runtime.relocate import relocate_domain, relocated
+from lab.base import builddir
+from lab.host import host as hosts
+from lab.host import place, records
+from lab.host.host import SystemHost
+from lab.host.libvirt import Hypervisor
+from lab.host.ownership import source_of
+from lab.host.relocate import relocate_domain, relocated
+from lab.machines import moved
+from lab.verbs.down import down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sample_plans import sample_plan
 
-from lab import moved
-from lab.runtime import records
-from lab.runtime.domains import Machines, memory_file
-from lab.runtime.ownership import Own
-from lab.runtime.private import PrivateHost
-from lab.runtime.relocate import relocated
-from lab.runtime.removal import remove
+from lab.checkpoint.memory_and_disks import Machines, memory_file
+from lab.host import records
+from lab.host.ownership import Own
+from lab.host.private import PrivateHost
+from lab.host.relocate import relocated
+from lab.host.removal import remove
+from lab.machines import moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sample_plans import SECRETS, sample_plan
 
-from lab import builddir, power, report
-from lab.errors import LockedError, MachineError, UsageError
-from lab.project import Lab
-from lab.runtime import power as machines
-from lab.runtime.libvirt import Hypervisor
-from lab.runtime.lock import lab_lock
-from lab.secrets import Secrets
+from lab.base import builddir
+from lab.base.errors import LockedError, MachineError, UsageError
+from lab.base.lock import lab_lock
+from lab.host.libvirt import Hypervisor
+from lab.machines import power as machines
+from lab.planning.project import Lab
+from lab.planning.secrets import Secrets
+from lab.verbs import power
+from lab.verification import report
 
 if TYPE_CHECKING:
     from pathlib import Path

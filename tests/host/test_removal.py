@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from sample_plans import sample_plan
 
-from lab import machines
-from lab.errors import HostError, MachineError
-from lab.machines import ABSENT, Machines
-from lab.runtime import host as hosts
-from lab.runtime import records
-from lab.runtime.doctor import require_no_collision
-from lab.runtime.host import SystemHost
-from lab.runtime.libvirt import Hypervisor
-from lab.runtime.ownership import Own, own_of
-from lab.runtime.removal import Removed, own_volumes, remove
-from lab.ui import Progress
+from lab.base.errors import HostError, MachineError
+from lab.host import host as hosts
+from lab.host import records
+from lab.host.host import SystemHost
+from lab.host.libvirt import Hypervisor
+from lab.host.neighbours import require_no_collision
+from lab.host.ownership import Own, own_of
+from lab.host.removal import Removed, own_volumes, remove
+from lab.machines import reconcile as machines
+from lab.machines.reconcile import ABSENT, Machines
+from lab.terminal.progress import LiveProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,7 +216,7 @@ class Host:
 
 
 def make(hypervisor: Hypervisor, build: Path, nodes: dict[str, str]) -> None:
-    machines.make(PLAN, Machines(nodes, {}), [], cast("Any", Host(hypervisor)), cast("Any", Ssh(build)), Progress())
+    machines.make(PLAN, Machines(nodes, {}), [], cast("Any", Host(hypervisor)), cast("Any", Ssh(build)), LiveProgress())
 
 
 def test_a_machine_that_was_cut_short_is_made_again_and_nobodys_disk_is_taken_for_its_own(
@@ -230,7 +230,7 @@ def test_a_machine_that_was_cut_short_is_made_again_and_nobodys_disk_is_taken_fo
         add_volumes(hypervisor, *(f"demo-{name}.img" for name in names))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.machines.Vagrant.up", cut_short)
+    monkeypatch.setattr("lab.machines.reconcile.Vagrant.up", cut_short)
     records.save(records.record_of(PLAN, tmp_path, "system"))
     for _ in range(2):  # the second `lab up` takes away what the first left
         with pytest.raises(KeyboardInterrupt):
@@ -249,7 +249,7 @@ def test_a_lab_whose_names_are_taken_is_refused_before_anything_is_made(
 ) -> None:
     (tmp_path / "node.xml").write_text(NODE.replace("<node>", f"<node>{FOREIGN_NETWORK}"))
     monkeypatch.setattr(hosts, "SYSTEM_URI", f"test://{tmp_path}/node.xml")
-    monkeypatch.setattr("lab.runtime.doctor_look._routes", lambda _bridges: ())
+    monkeypatch.setattr("lab.host.neighbours._routes", lambda _bridges: ())
     monkeypatch.setattr(Hypervisor, "volumes", lambda *_: ["demo-compute1.img", "demo-controller.qcow2"])
     with pytest.raises(HostError) as caught:
         require_no_collision(PLAN, SystemHost("demo"), tmp_path)

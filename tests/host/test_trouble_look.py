@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sample_plans import sample_plan
 
-from lab.runtime import trouble_look
-from lab.runtime.libvirt import Hypervisor
-from lab.runtime.trouble import judge
-from lab.runtime.trouble_look import look_at_lab
+from lab.diagnosis import trouble_look
+from lab.diagnosis.trouble import judge
+from lab.diagnosis.trouble_look import look_at_lab
+from lab.host.libvirt import Hypervisor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
-from lab.errors import LabError
-from lab.infra.html import HtmlReport
-from lab.infra.registry import KINDS
-from lab.infra.remote import Connections
-from lab.infra.suite import Suite, describe, load, progress_line, summary
-from lab.plan import Check
+from lab.base.errors import LabError
+from lab.planning.plan import Check
+from lab.verification.html import HtmlReport
+from lab.verification.registry import KINDS
+from lab.verification.remote import Connections
+from lab.verification.suite import Suite, describe, load, progress_line, summary
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from lab.infra.facts import NodeFacts
+    from lab.verification.facts import NodeFacts
 
 SUITE = pytest.StashKey[Suite]()
 CONNECTIONS = pytest.StashKey[Connections]()

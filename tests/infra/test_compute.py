@@ -3,15 +3,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lab.infra.collectors import Need
-from lab.infra.facts import CONTROLLER
-from lab.infra.outcome import expect
-from lab.infra.parse import upgrade_problems
-from lab.infra.registry import asserts
+from lab.verification.collectors import Need
+from lab.verification.facts import CONTROLLER
+from lab.verification.outcome import expect
+from lab.verification.parse import upgrade_problems
+from lab.verification.registry import asserts
 
 if TYPE_CHECKING:
-    from lab.infra.facts import NodeFacts
-    from lab.plan import Check
+    from lab.planning.plan import Check
+    from lab.verification.facts import NodeFacts
 
 NOVA_COMPUTE = "/etc/nova/nova-compute.conf"
 

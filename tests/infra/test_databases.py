@@ -4,15 +4,15 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from lab.infra import parse
-from lab.infra.collectors import Need
-from lab.infra.outcome import CannotTell, expect
-from lab.infra.registry import asserts
-from lab.infra.values import secret_name
+from lab.verification import parse
+from lab.verification.collectors import Need
+from lab.verification.outcome import CannotTell, expect
+from lab.verification.registry import asserts
+from lab.verification.values import secret_name
 
 if TYPE_CHECKING:
-    from lab.infra.facts import NodeFacts
-    from lab.plan import Check
+    from lab.planning.plan import Check
+    from lab.verification.facts import NodeFacts
 
 DATABASES = "SHOW DATABASES"
 CELLS = "SELECT name FROM nova_api.cell_mappings"

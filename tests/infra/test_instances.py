@@ -4,20 +4,20 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
-from lab.infra.collectors import Need
-from lab.infra.facts import CONTROLLER, MADE, SERVERS
-from lab.infra.outcome import expect
-from lab.infra.registry import asserts
-from lab.infra.values import secret_name
+from lab.verification.collectors import Need
+from lab.verification.facts import CONTROLLER, MADE, SERVERS
+from lab.verification.outcome import expect
+from lab.verification.registry import asserts
+from lab.verification.values import secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.infra.facts import NodeFacts
-    from lab.infra.parse import Server
-    from lab.infra.registry import NeedsOf
-    from lab.infra.suite import Suite
-    from lab.plan import Check
+    from lab.planning.plan import Check
+    from lab.verification.facts import NodeFacts
+    from lab.verification.parse import Server
+    from lab.verification.registry import NeedsOf
+    from lab.verification.suite import Suite
 
 SPICE_GREETING = b"REDQ" + struct.pack("<III", 2, 2, 18) + struct.pack("<IBBIII", 0, 1, 0, 0, 0, 18)
 """SpiceLinkMess of the SPICE protocol: version 2.2, 18 bytes; new connection, main channel, no capabilities"""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.infra.facts import NodeFacts
-    from lab.plan import Check
+    from lab.planning.plan import Check
+    from lab.verification.facts import NodeFacts
 
 
 def test_kind_is_known(check: Check, node: NodeFacts) -> None:

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.infra.collectors import Need
-from lab.infra.outcome import expect
-from lab.infra.registry import asserts
+from lab.verification.collectors import Need
+from lab.verification.outcome import expect
+from lab.verification.registry import asserts
 
 if TYPE_CHECKING:
-    from lab.infra.facts import NodeFacts
-    from lab.plan import Check
+    from lab.planning.plan import Check
+    from lab.verification.facts import NodeFacts
 
 
 @asserts("unit", args="name", needs=lambda check: [Need("units", check.args["name"])])

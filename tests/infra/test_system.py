@@ -2,16 +2,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.infra.collectors import Need
-from lab.infra.facts import CONTROLLER
-from lab.infra.outcome import expect
-from lab.infra.parse import hosts
-from lab.infra.registry import asserts
+from lab.verification.collectors import Need
+from lab.verification.facts import CONTROLLER
+from lab.verification.outcome import expect
+from lab.verification.parse import hosts
+from lab.verification.registry import asserts
 
 if TYPE_CHECKING:
-    from lab.infra.facts import NodeFacts
-    from lab.infra.suite import Suite
-    from lab.plan import Check
+    from lab.planning.plan import Check
+    from lab.verification.facts import NodeFacts
+    from lab.verification.suite import Suite
 
 
 @asserts("host-entry", args="name address", needs=lambda _: [Need("texts", "/etc/hosts")])

@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from lab.infra.collectors import Need
-from lab.infra.outcome import expect
-from lab.infra.registry import asserts
-from lab.infra.values import secret_name
+from lab.verification.collectors import Need
+from lab.verification.outcome import expect
+from lab.verification.registry import asserts
+from lab.verification.values import secret_name
 
 if TYPE_CHECKING:
-    from lab.infra.facts import NodeFacts
-    from lab.plan import Check
+    from lab.planning.plan import Check
+    from lab.verification.facts import NodeFacts
 
 
 def _said(answer: dict[str, Any]) -> str:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from sample_plans import SECRETS, sample_plan
 
-from lab.infra.registry import KINDS
-from lab.infra.remote import unpack
-from lab.infra.suite import Suite, summary
-from lab.plan import Check, Plan
-from lab.resources import INFRA_SUITE
+from lab.base.resources import INFRA_SUITE
+from lab.planning.plan import Check, Plan
+from lab.verification.registry import KINDS
+from lab.verification.remote import unpack
+from lab.verification.suite import Suite, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.plan import HostFacts, Plan
-from lab.resolve import resolve
-from lab.spec.catalog import load_steps
-from lab.spec.model import Spec
-from lab.spec.release import Chapter, Release
+from lab.inputs.catalog import load_steps
+from lab.inputs.model import Spec
+from lab.inputs.release import Chapter, Release
+from lab.planning.plan import HostFacts, Plan
+from lab.planning.resolve import resolve
 
 if TYPE_CHECKING:
-    from lab.spec.catalog import LoadedStep
+    from lab.inputs.catalog import LoadedStep
 
 STEPS = Path(__file__).parent / "data" / "steps"
 EMULATED = HostFacts(accelerator="qemu", nested=True, wait_factor=9.0)

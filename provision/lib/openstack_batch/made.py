@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FILE = Path(os.environ.get("LAB_STATE") or "/var/lib/lab") / "made.json"
-"""{"server instance-compute1": id, …}, one a line; lab.infra.facts and remove-compute read it too"""
+"""{"server instance-compute1": id, …}, one a line; lab.verification.facts and remove-compute read it too"""
 
 
 class Made:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from sample_plans import sample_plan
 
-from lab import boxes
 from lab.box import age, build, store
 from lab.box.definition import load_definition
 from lab.box.intact import facts_of_all
 from lab.box.manifest import Inputs, Manifest, ReadyMade
 from lab.box.sources import Distribution, Source
+from lab.machines.boxes import age_lines
+from lab.verbs import boxes
 
 if TYPE_CHECKING:
     from lab.box.make import BoxEvent
@@ -99,8 +100,8 @@ def test_lab_up_warns_without_asking_anybody(tmp_path: Path, monkeypatch: pytest
     have(tmp_path, name=plan.nodes[0].box)
     have(tmp_path, name="compute-lab/of-another-lab")
     offered(tmp_path / "apt" / plan.suite / "lists")
-    assert boxes.age_lines(plan, updates=False) == [f"{plan.nodes[0].box}: it is 40 days old", age.ADVICE]
-    assert boxes.age_lines(plan, updates=True) == [
+    assert age_lines(plan, updates=False) == [f"{plan.nodes[0].box}: it is 40 days old", age.ADVICE]
+    assert age_lines(plan, updates=True) == [
         f"{plan.nodes[0].box}: it is 40 days old",
         f"{plan.nodes[0].box}: its security archive has updates for 1 of its packages: openssl",
         age.ADVICE,

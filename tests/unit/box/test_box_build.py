@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.base.errors import HostError, MachineError
 from lab.box import build
 from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxDefinition, BoxSpec, load_definition
@@ -17,7 +18,6 @@ from lab.box.pool import Deb, Pool, key_file
 from lab.box.sources import Source
 from lab.box.store import publish, scratch
 from lab.box.tools import Tools
-from lab.errors import HostError, MachineError
 
 TOOLS = {"mmdebstrap": "1.3.5"}
 WANTED = BoxSpec(

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.base.errors import SpecError, UsageError
 from lab.box.definition import BoxSpec, all_packages, base_packages, built_suites, load_definition
-from lab.errors import SpecError, UsageError
 
 GOOD = """
 suite: bookworm

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.base.errors import HostError
 from lab.box.keys import ensure_key
-from lab.errors import HostError
 
 if TYPE_CHECKING:
     from pathlib import Path

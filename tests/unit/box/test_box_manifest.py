@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import resources
+from lab.base import resources
+from lab.base.errors import HostError
 from lab.box.definition import BoxSpec, load_definition
 from lab.box.manifest import SCRIPTS, Inputs, inputs_of, needs_rebuild, tool_versions
-from lab.errors import HostError
 
 TOOLS = {"mmdebstrap": "1.3.5"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import resources
+from lab.base import resources
 from lab.box import make
 from lab.box.definition import BoxSpec, load_definition
 from lab.box.guests import Guests

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab import goto, up
+from lab.base.errors import HostError
 from lab.box import proof
 from lab.box.guests import Guests
 from lab.box.proof import proof_images
 from lab.box.sources import Distribution, Source
-from lab.errors import HostError
-from lab.runtime import doctor, doctor_look, host_facts
+from lab.diagnosis import doctor, doctor_look
+from lab.host import capacity as host_facts
+from lab.verbs import goto, up
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import resources
+from lab.base import resources
+from lab.base.errors import HostError
 from lab.box.ready_made import ensure_ready_made
 from lab.box.store import find, list_boxes, place_base_volume, register
-from lab.errors import HostError
-from lab.plan import HostFacts
-from lab.resolve import resolve
-from lab.spec.catalog import load_steps
-from lab.spec.model import Spec
-from lab.spec.release import load_release
+from lab.inputs.catalog import load_steps
+from lab.inputs.model import Spec
+from lab.inputs.release import load_release
+from lab.planning.plan import HostFacts
+from lab.planning.resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from lab.box.make import BoxEvent
-    from lab.plan import Plan
+    from lab.planning.plan import Plan
 
 METADATA = b'{"provider": "libvirt", "format": "qcow2", "virtual_size": 20}'
 FILES = {"metadata.json": METADATA, "box.img": b"disk", "Vagrantfile": b"# empty\n"}

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.base.errors import HostError
 from lab.box.definition import BoxDefinition
 from lab.box.sources import (
     Distribution,
@@ -14,7 +15,6 @@ from lab.box.sources import (
     parse_one_line,
     security_candidates,
 )
-from lab.errors import HostError
 
 
 @pytest.fixture

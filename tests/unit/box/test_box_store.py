@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.base.errors import HostError, LockedError
 from lab.box import store
 from lab.box.intact import FileFacts, facts_of_all
 from lab.box.manifest import Inputs, Manifest
 from lab.box.store import Box, list_boxes, new_version, place_base_volume, register, remove_box, volume_name
-from lab.errors import HostError, LockedError
 
 NAME = "compute-lab/zed-controller"
 

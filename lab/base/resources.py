@@ -1,0 +1,16 @@
+"""Where the project's own data files are: at the top of a checkout, or inside an installed wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_WHEEL_DATA = _PACKAGE / "data"
+_ROOT = _WHEEL_DATA if _WHEEL_DATA.is_dir() else _PACKAGE.parent
+
+VAGRANTFILE_TEMPLATE = _ROOT / "Vagrantfile.j2"
+BOXES = _ROOT / "boxes"
+PROVISION = _ROOT / "provision"
+INFRA_SUITE = _WHEEL_DATA / "infra" if _WHEEL_DATA.is_dir() else _PACKAGE.parent / "tests" / "infra"
+RELEASES = _PACKAGE / "releases"
+COMPONENTS = _PACKAGE / "inputs" / "components.yaml"

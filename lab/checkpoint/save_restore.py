@@ -1,0 +1,184 @@
+"""`lab checkpoint`: the whole lab saved, put back, deleted. All nodes or none, whatever happens in between.
+
+The order of operations, and what a crash between any two of them leaves: docs/checkpoints.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import libvirt
+
+from lab.base.durable import write_text
+from lab.base.errors import HostError, LabError, MachineError
+from lab.base.lock import lab_lock
+from lab.base.progress import clock
+from lab.checkpoint import recovery as whole
+from lab.checkpoint.store import Checkpoint, Checkpoints, Manifest, steps_done, tag_of
+from lab.host import fence
+from lab.host.choice import own_host
+from lab.nodes.clock import step_clocks, wait_for_chrony
+from lab.nodes.readiness import settle
+from lab.nodes.ssh import Ssh
+from lab.nodes.state import StateFile
+from lab.verification.report import Report
+from lab.verification.run import verify
+
+if TYPE_CHECKING:
+    from lab.base.progress import Progress
+    from lab.checkpoint.memory_and_disks import Machines
+    from lab.host.host import Host
+    from lab.planning.project import Lab
+
+PER_DISK_MIB = 64
+"""for the first changed blocks of a disk, and room to breathe"""
+
+
+def save(lab: Lab, name: str, progress: Progress) -> Checkpoint:
+    """`lab checkpoint save`.
+
+    Raises:
+        UsageError: the name is taken, or cannot be one.
+        HostError: no space.
+        MachineError: the lab does not run as a whole, or libvirt refuses; the lab runs on as before.
+    """
+    Checkpoints(lab.build_dir).refuse_taken(name)
+    with lab_lock(lab.build_dir, f"lab checkpoint save {name}"):
+        host = _enter(lab)
+        whole.mend(lab, host, progress.say)
+        return take(lab, host, name, progress)
+
+
+def take(lab: Lab, host: Host, name: str, progress: Progress) -> Checkpoint:
+    """Save a checkpoint of a lab that is whole and locked, on a host that was entered; errors as of `save`."""
+    store = Checkpoints(lab.build_dir)
+    store.refuse_taken(name)
+    with whole.machines_of(lab.plan, host) as machines:
+        running = _running(machines)
+        if running:
+            _require_space(machines, lab)
+        state = StateFile(lab.build_dir / "state.json").load()
+        partial = store.begin(name, lab.plan, state)
+        stopped = time.time()
+        manifest = Manifest(created=stopped, running=running, steps=steps_done(lab.plan, state))
+        try:
+            if running:
+                machines.suspend()
+                machines.save_memory(partial)
+            for node, snapshot in machines.take_disks(tag_of(name)).items():
+                write_text(partial / f"{node}.xml", snapshot, mode=0o600)
+            store.begin_restore(name)
+            checkpoint = store.finish(partial, manifest)
+        except BaseException:
+            if partial.exists():  # otherwise it is complete, and the next verb brings its machines back
+                with contextlib.suppress(LabError, libvirt.libvirtError, OSError):  # what is left, it mends too
+                    whole.undo(machines, store, name)
+                    store.end_restore()
+            raise
+        if running:
+            machines.revive(checkpoint.directory)
+        store.end_restore()
+    stood_s = time.time() - stopped
+    if running:
+        ssh = Ssh(lab.build_dir)
+        wait_for_chrony(ssh, lab.plan, step_clocks(ssh, lab.plan))
+    progress.say(f"checkpoint {name}: {checkpoint.size_mib()} MiB; the lab stood still for {clock(stood_s)}")
+    return checkpoint
+
+
+def restore(lab: Lab, name: str, progress: Progress) -> Report | None:
+    """`lab checkpoint restore`; gives the result of that point's quick checks, None where the machines are off.
+
+    Raises:
+        UsageError: no such checkpoint, half-written, or of another plan. Nothing was changed.
+        HostError: the host has no memory for the machines.
+        MachineError: a part of it is missing (nothing was changed), or the lab does not come back.
+    """
+    checkpoint = whole.fitting(lab.plan, Checkpoints(lab.build_dir), name)
+    with lab_lock(lab.build_dir, f"lab checkpoint restore {name}"):
+        host = _enter(lab)
+        began = time.time()
+        with progress.phase("restore", f"restoring checkpoint {name}"):
+            whole.undo_saves(lab, host, progress.say)
+            whole.put_back(lab, host, checkpoint)
+        if not checkpoint.manifest.running:
+            progress.say("its machines were off, and are: `lab up` boots them")
+            return None
+        with progress.phase("settle", "clocks, then heartbeats"):
+            _settle(lab, began, progress)
+        with progress.phase("checks", "quick checks of the steps that were done"):
+            steps = checkpoint.manifest.steps
+            if not steps:  # to `verify`, none would be all
+                return Report(())
+            return verify(lab.plan, lab.build_dir, steps, quick=True, on_result=progress.counter("checks"))
+
+
+def delete(lab: Lab, name: str, progress: Progress) -> None:
+    """`lab checkpoint delete`: its files, and its snapshots in the disks.
+
+    Raises:
+        UsageError: no such checkpoint, or the lab was put away: its disks cannot be reached.
+    """
+    store = Checkpoints(lab.build_dir)
+    if name not in store.half_written():
+        store.find(name)
+    with lab_lock(lab.build_dir, f"lab checkpoint delete {name}"):
+        host = _enter(lab)
+        whole.refuse_away(lab, host)
+        try:
+            whole.mend(lab, host, progress.say)
+        except MachineError:
+            if store.restoring() != name:
+                raise
+            store.end_restore()  # it cannot be brought back: otherwise it could never be removed
+        if store.exists(name):  # a half-written one went with the mending
+            checkpoint = store.find(name)
+            with whole.machines_of(lab.plan, host) as machines:
+                with contextlib.suppress(MachineError):  # of machines that are gone, as their disks are
+                    whole.define(machines, lab.plan, checkpoint)
+                store.spoil(name)
+                whole.undo(machines, store, name)
+
+
+def _settle(lab: Lab, began: float, progress: Progress) -> None:
+    ssh = Ssh(lab.build_dir)
+    off = step_clocks(ssh, lab.plan)
+    progress.say(f"clocks set: they were off by up to {clock(max(off.values()))}")
+    for wrong in settle(lab, ssh, since=began, say=progress.say):
+        progress.say(f"[yellow]not well:[/yellow] {wrong}")
+    wait_for_chrony(ssh, lab.plan, off)
+
+
+def _running(machines: Machines) -> bool:
+    """Tell whether all machines run (or all are off)."""
+    states = machines.states()
+    for state in ("running", "shut off"):
+        if set(states.values()) == {state}:
+            return state == "running"
+    raise MachineError(
+        "the machines of the lab neither all run nor are all off",
+        detail="\n".join(f"{node}: {state}" for node, state in states.items()),
+        hint="`lab up` makes them run",
+    )
+
+
+def _require_space(machines: Machines, lab: Lab) -> None:
+    """Refuse where the memory might not fit; compressed it takes less."""
+    need = machines.memory_mib() + PER_DISK_MIB * len(lab.plan.nodes)
+    free = shutil.disk_usage(lab.build_dir).free // 2**20
+    if need > free:
+        raise HostError(
+            f"no space for a checkpoint in {lab.build_dir}: found {free} MiB free, expected {need} MiB",
+            hint="`lab checkpoint list` shows what others take, `lab checkpoint delete NAME` removes one",
+        )
+
+
+def _enter(lab: Lab) -> Host:
+    host = own_host(lab.plan, lab.build_dir)
+    host.start()
+    fence.close(host, lab.plan, lab.build_dir)
+    host.enter()
+    return host

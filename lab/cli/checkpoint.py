@@ -1,0 +1,106 @@
+"""The verbs of `lab checkpoint`, and `lab goto`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from lab.base import errors
+from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
+from lab.terminal import progress as ui
+
+if TYPE_CHECKING:
+    from lab.verification.report import Report
+
+checkpoint_app = typer.Typer(no_args_is_help=True, help="Checkpoints of the whole lab: save, list, restore, delete.")
+Name = Annotated[str, typer.Argument(help="The checkpoint's name.")]
+
+
+@checkpoint_app.command("save")
+def checkpoint_save(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Save all nodes: their disks and, of a running lab, the memory."""
+    from lab.checkpoint import save_restore as checkpoint
+    from lab.verbs.opening import existing
+
+    progress = ui.LiveProgress()
+    with progress.live():
+        checkpoint.save(existing(file, build_dir), name, progress)
+
+
+@checkpoint_app.command("list")
+def checkpoint_list(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
+    """List the checkpoints with age, size and the steps that were done."""
+    from lab.checkpoint.store import Checkpoints, age
+    from lab.verbs.opening import existing
+
+    lab = existing(file, build_dir)
+    store = Checkpoints(lab.build_dir)
+    found = store.complete()
+    if as_json:
+        rows: list[dict[str, Any]] = [
+            {**each.manifest.model_dump(mode="json"), "name": each.name, "complete": True, "size_mib": each.size_mib()}
+            for each in found
+        ]
+        rows += [{"name": name, "complete": True, "newer": True} for name in store.of_other_versions()]
+        rows += [{"name": name, "complete": False} for name in store.half_written()]
+        ui.print_json(rows)
+        return
+    table = Table("checkpoint", "age", "size", "lab", "last step done", show_edge=False, pad_edge=False)
+    for each in found:
+        state = "running" if each.manifest.running else "halted"
+        table.add_row(each.name, age(each.manifest.created), f"{each.size_mib()} MiB", state, each.last_step())
+    for name in store.of_other_versions():
+        table.add_row(name, "", "", "[yellow]of a newer version of lab[/yellow]", "")
+    for name in store.half_written():
+        table.add_row(name, "", "", "[yellow]half-written[/yellow]", f"lab checkpoint delete {name}")
+    if table.row_count:
+        ui.console.print(table)
+    else:
+        ui.console.print("no checkpoints yet; `lab checkpoint save NAME` makes one")
+
+
+@checkpoint_app.command("restore")
+def checkpoint_restore(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Put the whole lab back: it goes on where it was, without booting; then that point's quick checks."""
+    from lab.checkpoint import save_restore as checkpoint
+    from lab.verbs.opening import existing
+
+    lab = existing(file, build_dir)
+    progress = ui.LiveProgress()
+    with progress.live():
+        result = checkpoint.restore(lab, name, progress)
+    if result is not None:
+        _end(lab.plan, result)
+
+
+@checkpoint_app.command("delete")
+def checkpoint_delete(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
+    """Delete a checkpoint, whole or half-written."""
+    from lab.checkpoint import save_restore as checkpoint
+    from lab.verbs.opening import existing
+
+    progress = ui.LiveProgress()
+    checkpoint.delete(existing(file, build_dir), name, progress)
+    progress.say(f"checkpoint {name} is gone")
+
+
+def goto(
+    chapter: Annotated[str, typer.Argument(help="A step, as 50-compute-controller or compute-controller.")],
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+) -> None:
+    """Bring the whole lab to the state just before a chapter, by a checkpoint where there is one."""
+    from lab.verbs.goto import goto as bring_to
+
+    if not bring_to(file, build_dir, chapter):
+        raise typer.Exit(errors.CHECK_FAILED)
+
+
+def _end(plan: Any, result: Report) -> None:
+    from lab.verification import report as reports
+
+    reports.print_report(ui.console, plan, result)
+    if not result.good:
+        raise typer.Exit(errors.CHECK_FAILED)

@@ -1,0 +1,73 @@
+"""The verbs of `lab box` and `lab release`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lab.cli.options import DEFAULT_SPEC, AsJson, SpecFile
+
+box_app = typer.Typer(no_args_is_help=True, help="The lab's boxes: build, list, remove.")
+release_app = typer.Typer(no_args_is_help=True, help="The releases: what each has, and what became of it.")
+
+
+@box_app.command("build")
+def box_build(
+    file: SpecFile = DEFAULT_SPEC,
+    mirror: Annotated[str | None, typer.Option(help="Package mirror (default: the host's own apt sources).")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build even what is up to date: with today's packages.")
+    ] = False,
+) -> None:
+    """Build the boxes that the spec needs, where they are missing or out of date."""
+    from lab.verbs import boxes
+
+    boxes.build_for_spec(file, mirror, force=force)
+
+
+@box_app.command("list")
+def box_list(as_json: AsJson = False) -> None:
+    """List the boxes of this host."""
+    from lab.verbs import boxes
+
+    boxes.print_list(as_json)
+
+
+@box_app.command("remove")
+def box_remove(name: Annotated[str, typer.Argument(help="A box's name, or `all`.")]) -> None:
+    """Remove a box from the cache."""
+    from lab.verbs import boxes
+
+    boxes.remove(name)
+
+
+@release_app.command("list")
+def release_list(as_json: AsJson = False) -> None:
+    """List the releases, oldest first."""
+    from lab.terminal import releases as releases_view
+
+    releases_view.print_list(as_json)
+
+
+@release_app.command("show")
+def release_show(
+    name: Annotated[str, typer.Argument(help="A release, as zed.")],
+    component: Annotated[str | None, typer.Argument(help="Only this component of the guide, as nova-cert.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the packages, units, ports, databases, options and components of a release."""
+    from lab.terminal import releases as releases_view
+
+    releases_view.print_one(name, component, as_json)
+
+
+@release_app.command("diff")
+def release_diff(
+    first: Annotated[str, typer.Argument(help="A release.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+) -> None:
+    """Show what one release has (-) and another has instead (+)."""
+    from lab.terminal import releases as releases_view
+
+    releases_view.print_diff(first, second)

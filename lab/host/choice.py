@@ -1,0 +1,94 @@
+"""Where a lab is to stand, when its neighbours on this machine are known."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lab.base.errors import HostError, MachineError
+from lab.base.rights import same_with_sudo
+from lab.host import records
+from lab.host.host import choose_host
+from lab.host.neighbours import require_no_collision
+from lab.host.private import PrivateHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lab.host.host import Host
+    from lab.planning.plan import Plan
+
+
+def require_open(host: Host) -> None:
+    """Refuse to judge or change what this user cannot see: all machines of root's lab would look as if they were gone.
+
+    Raises:
+        HostError: with the same call for root.
+    """
+    if host.is_closed():
+        raise HostError(f"lab {host.name} is root's: only root can see its machines", hint=f"run: {same_with_sudo()}")
+
+
+def host_for(
+    plan: Plan, build_dir: Path, *, look: bool = False, choose: Callable[[str, Path], Host] = choose_host
+) -> Host:
+    """Choose where a lab stands, as `choose_host` does, and out of its neighbours' way.
+
+    Where somebody else on the machine's libvirt has its subnets or names, the lab gets a private host of its own, and
+    so keeps the guide's addresses. Who only wants to `look` gets one that is closed to this user too.
+
+    Raises:
+        HostError: that cannot be: it stands there already, LAB_HOST decides otherwise, or it would need root.
+    """
+    host = choose(plan.name, build_dir)
+    if not look:
+        require_open(host)
+    try:
+        _refuse_namesake(plan, host, build_dir)
+        require_no_collision(plan, host, build_dir)
+    except HostError as error:
+        asked = os.environ.get("LAB_HOST", "auto") not in ("", "auto")
+        stands = records.load(records.lab_key(plan.name, build_dir)) is not None
+        if asked or stands or os.geteuid() != 0:
+            raise
+        first = (error.detail.splitlines() or [error.message])[0]
+        return PrivateHost(plan.name, build_dir, reason=f"the machine's libvirt is not free for it: {first}")
+    return host
+
+
+def own_host(
+    plan: Plan, build_dir: Path, *, look: bool = False, choose: Callable[[str, Path], Host] = choose_host
+) -> Host:
+    """Choose where a lab stands, for a verb that is to reach its machines; to `look`, also a host that is closed.
+
+    Raises:
+        HostError: it is closed to this user.
+        MachineError: the machine's libvirt has others' machines of their names, as of a lab that was only rendered.
+    """
+    host = choose(plan.name, build_dir)
+    if not look:
+        require_open(host)
+    if host.mode == "system" and host.is_running():
+        with host.hypervisor() as hypervisor:
+            foreign = hypervisor.foreign_domains([node.domain for node in plan.nodes], build_dir)
+        if foreign:
+            raise MachineError(
+                f"not machines of {build_dir}, though they have its names: {', '.join(foreign)}",
+                hint="`lab list` shows whose they are; give this lab another `name` in the spec",
+            )
+    return host
+
+
+def _refuse_namesake(plan: Plan, host: Host, build_dir: Path) -> None:
+    """Refuse a lab whose networks have the names of another's; libvirt's networks do not say whose they are."""
+    if host.mode != "system":
+        return
+    own = records.lab_key(plan.name, build_dir)
+    for key in records.known_keys():
+        other = records.load(key)
+        if other is not None and other.name == plan.name and other.mode == "system" and key != own:
+            raise HostError(
+                f"lab {plan.name} of {other.build_dir} stands on this machine's libvirt",
+                hint="another `name` in the spec; `lab list` shows the labs of this machine",
+            )

@@ -1,0 +1,91 @@
+"""The steps of a release, read from provision/: each a pair NN-slug.yaml (facts) and NN-slug.sh (script)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lab.base.errors import SpecError
+from lab.inputs.blocks import ConfigOption, config_options, variables_used
+from lab.inputs.document import Document, Loc, did_you_mean, read_document
+from lab.inputs.steps import StepFacts
+from lab.inputs.validate import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from lab.inputs.release import Release
+
+STEP_ID = re.compile(r"[0-9]{2}-[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class LoadedStep:
+    """A step as its two files state it, for whatever capabilities."""
+
+    id: str
+    facts: StepFacts
+    script: Path
+    options: tuple[ConfigOption, ...]
+    """of the configuration blocks in the script"""
+    variables: frozenset[str] = frozenset()
+    """that the script uses, or one of the libraries"""
+
+    def of(self, capabilities: Mapping[str, bool]) -> LoadedStep:
+        """Give the step as it is for these capabilities."""
+        options = tuple(option for option in self.options if option.runs_with(capabilities))
+        return replace(self, facts=self.facts.of(capabilities), options=options)
+
+
+def load_steps(release: Release, provision: Path) -> dict[str, LoadedStep]:
+    """Load all steps that a release names, those of its chapters too, in order.
+
+    Raises:
+        SpecError: a file is missing or wrong; with the problems of all of them.
+    """
+    steps: dict[str, LoadedStep] = {}
+    broken = Document(str(provision))
+    libraries = [path.read_text(encoding="utf-8") for path in (provision / "lib").glob("*.sh")]
+    shared = frozenset[str]().union(*map(variables_used, libraries))
+    for step_id in release.every_step:
+        try:
+            step = load_step(step_id, provision, release.capabilities)
+            steps[step_id] = replace(step, variables=step.variables | shared)
+        except SpecError as error:
+            broken.problems += error.problems
+    broken.raise_problems()
+    return steps
+
+
+def load_step(step_id: str, provision: Path, capabilities: Collection[str]) -> LoadedStep:
+    """Load one step, with all that it states for any release.
+
+    Args:
+        capabilities: the names that it may ask for.
+
+    Raises:
+        SpecError: a file of it is missing or wrong.
+    """
+    path = provision / f"{step_id}.yaml"
+    document = read_document(path, missing=f"the release's list of steps names {step_id}", top="a step's facts")
+    if not STEP_ID.fullmatch(step_id):
+        document.problem((), f"the step id '{step_id}'", "NN-slug, as 50-compute-controller")
+    facts, _ = validate(StepFacts, document)
+    script = path.with_suffix(".sh")
+    if not script.is_file():
+        document.problem((), "no script beside it", script.name)
+    text = script.read_text(encoding="utf-8") if script.is_file() else ""
+    options = config_options(text)
+    asked: dict[str, Loc] = {name: ("when", name) for name in facts.when} if facts else {}
+    asked |= {name: () for option in options for name in option.where}
+    for number, check in enumerate(facts.checks if facts else ()):
+        asked |= {name: ("checks", number) for name in (check.when, check.unless) if name}
+    for name, loc in asked.items():
+        if name not in capabilities:
+            hint = did_you_mean(name, capabilities)
+            document.problem(loc, f"the unknown capability {name}", "one that the release states", hint)
+    document.raise_problems()
+    assert facts is not None
+    return LoadedStep(step_id, facts, script, options, variables_used(text))

@@ -1,0 +1,70 @@
+"""What today's plan changes about the lab that stands: nodes that come or go, what needs other machines. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from lab.planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class Change:
+    """From the plan that stands to that of today."""
+
+    added: tuple[str, ...] = ()
+    """nodes that are new"""
+    removed: tuple[str, ...] = ()
+    """nodes that go"""
+    rebuild: tuple[str, ...] = ()
+    """differences that machines which stand cannot follow, as "controller.memory_mib: 5120 -> 6144" """
+
+    def lines(self) -> list[str]:
+        """Tell it, a line each."""
+        return [
+            *(f"node {name}: added" for name in self.added),
+            *(f"node {name}: removed" for name in self.removed),
+            *self.rebuild,
+        ]
+
+    def refuse_rebuild(self) -> None:
+        """Refuse what needs other machines or networks than those that stand.
+
+        Raises:
+            UsageError: with what differs.
+        """
+        if self.rebuild:
+            raise UsageError(
+                "the lab that stands was made from another plan",
+                detail="\n".join(self.rebuild),
+                hint="`lab up --recreate` removes it, with all that is in it, and makes the new one",
+            )
+
+
+def compare(old: Plan | None, new: Plan) -> Change:
+    """Compare the plan that stands, if any, with that of today."""
+    if old is None:
+        return Change()
+    before = {node.name: node for node in old.nodes}
+    after = {node.name: node for node in new.nodes}
+    kept = [(before[name], after[name]) for name in before if name in after]
+    pairs = [
+        ("name", old.name, new.name),
+        ("release", old.release, new.release),
+        ("box flavour", old.flavour, new.flavour),
+        ("accelerator", old.accelerator, new.accelerator),
+        *((f"network {a.kind}", str(a.cidr), str(b.cidr)) for a, b in zip(old.networks, new.networks, strict=True)),
+        *(
+            (f"{a.name}.{field}", getattr(a, field), getattr(b, field))
+            for a, b in kept
+            for field in ("cpus", "memory_mib", "disk_gib", "nested", "cpu_without", "box")
+        ),
+    ]
+    return Change(
+        added=tuple(name for name in after if name not in before),
+        removed=tuple(name for name in before if name not in after),
+        rebuild=tuple(f"{what}: {a} -> {b}" for what, a, b in pairs if a != b),
+    )

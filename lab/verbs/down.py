@@ -1,0 +1,201 @@
+"""`lab down`: the lab goes, and nothing of it stays on the host."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.base import builddir, durable
+from lab.base.addresses import NETWORK_KINDS
+from lab.base.errors import DamagedFileError, HostError, MachineError, UsageError
+from lab.base.lock import lab_lock
+from lab.checkpoint.store import Checkpoints
+from lab.generator.files import remove_tree
+from lab.host import fence, place, records
+from lab.host.capacity import host_facts
+from lab.host.choice import require_open
+from lab.host.host import choose_host
+from lab.host.ownership import own_of
+from lab.host.removal import remove
+from lab.inputs.load import load_spec
+from lab.machines import moved
+from lab.machines.vagrant import Vagrant
+from lab.nodes.ssh import Ssh
+from lab.nodes.ssh_config import SshConfig
+from lab.planning import project
+from lab.terminal import progress as ui
+from lab.verbs import labs
+
+if TYPE_CHECKING:
+    from lab.host.host import Host
+    from lab.host.libvirt import Hypervisor
+    from lab.host.records import LabRecord
+    from lab.verbs.labs import SeenLab
+
+MADE = (
+    *(".vagrant", "checkpoints", "logs", "mux", "known_hosts", "ssh_config"),
+    *("state.json", "state.json.damaged", "plan.json.damaged"),
+)
+"""what `lab up` and Vagrant made beside the rendered files"""
+
+
+def down(spec_file: Path, build_dir: Path | None, *, keep_checkpoints: bool = False) -> None:
+    """Remove domains, volumes, networks, and for a private host its processes, namespace and files.
+
+    The spec and the seed stay: the same spec makes the same lab, with the same passwords, again. Fine to run twice.
+    With `keep_checkpoints` the volumes and the build directory stay too, so that `lab checkpoint restore` brings the
+    lab back; what its machines did since the last checkpoint is lost.
+
+    Raises:
+        UsageError: there is no checkpoint to keep; or the directory is not a lab's.
+    """
+    spec = load_spec(spec_file)
+    name = spec.name
+    directory = project.build_dir_of(spec_file, build_dir, name)
+    builddir.require(directory)
+    moved.settle(name, directory, "lab down", functools.partial(ui.console.print, markup=False, soft_wrap=True))
+    try:
+        plan = project.load_plan(directory)
+    except DamagedFileError:  # the spec names its machines and networks too
+        plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
+    host = choose_host(name, directory)
+    require_open(host)
+    key = records.lab_key(name, directory)
+    if plan is None and not host.exists() and records.load(key) is None:
+        ui.console.print(f"no lab in {directory}: nothing to remove")
+        return
+    record = records.record_of(plan, directory, host.mode) if plan is not None else records.load(key)
+    kept = _kept(directory) if keep_checkpoints else []
+    with lab_lock(directory, "lab down"):
+        _remove(host, directory, key, record, keep_volumes=keep_checkpoints)
+    if keep_checkpoints:
+        told = f"lab {name} is put away; `lab checkpoint restore NAME` brings it back: {', '.join(kept)}"
+        ui.console.print(told, soft_wrap=True)
+        return
+    ui.console.print(
+        f"lab {name} is gone; {directory / 'seed'} stays, so that `lab up` makes it with the same passwords"
+    )
+
+
+def down_listed(word: str) -> None:
+    """Remove a lab of `lab list`, named by its name, NAME-HASH or build directory.
+
+    That directory may be gone, or be something else by now: then it is left alone.
+
+    Raises:
+        UsageError: no lab, or more than one, is named so.
+    """
+    lab = labs.find(word)
+    directory = _recorded(lab)
+    with contextlib.ExitStack() as stack:
+        if directory is not None and directory.is_dir():
+            stack.enter_context(lab_lock(directory, "lab down"))
+        _remove(lab.host(), directory, lab.key, lab.record or _of_domains(lab))
+    ui.console.print(f"lab {lab.key} is gone")
+
+
+def _recorded(lab: SeenLab) -> Path | None:
+    """Give the build directory that is remembered, if it is known and not something else by now."""
+    if not lab.build_dir:
+        return None
+    directory = Path(lab.build_dir)
+    try:
+        builddir.require(directory)
+        plan = project.load_plan(directory)
+        other = plan.name if plan is not None and plan.name != lab.name else ""
+        if _is_of_another(directory, lab.record):
+            other = "another lab"
+    except UsageError:
+        other = "no lab"
+    except MachineError:  # its plan cannot be read
+        other = ""
+    if not other:
+        return directory
+    ui.console.print(f"left alone, because it is of {other} now: {directory}", soft_wrap=True)
+    return None
+
+
+def _is_of_another(directory: Path, record: LabRecord | None) -> bool:
+    """Tell whether a directory is another lab's by now: the one that this machine remembers there was moved away."""
+    remembered = place.load(directory)
+    return remembered is not None and record is not None and bool(record.id) and remembered.id != record.id
+
+
+def _of_domains(lab: SeenLab) -> LabRecord | None:
+    """Make the record of a lab of the system libvirtd that has none, from its domains; its networks are named alike."""
+    if lab.mode != "system":
+        return None
+    return records.LabRecord(
+        key=lab.key,
+        name=lab.name,
+        release=lab.release,
+        build_dir=lab.build_dir,
+        mode="system",
+        domains={node: f"{lab.name}-{node}" for node in lab.states},
+        networks=tuple(f"{lab.name}-{kind}" for kind in NETWORK_KINDS),
+    )
+
+
+def _kept(directory: Path) -> list[str]:
+    """Name the checkpoints that will stay."""
+    kept = [checkpoint.name for checkpoint in Checkpoints(directory).complete()]
+    if not kept:
+        raise UsageError("there is no checkpoint to keep", hint="`lab checkpoint save NAME`, or `lab down` alone")
+    if Checkpoints(directory).unfinished():
+        raise UsageError("a save or a restore was cut short", hint="`lab up` makes the lab whole first")
+    return kept
+
+
+def _remove(
+    host: Host, directory: Path | None, key: str, record: LabRecord | None, *, keep_volumes: bool = False
+) -> None:
+    """Remove what is on the host, then what is in the build directory, and last what the machine remembers.
+
+    With `keep_volumes` the volumes, the build directory and the machine's memory of the lab stay.
+    """
+    require_open(host)
+    if directory is not None:
+        Ssh(directory).close()
+    host.end_silent()
+    if host.mode == "system" and not host.is_running() and records.load(key) is not None:
+        raise HostError("the machine's libvirtd, which has the lab's machines, does not answer", hint="`lab doctor`")
+    if record is not None and host.is_running():
+        with host.hypervisor() as hypervisor:
+            _remove_from(hypervisor, record, keep_volumes)
+    if host.mode == "system":
+        fence.remove(key)
+    host.stop(keep_volumes=keep_volumes)
+    if keep_volumes:
+        return
+    if directory is not None:
+        Vagrant(directory).forget()
+        shutil.rmtree(SshConfig(directory).socket_dir(), ignore_errors=True)
+        _clear(directory)
+    records.remove(key)
+    if directory is not None and directory.is_dir():
+        builddir.mark(directory)  # not before: what this machine remembers would look like a lab that was moved away
+
+
+def _remove_from(hypervisor: Hypervisor, record: LabRecord, keep_volumes: bool) -> None:
+    """Remove a lab's domains, volumes and networks; tell what has their names, but is not known to be the lab's."""
+    own = own_of(record.name, Path(record.build_dir), record.key)
+    removed = remove(hypervisor, list(record.domains.values()), record.networks, own=own, keep_volumes=keep_volumes)
+    for line in removed.left:
+        ui.console.print(f"left alone: {line}", markup=False, soft_wrap=True)
+
+
+def _clear(directory: Path) -> None:
+    """Remove what `lab up` and Vagrant made in the build directory; of a symbolic link, the link."""
+    if not directory.is_dir():
+        return
+    remove_tree(directory)
+    durable.sweep(directory)
+    for entry in MADE:
+        path = directory / entry
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,93 @@
+"""`lab goto CHAPTER`: the whole lab to the state just before a chapter."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from lab.base.errors import UsageError
+from lab.checkpoint import recovery as whole
+from lab.checkpoint import save_restore as checkpoint
+from lab.checkpoint.store import Checkpoint, Checkpoints
+from lab.host import records
+from lab.host.capacity import host_facts
+from lab.host.choice import own_host
+from lab.inputs.load import load_spec
+from lab.nodes.schedule import MACHINES
+from lab.nodes.state import StateFile
+from lab.planning import project
+from lab.terminal import progress as ui
+from lab.verbs.opening import existing
+from lab.verbs.up import up
+from lab.verification import report as reports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from lab.planning.plan import Plan
+
+
+def goto(spec_file: Path, build_dir: Path | None, chapter: str) -> bool:
+    """Restore the checkpoint of the step before a chapter; where there is none, come as near as can be and provision.
+
+    Gives whether the checks of that point pass.
+
+    Raises:
+        UsageError: no such chapter; or the lab is past it, and no checkpoint leads back.
+        LabError: as of `lab up` and `lab checkpoint restore`.
+    """
+    spec = load_spec(spec_file)
+    directory = project.build_dir_of(spec_file, build_dir, spec.name)
+    records.require_home(directory)
+    plan = project.load_plan(directory) or project.decide(spec, host_facts(spec.accelerator, mirror=spec.box.mirror))
+    ids = [step.id for step in plan.steps]
+    before = ids[: ids.index(step_of(plan, chapter))]
+    goal = before[-1] if before else MACHINES
+    state = StateFile(directory / "state.json").load()
+    store = Checkpoints(directory)
+    way = nearest(store.complete(), before)
+    past = sorted({key.partition("/")[2] for key in state.steps} - set(before))
+    if way is not None and (way.name == goal or past or _away(plan, directory)):
+        lab = existing(spec_file, build_dir)
+        result = checkpoint.restore(lab, way.name, ui.LiveProgress())
+        if way.name == goal and result is not None:
+            reports.print_report(ui.console, plan, result)
+            return result.good
+    elif past:
+        raise UsageError(
+            f"the lab is past {goal} ({', '.join(past)} done), and no checkpoint leads back",
+            hint=f"`lab down`, then `lab goto {chapter}`; `lab up --checkpoints` makes checkpoints on the way",
+        )
+    return up(spec_file, build_dir, to_step=goal)
+
+
+def _away(plan: Plan, directory: Path) -> bool:
+    host = own_host(plan, directory)
+    host.start()
+    return whole.is_away(plan, host)
+
+
+def step_of(plan: Plan, chapter: str) -> str:
+    """Find the step of a chapter: its id, or that without the number, as identity.
+
+    Raises:
+        UsageError: there is none.
+    """
+    names = {name: step.id for step in plan.steps for name in (step.id, step.id.partition("-")[2])}
+    if chapter in names:
+        return names[chapter]
+    close = difflib.get_close_matches(chapter, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"chapters: {', '.join(step.id for step in plan.steps)}"
+    raise UsageError(f"no chapter {chapter} in this lab", hint=hint)
+
+
+def nearest(found: Iterable[Checkpoint], before: list[str]) -> Checkpoint | None:
+    """Choose, of the checkpoints that bear a chapter's name, the one nearest to the end of these steps."""
+    chapters = [MACHINES, *before]
+
+    def true_to_its_name(each: Checkpoint) -> bool:
+        return each.manifest.steps == tuple(before[: chapters.index(each.name)])
+
+    usable = [each for each in found if each.name in chapters and true_to_its_name(each)]
+    return max(usable, key=lambda each: chapters.index(each.name), default=None)

@@ -1,0 +1,33 @@
+"""Opening a lab that was made before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.base import builddir
+from lab.base.errors import UsageError
+from lab.host import records
+from lab.inputs.load import load_spec
+from lab.planning import project
+from lab.planning.secrets import Secrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def existing(spec_file: Path, build_dir: Path | None, *, reach: bool = True) -> project.Lab:
+    """Open the lab that stands in the build directory, as it was decided when it was made.
+
+    Raises:
+        UsageError: there is no lab there; or, with `reach`, its machines are not this directory's: it is a copy.
+        HostError: others can reach into it, so that it cannot be believed.
+        MachineError: its plan.json was written by another version.
+    """
+    directory = project.build_dir_of(spec_file, build_dir, "" if build_dir else load_spec(spec_file).name)
+    builddir.require(directory)
+    plan = project.load_plan(directory)
+    if plan is None:
+        raise UsageError(f"no lab in {directory}", hint="`lab up` makes it")
+    if reach:
+        records.require_home(directory)
+    return project.Lab(directory, plan, Secrets.of_build_dir(directory, plan))

@@ -1,0 +1,151 @@
+"""`lab halt`, `lab resume`, `lab pause`, `lab unpause`: a lab that is not needed now, and is later."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from lab.base.errors import UsageError
+from lab.base.lock import lab_lock
+from lab.base.progress import clock
+from lab.checkpoint import recovery as whole
+from lab.host import fence
+from lab.host.choice import own_host
+from lab.machines import power as switch
+from lab.machines.power import OFF, SHUTDOWN_LIMIT_S
+from lab.nodes.clock import TOLERANCE_S, step_clocks, wait_for_chrony
+from lab.nodes.readiness import settle
+from lab.nodes.ssh import Ssh
+from lab.nodes.state import StateFile
+from lab.terminal import progress as ui
+from lab.verification import report as reports
+from lab.verification.run import verify
+
+if TYPE_CHECKING:
+    from lab.base.progress import Progress
+    from lab.host.host import Host
+    from lab.host.libvirt import State
+    from lab.planning.plan import Check
+    from lab.planning.project import Lab
+    from lab.verification.report import Report
+
+INSTANCE_LIMIT_S = 60.0
+"""for the first instances to have booted again; on a KVM host"""
+
+
+def halt(lab: Lab) -> None:
+    """Shut all nodes down: the computes, then the controller, whose services they use to the end."""
+    host = own_host(lab.plan, lab.build_dir)
+    with lab_lock(lab.build_dir, "lab halt"):
+        states = _states(lab, host)
+        if all(state in OFF for state in states.values()):
+            ui.console.print(f"lab {lab.plan.name} is halted already; `lab resume` boots it")
+            return
+        Ssh(lab.build_dir).close()
+        progress = ui.LiveProgress()
+        controller, *computes = [node.domain for node in lab.plan.nodes]
+        limit_s = SHUTDOWN_LIMIT_S * max(1.0, lab.plan.wait_factor)
+        with progress.live(), host.hypervisor() as hypervisor:
+            for title, names in (("compute nodes", computes), ("controller", [controller])):
+                with progress.phase(title, f"shutting down: {', '.join(names)}"):
+                    switch.shut_down(hypervisor, names, timeout_s=limit_s, say=progress.say)
+    ui.console.print(f"lab {lab.plan.name} is halted; `lab resume` boots it")
+
+
+def pause(lab: Lab) -> None:
+    """Stop the nodes' processors; they keep their memory, and cost the host nothing else."""
+    host = own_host(lab.plan, lab.build_dir)
+    with lab_lock(lab.build_dir, "lab pause"):
+        states = _states(lab, host)
+        if not any(state in ("running", "paused") for state in states.values()):
+            raise UsageError(f"lab {lab.plan.name} is not running: nothing to pause", hint="`lab resume` boots it")
+        Ssh(lab.build_dir).close()
+        with host.hypervisor() as hypervisor:
+            paused = switch.pause(hypervisor, [node.domain for node in lab.plan.nodes])
+    what = "is paused" if paused else "is paused already"
+    ui.console.print(f"lab {lab.plan.name} {what}; `lab unpause` lets it go on")
+
+
+def unpause(lab: Lab) -> bool:
+    """Let a paused lab go on, and wait until it is well; whether its quick checks pass."""
+    states = _states(lab, own_host(lab.plan, lab.build_dir))
+    if "paused" not in states.values():
+        if all(state == "running" for state in states.values()):
+            ui.console.print(f"lab {lab.plan.name} is not paused: it runs")
+            return True
+        raise UsageError(f"lab {lab.plan.name} is halted, not paused", hint="`lab resume` boots it")
+    return resume(lab, command="lab unpause")
+
+
+def resume(lab: Lab, *, command: str = "lab resume") -> bool:
+    """Bring a lab back as it was, from whatever state: off, paused, its libvirtd gone, the machine rebooted.
+
+    Gives whether its quick checks pass. No step is run.
+
+    Raises:
+        LabError: a machine is missing, does not start or does not answer.
+    """
+    host = own_host(lab.plan, lab.build_dir)
+    progress = ui.LiveProgress()
+    ssh = Ssh(lab.build_dir)
+    with progress.live(), lab_lock(lab.build_dir, command):
+        _states(lab, host)
+        host.enter()
+        since = time.time()
+        with progress.phase("machines", "virtual machines"), host.hypervisor() as hypervisor:
+            for network in lab.plan.networks:
+                hypervisor.ensure_network(network)
+            woken = switch.switch_on(hypervisor, [node.domain for node in lab.plan.nodes])
+            progress.say(f"started: {', '.join(woken)}" if woken else "all run already")
+            off = step_clocks(ssh, lab.plan)
+            if max(off.values()) > TOLERANCE_S:
+                progress.say(f"clocks set: they were off by up to {clock(max(off.values()))}")
+        with progress.phase("services", "waiting for the services"):
+            # Services that ran all the time have reported themselves within the last minute and a half.
+            for wrong in settle(lab, ssh, since=since if woken else since - 90, say=progress.say):
+                progress.say(f"[yellow]not well:[/yellow] {wrong}")
+            wait_for_chrony(ssh, lab.plan, off)
+        with progress.phase("verify", "quick checks"):
+            result = _checked(lab, progress)
+    reports.print_report(ui.console, lab.plan, result)
+    return result.good
+
+
+def _states(lab: Lab, host: Host) -> dict[str, State]:
+    """Tell the states of the lab's domains; starts the host's libvirtd where it is gone.
+
+    Raises:
+        UsageError: the lab has no machines.
+    """
+    domains = [node.domain for node in lab.plan.nodes]
+    if host.exists():
+        host.start()
+        fence.close(host, lab.plan, lab.build_dir)
+        with host.hypervisor() as hypervisor:
+            states = hypervisor.states(domains)
+        if any(state != "absent" for state in states.values()):
+            return states
+        whole.refuse_away(lab, host)
+    raise UsageError(f"lab {lab.plan.name} has no virtual machines", hint="`lab up` makes them")
+
+
+def _checked(lab: Lab, progress: Progress) -> Report:
+    """Run the quick checks of what is done, and before them wait for the first instances, which boot last."""
+    done = StateFile(lab.build_dir / "state.json").load().steps
+    instances = [c for c in lab.plan.checks if c.kind in _INSTANCE_KINDS and f"{c.node}/{c.step}" in done]
+    deadline = time.monotonic() + INSTANCE_LIMIT_S * max(1.0, lab.plan.wait_factor)
+    while instances and _still_booting(lab, instances) and time.monotonic() < deadline:
+        progress.note("instances", "booting")
+    ids = [check.id for check in lab.plan.checks if f"{check.node}/{check.step}" in done]
+    return verify(lab.plan, lab.build_dir, ids=ids, quick=True, on_result=progress.counter("checks"))
+
+
+_INSTANCE_KINDS = ("instance-active", "instance-console")
+
+
+def _still_booting(lab: Lab, instances: list[Check]) -> bool:
+    """Tell whether an instance is active, and has not said on its console that it booted. Each look takes a while."""
+    found = verify(lab.plan, lab.build_dir, ids=[check.id for check in instances]).checks
+    kinds = {check.id: check.kind for check in instances}
+    active = all(check.good for check in found if kinds[check.id] == "instance-active")
+    return active and not all(check.good for check in found)

@@ -1,0 +1,113 @@
+"""`lab support`: everything that helps to find out what went wrong with a lab, in one file, and no secret in it.
+
+Nothing of a lab has to be alive. What could not be read stands in missing.txt, with the reason.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.base.errors import HostError, LabError, UsageError
+from lab.base.masking import Masking
+from lab.diagnosis import support_parts
+from lab.host import records
+from lab.host.capacity import host_facts
+from lab.host.host import choose_host
+from lab.inputs.load import load_spec
+from lab.planning import project
+from lab.planning.secrets import Secrets, load_seed
+from lab.terminal import progress as ui
+
+if TYPE_CHECKING:
+    from lab.inputs.model import Spec
+    from lab.planning.plan import Plan
+
+
+def pack(spec_file: Path, build_dir: Path | None, output: Path | None) -> Path:
+    """Write the archive (0600), and give its path.
+
+    Raises:
+        UsageError: the spec cannot be read, or `output` exists, or its directory does not.
+        HostError: the archive cannot be written.
+    """
+    spec = load_spec(spec_file)
+    directory = project.build_dir_of(spec_file, build_dir, spec.name)
+    records.require_home(directory)
+    target = output or Path(f"lab-support-{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}.tar.xz")
+    if target.exists():
+        raise UsageError(f"{target} exists", hint="name another file with --output")
+    parts = support_parts.Parts()
+    plan = _plan(spec, directory, parts)
+    host = choose_host(spec.name, directory)
+    support_parts.versions(parts)
+    support_parts.host_states(parts, host)
+    support_parts.findings(parts, plan, directory, host)
+    masking = _masking(spec, directory, plan, parts)
+    if masking is not None:
+        support_parts.build_dir_files(parts, directory, spec_file)
+        support_parts.node_states(parts, plan, host, directory)
+    _write(target, spec.name, {**parts.texts, "missing.txt": "".join(f"{line}\n" for line in parts.missing)}, masking)
+    ui.console.print(
+        f"wrote {target}: {len(parts.texts)} parts, {target.stat().st_size / 1024:.0f} KiB", soft_wrap=True
+    )
+    for line in parts.missing:
+        ui.console.print(f"  missing: {line}", markup=False, soft_wrap=True)
+    return target
+
+
+def _plan(spec: Spec, directory: Path, parts: support_parts.Parts) -> Plan:
+    """Open the plan of the lab that stands; where there is none that can be read, decide what the spec asks for."""
+    try:
+        plan = project.load_plan(directory)
+        if plan is not None:
+            return plan
+        parts.missing.append("plan.json: no lab was made in this build directory")
+    except LabError as error:
+        parts.missing.append(f"plan.json: {error.message}")
+    return project.decide(spec, host_facts(spec.accelerator, prove=False))
+
+
+def _masking(spec: Spec, directory: Path, plan: Plan, parts: support_parts.Parts) -> Masking | None:
+    """Know what to hide: the seed, what derives from it, and what the spec sets, now and when the lab was made.
+
+    None where that cannot be known: what may hold a password is then left out.
+    """
+    values = {*spec.passwords.values()}
+    try:
+        seed = load_seed(directory / "seed")
+        values |= {seed, *Secrets.derive(seed, plan.secrets, spec.passwords).values()}
+        if (directory / "plan.json").exists():
+            values |= set(Secrets.of_build_dir(directory, plan).values())
+    except (OSError, LabError) as error:
+        why = error.message if isinstance(error, LabError) else "no seed"
+        parts.missing.append(
+            f"logs, and what the nodes say: the lab's passwords are not known ({why}), and so not hidden"
+        )
+        return None
+    return Masking(values)
+
+
+def _write(target: Path, name: str, texts: dict[str, str], masking: Masking | None) -> None:
+    hide = masking or Masking(())
+    try:
+        descriptor, name_of_new = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # 0600
+        new = Path(name_of_new)
+        try:
+            with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:xz") as archive:
+                for path, text in sorted(texts.items()):
+                    without = hide.values if path in support_parts.OF_LAB_ITSELF else hide
+                    data = without(text).encode(errors="replace")
+                    info = tarfile.TarInfo(f"lab-support-{name}/{path}")
+                    info.size, info.mode, info.mtime = len(data), 0o600, int(time.time())
+                    archive.addfile(info, io.BytesIO(data))
+            os.link(new, target)  # fails where somebody else was first
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise HostError(f"cannot write {target}: {error.strerror}", hint="another place with --output") from error

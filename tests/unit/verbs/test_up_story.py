@@ -1,0 +1,190 @@
+"""What `lab up` decides between machines and suite: who is taken out, what runs, whether the suite is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from sample_plans import SECRETS, sample_plan
+
+from lab.generator.render import render
+from lab.machines.reconcile import ABSENT, Machines
+from lab.nodes.schedule import Job, jobs_of
+from lab.nodes.ssh import Ssh
+from lab.nodes.state import State, StateFile, StepRecord
+from lab.nodes.steps import inputs_digest
+from lab.planning.plan import Check
+from lab.planning.project import Lab
+from lab.planning.secrets import Secrets
+from lab.terminal.progress import LiveProgress
+from lab.verbs.up import _Up
+from lab.verification import proven
+from lab.verification.report import CheckResult, Outcome, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from lab.host.ownership import Own
+    from lab.machines.shrink import Leaving
+
+CHECK = Check(
+    id="compute1-55-compute-node-unit-x",
+    node="compute1",
+    step="55-compute-node",
+    kind="unit",
+    guide="",
+    command="",
+    quick=True,
+    args={},
+)
+SLOW = CHECK.model_copy(update={"id": "compute1-55-compute-node-openstack-y", "quick": False})
+PLAN = sample_plan().model_copy(update={"checks": (CHECK, SLOW)})
+JOB = Job("compute1", "55-compute-node")
+
+
+class FakeShrink:
+    """Notes what it is asked for."""
+
+    done: list[str] = []
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def out_of_openstack(self, leaving: Sequence[Leaving]) -> None:
+        self.done.append(f"openstack {' '.join(node.domain for node in leaving)}")
+
+    def machines(self, leaving: Sequence[Leaving], own: Own) -> None:
+        assert own.build_dir.is_dir()
+        self.done.append(f"machines {' '.join(node.name for node in leaving)}")
+
+
+class Runner:
+    """Takes the place of the story's own runner."""
+
+    def __init__(self) -> None:
+        self.ran: list[Job] = []
+        self.forgotten: set[Job] = set()
+
+    def run(self, jobs: Iterable[Job], done: Iterable[Job]) -> None:
+        self.ran += [job for job in jobs if job not in set(done)]
+
+    def forget(self, jobs: Iterable[Job]) -> None:
+        self.forgotten |= set(jobs)
+
+
+@pytest.fixture
+def suite(monkeypatch: pytest.MonkeyPatch) -> dict[str, Outcome]:
+    """Outcomes by check; what is not named passes."""
+    outcomes: dict[str, Outcome] = {}
+
+    def verify(plan: Any, build_dir: Path, steps: Any = (), *, ids: Any = None, **_: object) -> Report:
+        chosen = [c for c in plan.checks if ids is None or c.id in ids]
+        return Report(
+            tuple(CheckResult(c.id, c.step, c.node, outcomes.get(c.id, "passed"), "", "", 0.1) for c in chosen)
+        )
+
+    monkeypatch.setattr("lab.verbs.up.verify", verify)
+    return outcomes
+
+
+def story(directory: Path, state: State | None = None) -> tuple[_Up, Runner]:
+    if state is not None:
+        StateFile(directory / "state.json").save(state)
+    found = _Up(Lab(directory, PLAN, Secrets(SECRETS)), cast("Any", None), LiveProgress(), None)
+    runner = Runner()
+    found.runner = cast("Any", runner)
+    return found, runner
+
+
+def all_done() -> State:
+    files, state = render(PLAN, SECRETS), State()
+    for job in jobs_of(PLAN):
+        record = StepRecord(inputs=inputs_digest(files, job), seconds=1, finished="2026-01-01T00:00:00+00:00")
+        state = state.with_step(*job, record)
+    return state
+
+
+def verified() -> State:
+    report = Report(tuple(CheckResult(c.id, c.step, c.node, "passed", "", "", 0.1) for c in PLAN.checks))
+    state = proven.remember(PLAN, all_done(), report)
+    others = {step.id: proven.checks_digest(PLAN, step.id) for step in PLAN.steps}
+    return state.model_copy(update={"verified": others})
+
+
+def test_a_lab_that_needs_nothing_asks_the_quick_checks_alone(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    up, runner = story(tmp_path, verified())
+    suite[SLOW.id] = "failed"
+    assert not up.steps(up.proven())
+    assert runner.ran == []
+    assert [check.id for check in up.quick.checks] == [CHECK.id]
+    assert up.is_verified()
+
+
+def test_a_step_that_drifted_runs_alone(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    up, runner = story(tmp_path, verified())
+    suite[CHECK.id] = "failed"
+    assert up.steps(up.proven())
+    assert runner.ran == [JOB]
+    assert runner.forgotten == {JOB}
+
+
+def test_what_lab_verify_found_runs_again_and_is_not_asked(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    failed = CheckResult(SLOW.id, SLOW.step, SLOW.node, "failed", "", "", 0.1)
+    up, runner = story(tmp_path, proven.remember(PLAN, verified(), Report((failed,))))
+    assert up.steps(up.proven())
+    assert runner.ran == [JOB]
+    assert up.quick.checks == ()
+    assert not up.is_verified()
+
+
+def test_a_suite_that_did_not_pass_last_time_runs_though_no_step_did(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    up, runner = story(tmp_path, all_done())
+    assert not up.steps(up.proven())
+    assert runner.ran == []
+    assert not up.is_verified()
+    assert up.verified().good
+    assert proven.is_verified(PLAN, StateFile(tmp_path / "state.json").load(), ["55-compute-node"])
+
+
+def test_the_suite_mends_once_and_then_tells(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    up, runner = story(tmp_path, all_done())
+    suite[SLOW.id] = "failed"
+    assert not up.verified().good
+    assert runner.ran == [JOB]
+    assert StateFile(tmp_path / "state.json").load().drifted == {"compute1/55-compute-node": (SLOW.id,)}
+
+
+@pytest.mark.parametrize(
+    ("standing", "noted", "make", "expected"),
+    [
+        (1, ["controller", "compute1"], {}, []),
+        (1, ["controller", "compute1"], {"compute2": ABSENT}, []),  # a new one is no lost one
+        (3, ["controller", "compute1", "compute2", "compute3"], {}, ["compute2", "compute3"]),
+        (0, ["controller", "compute1", "compute2"], {}, ["compute2"]),  # its plan was damaged
+        (1, ["controller", "compute1"], {"compute1": ABSENT}, ["compute1"]),  # lost: a step of its ran once
+    ],
+)
+def test_who_is_taken_out(
+    standing: int,
+    noted: list[str],
+    make: dict[str, str],
+    expected: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lab.verbs.up.Shrink", FakeShrink)
+    FakeShrink.done = []
+    up, _ = story(tmp_path, all_done())
+    Ssh(tmp_path).write_config("".join(f"Host {name}\n  HostName 192.168.121.2\n" for name in noted))
+    up._take_out(sample_plan(computes=standing) if standing else None, Machines(make, {}))
+    domains = " ".join(f"demo-{name}" for name in expected)
+    assert FakeShrink.done == ([f"openstack {domains}", f"machines {' '.join(expected)}"] if expected else [])
+
+
+def test_with_the_controller_openstack_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.verbs.up.Shrink", FakeShrink)
+    FakeShrink.done = []
+    up, _ = story(tmp_path, all_done())
+    up._take_out(PLAN, Machines({"controller": ABSENT, "compute1": "its controller is gone"}, {}))
+    assert FakeShrink.done == ["machines controller compute1"]

@@ -1,0 +1,394 @@
+"""The agent, run for real on this machine: what it does with files, commands, logs and sockets."""
+
+from __future__ import annotations
+
+import hmac
+import http.server
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab.verification import agent
+from lab.verification.logs import ALWAYS_BAD, allowed_in
+from lab.verification.remote import AGENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def ask(operations: dict[str, Any], env: Path | None = None, secrets: tuple[str, ...] = ()) -> dict[str, Any]:
+    request = {"env": str(env or ""), "secrets": secrets, "jobs": 2, "operations": operations}
+    done = subprocess.run(
+        [sys.executable, "-I", str(AGENT), json.dumps(request)], capture_output=True, text=True, check=True
+    )
+    results: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])["results"]
+    return results
+
+
+def test_a_command_gets_the_secrets_that_it_names_and_no_other(tmp_path: Path) -> None:
+    env = tmp_path / "env"
+    env.write_text("NOVA_PASS='a b'\nGLANCE_PASS=other\nMY_IP=10.0.0.11\n")
+    script = 'echo "$NOVA_PASS|${GLANCE_PASS-unset}|$MY_IP"'
+    operation = {"op": "run", "script": script, "timeout": 10, "secrets": ["NOVA_PASS"]}
+    result = ask({"x": operation}, env, ("NOVA_PASS", "GLANCE_PASS"))["x"]
+    assert (result["rc"], result["stdout"]) == (0, "a b|unset|10.0.0.11\n")
+
+
+def test_a_command_that_hangs_is_ended_with_its_children() -> None:
+    result = ask({"x": {"op": "run", "script": "sleep 60 & sleep 60", "timeout": 0.3}})["x"]
+    assert result["rc"] == 124
+    assert "no answer in" in result["stderr"]
+    assert result["seconds"] < 10
+
+
+def test_one_bad_operation_leaves_the_others_alone(tmp_path: Path) -> None:
+    results = ask({"bad": {"op": "run"}, "good": {"op": "file", "path": str(tmp_path)}})
+    assert "KeyError" in results["bad"]["error"]
+    assert results["good"]["directory"] is True
+
+
+def test_file(tmp_path: Path) -> None:
+    path = tmp_path / "nova.conf"
+    path.write_text("[DEFAULT]\n")
+    path.chmod(0o640)
+    results = ask({"x": {"op": "file", "path": str(path), "text": True}, "y": {"op": "file", "path": "/no/such"}})
+    assert results["x"]["mode"] == "0640"
+    assert results["x"]["text"] == "[DEFAULT]\n"
+    assert results["y"]["exists"] is False
+    assert results["y"]["error"] == "No such file or directory"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(302 if self.path == "/moved" else 200)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        signed = f"{self.headers['X-Id']} {self.headers['X-Signature']}"
+        self.wfile.write(signed.encode() if self.path == "/signed" else b"versions")
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(201 if body == {"password": "s3cret"} else 401)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_http(url: str, tmp_path: Path) -> None:
+    env = tmp_path / "env"
+    env.write_text("NOVA_PASS=s3cret\n")
+    sign = {"header": "X-Signature", "secret": "NOVA_PASS", "text": "an id"}
+    results = ask(
+        {
+            "get": {"op": "http", "url": url, "timeout": 5},
+            "moved": {"op": "http", "url": f"{url}/moved", "timeout": 5},
+            "post": {"op": "http", "url": url, "timeout": 5, "json": {"password": "${NOVA_PASS}"}},
+            "wrong": {"op": "http", "url": url, "timeout": 5, "json": {"password": "${NO_PASS}"}},
+            "refused": {"op": "http", "url": "http://127.0.0.1:1/", "timeout": 5},
+            "signed": {"op": "http", "url": f"{url}/signed", "timeout": 5, "headers": {"X-Id": "7"}, "sign": sign},
+        },
+        env,
+        ("NOVA_PASS",),
+    )
+    assert (results["get"]["status"], results["get"]["body"]) == (200, "versions")
+    assert results["moved"]["status"] == 302
+    assert results["signed"]["body"] == "7 " + hmac.new(b"s3cret", b"an id", "sha256").hexdigest()
+    assert results["post"]["status"] == 201
+    assert results["wrong"]["status"] == 401
+    assert "ConnectionRefusedError" in results["refused"]["error"]
+
+
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+BANNER = b"RFB 003.008\n"
+
+
+def serve_once(server: socket.socket, answers: list[bytes], seen: list[bytes]) -> None:
+    connection, _ = server.accept()
+    with connection:
+        for answer in answers:
+            seen.append(connection.recv(4096))
+            connection.sendall(answer)
+
+
+def talk(path: str, answers: list[bytes], seen: list[bytes], **operation: Any) -> dict[str, Any]:
+    """What the agent hears from a server that answers once to each thing that it is sent."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve_once, args=(server, answers, seen), daemon=True)
+        thread.start()
+        url = f"ws://127.0.0.1:{server.getsockname()[1]}/{path}"
+        result: dict[str, Any] = ask({"x": {"op": "console", "url": url, "timeout": 5, **operation}})["x"]
+        thread.join()
+    return result
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (b"\x82\x0c" + BANNER, BANNER),
+        (b"\x82\x7e\x00\x0c" + BANNER, BANNER),
+        (b"\x82\x7f" + bytes(7) + b"\x0c" + BANNER, BANNER),
+        (b"\x88\x02\x03\xe8", b"\x03\xe8"),
+    ],
+)
+def test_what_speaks_behind_the_websocket_is_heard(frame: bytes, said: bytes) -> None:
+    seen: list[bytes] = []
+    result = talk("vnc_auto.html?path=%3Ftoken%3Dabc", [SWITCH + frame], seen, expect="RFB ")
+    assert seen[0].startswith(b"GET /?token=abc HTTP/1.1\r\n")
+    assert result["status"] == "HTTP/1.1 101 Switching Protocols"
+    assert result["said"].encode("latin-1") == said
+
+
+def test_what_is_said_is_a_masked_frame_and_the_answer_may_come_in_pieces() -> None:
+    seen: list[bytes] = []
+    pieces = b"".join(b"\x82\x01" + bytes([byte]) for byte in b"lab-42\r\n")
+    result = talk("?token=abc", [SWITCH, pieces], seen, expect="lab-42", send=b"echo\n".hex())
+    assert seen == [seen[0], b"\x82\x85\0\0\0\0echo\n"]
+    assert "lab-42" in result["said"]
+
+
+def test_what_was_expected_is_told_whatever_came_behind_it() -> None:
+    key = b"REDQ" + bytes(198)  # as SPICE's, with its public key
+    result = talk("?token=abc", [SWITCH + b"\x82\x7e\x00\xca" + key], [], expect="REDQ")
+    assert result["said"].startswith("REDQ")
+
+
+def test_a_console_that_refuses_the_token() -> None:
+    result = talk("?token=old", [b"HTTP/1.1 403 Forbidden\r\n\r\nRFB "], [], expect="REDQ")
+    assert (result["status"], result["said"]) == ("HTTP/1.1 403 Forbidden", "")
+
+
+class Dashboard(http.server.BaseHTTPRequestHandler):
+    """A login as Django's: a cookie and a hidden field that belong together, then another page."""
+
+    def do_GET(self) -> None:
+        page = b"<a href='/auth/logout/'>admin</a>"
+        if self.path == "/auth/login/":
+            page = b"<form><input type='hidden' name='csrf' value='t0k'><input name='username'><input type=submit>"
+        self.answer(200 if self.path != "/broken/" else 500, page, "Set-Cookie", "csrf=t0k")
+
+    def do_POST(self) -> None:
+        form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        good = form == "csrf=t0k&username=admin&password=s3+cret%26" and self.headers["Cookie"] == "csrf=t0k"
+        self.answer(302 if good else 200, b"wrong", "Location", "/project/")
+
+    def answer(self, status: int, body: bytes, header: str, value: str) -> None:
+        self.send_response(status)
+        self.send_header(header, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "password", "found"),
+    [
+        ("/auth/login/", "s3 cret&", (200, "/project/", "<a href='/auth/logout/'>admin</a>")),
+        ("/auth/login/", "other", (200, "/auth/login/", "wrong")),
+        ("/broken/", "s3 cret&", (500, "/broken/", "")),
+    ],
+)
+def test_a_login_form_is_filled_as_a_browser_does(
+    path: str, password: str, found: tuple[int, str, str], tmp_path: Path
+) -> None:
+    env = tmp_path / "env"
+    env.write_text(f"ADMIN_PASS='{password}'\n")
+    with http.server.HTTPServer(("127.0.0.1", 0), Dashboard) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        fields = {"username": "admin", "password": "${ADMIN_PASS}"}
+        operation = {"op": "login-form", "url": base + path, "fields": fields, "timeout": 5}
+        result = ask({"x": operation}, env)["x"]
+        server.shutdown()
+    assert (result["status"], result["url"], result["body"]) == (found[0], base + found[1], found[2])
+
+
+def test_a_login_form_that_is_not_there() -> None:
+    operation = {"op": "login-form", "url": "http://127.0.0.1:1/", "fields": {}, "timeout": 5}
+    assert "refused" in ask({"x": operation})["x"]["error"]
+
+
+def amqp_frame(method: tuple[int, int], arguments: bytes = b"") -> bytes:
+    payload = struct.pack(">HH", *method) + arguments
+    return struct.pack(">BHI", 1, 0, len(payload)) + payload + b"\xce"
+
+
+def broker(server: socket.socket, password: bytes, allowed: bool) -> None:
+    """RabbitMQ's side of a login, as captured from 3.10."""
+    connection, _ = server.accept()
+    with connection:
+        assert connection.recv(8) == b"AMQP\0\0\x09\x01"
+        connection.sendall(amqp_frame((10, 10), b"\0\x09" + b"\0\0\0\0" + b"\0\0\0\5PLAIN" + b"\0\0\0\5en_US"))
+        if b"\0openstack\0" + password not in connection.recv(4096):
+            words = b"ACCESS_REFUSED - Login was refused"
+            connection.sendall(amqp_frame((10, 50), struct.pack(">HB", 403, len(words)) + words + b"\0\0\0\0"))
+            return
+        connection.sendall(amqp_frame((10, 30), struct.pack(">HIH", 2047, 131072, 60)))
+        received = connection.recv(4096)
+        assert struct.pack(">HIH", 2047, 131072, 0) in received
+        words = b"NOT_ALLOWED - access to vhost '/' refused"
+        refusal = amqp_frame((10, 50), struct.pack(">HB", 530, len(words)) + words + b"\0\0\0\0")
+        connection.sendall(amqp_frame((10, 41), b"\0") if allowed else refusal)
+        connection.recv(4096)
+
+
+@pytest.mark.parametrize(
+    ("password", "allowed", "expected"),
+    [
+        (b"s3cret", True, {"open": True}),
+        (b"other", True, {"error": "ACCESS_REFUSED - Login was refused"}),
+        (b"s3cret", False, {"error": "NOT_ALLOWED - access to vhost '/' refused"}),
+    ],
+)
+def test_amqp_logs_in_and_opens_the_virtual_host(
+    password: bytes, allowed: bool, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    env = tmp_path / "env"
+    env.write_text("RABBIT_PASS=s3cret\n")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=broker, args=(server, password, allowed), daemon=True)
+        thread.start()
+        where = {"host": "127.0.0.1", "port": server.getsockname()[1], "timeout": 5}
+        result = ask({"x": {"op": "amqp", **where, "user": "openstack", "secret": "RABBIT_PASS"}}, env)["x"]
+        thread.join()
+    del result["seconds"]
+    assert result == expected
+
+
+KEYSTONE_404 = """\
+2026-11-01 10:00:05.100 7 ERROR keystone.server.flask.application [req-1 a b - - -] Could not find user: nova.
+2026-11-01 10:00:05.100 7 ERROR keystone.server.flask.application Traceback (most recent call last):
+2026-11-01 10:00:05.100 7 ERROR keystone.server.flask.application   File "x.py", line 1, in y
+"""
+REAL = """\
+2026-11-01 10:00:06.100 7 ERROR keystone.server.flask.application [req-2 a b - - -] (pymysql.err.OperationalError)
+2026-11-01 10:00:06.100 7 ERROR keystone.server.flask.application Traceback (most recent call last):
+"""
+
+
+def scan(tmp_path: Path, content: str, path: str = "/var/log/keystone/keystone.log", since: str = "") -> dict[str, Any]:
+    log, marker = tmp_path / "x.log", tmp_path / "marker"
+    log.write_text(content)
+    if since:
+        subprocess.run(["touch", "-d", since, str(marker)], check=True)
+    rules = {"allow": allowed_in(path), "always": list(ALWAYS_BAD)}
+    operation = {"op": "log", "path": str(log), "marker": str(marker), "unit": "", **rules}
+    result: dict[str, Any] = ask({"x": operation})["x"]
+    return result
+
+
+def test_log_allows_a_block_by_one_of_its_lines(tmp_path: Path) -> None:
+    assert scan(tmp_path, KEYSTONE_404)["blocks"] == 0
+    found = scan(tmp_path, KEYSTONE_404 + REAL)
+    assert found["blocks"] == 1
+    assert "pymysql" in found["lines"][0]
+    assert scan(tmp_path, KEYSTONE_404.replace("a b", "- -"), path="/var/log/nova/nova-api.log")["blocks"] == 1
+
+
+@pytest.mark.parametrize(
+    ("context", "error", "blocks"),
+    [
+        ("req-1 3f0a 91bc - default default", "nova.exception.NoValidHost: No valid host was found.", 0),
+        ("None req-1 3f0a 91bc - - default default", "nova.exception.PortLimitExceeded", 0),
+        ("req-1 3f0a 91bc - default default", "(pymysql.err.OperationalError) (2003, 'gone')", 1),
+        ("req-1 3f0a 91bc - default default", "NameError: name 'x' is not defined", 1),
+        ("req-1 - - - - -", "Error updating resources for node compute1.", 1),
+        ("None req-1 - - - - - -", "Error updating resources for node compute1.", 1),
+        ("-", "Unexpected error", 1),
+    ],
+)
+def test_an_error_in_a_request_of_a_user_is_the_users(tmp_path: Path, context: str, error: str, blocks: int) -> None:
+    lead = "2026-11-01 10:00:06.1 7 ERROR nova.compute.manager"
+    content = f"{lead} [{context}] [instance: 1] failed\n{lead} Traceback (most recent call last):\n{lead} {error}\n"
+    assert scan(tmp_path, content, path="/var/log/nova/nova-compute.log")["blocks"] == blocks
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "blocks"),
+    [
+        ("/var/log/nova/nova-api.log", "<RecoverableConnectionError: unknown error>. Trying again in 1 seconds.", 0),
+        ("/var/log/nova/nova-api.log", "[Errno 104] Connection reset by peer. Trying again in 1 seconds.", 0),
+        ("/var/log/nova/nova-api.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 1),
+        ("/var/log/nova/nova-conductor.log", "[Errno 104] Connection reset by peer. Trying again in 1 seconds.", 1),
+        # the controller was rebooted under a compute node
+        ("/var/log/nova/nova-compute.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 0),
+        ("/var/log/neutron/neutron-openvswitch-agent.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 0),
+        ("/var/log/neutron/neutron-rpc-server.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 1),
+    ],
+)
+def test_log_allows_a_connection_that_fell_silent(tmp_path: Path, path: str, error: str, blocks: int) -> None:
+    line = "2026-11-01 10:00:06.1 7 ERROR oslo.messaging._drivers.impl_rabbit [-] AMQP server on controller:5672 is"
+    assert scan(tmp_path, f"{line} unreachable: {error}\n", path=path)["blocks"] == blocks
+
+
+def test_log_counts_only_what_came_after_the_step(tmp_path: Path) -> None:
+    assert scan(tmp_path, REAL, since="2026-11-01 10:00:07")["blocks"] == 0
+    assert scan(tmp_path, REAL, since="2026-11-01 10:00:06")["blocks"] == 1
+
+
+def test_log_sees_bare_tracebacks_and_other_programs_words(tmp_path: Path) -> None:
+    lines = (
+        "2026-11-01 10:00:06 start\nTraceback (most recent call last):\n2026-11-01 10:00:07 0 [ERROR] mariadbd: gone\n"
+    )
+    assert scan(tmp_path, lines, since="2026-11-01 10:00:00")["blocks"] == 2
+    trace = 'Traceback (most recent call last):\n  File "q.py", line 1, in switch\n    x\ngreenlet.error: thread\n'
+    found = scan(tmp_path, "2026-11-01 10:00:06 start\n" + trace + trace)
+    assert found["blocks"] == 2
+    assert found["lines"][1] == "greenlet.error: thread"
+    assert scan(tmp_path, "2026-11-01 10:00:06.1 7 INFO nova [-] no ERRORs, ERROR-free\n")["blocks"] == 0
+
+
+def test_log_that_is_missing() -> None:
+    operation = {"op": "log", "path": "/no/such.log", "marker": "/no", "unit": "", "allow": []}
+    assert ask({"x": operation})["x"]["exists"] is False
+
+
+def test_the_agent_runs_without_the_project(tmp_path: Path) -> None:
+    """It travels as text to nodes that have Python alone."""
+    copy = tmp_path / "agent.py"
+    copy.write_text(AGENT.read_text())
+    request = {"operations": {"x": {"op": "file", "path": "/"}}}
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(copy), json.dumps(request)],
+        capture_output=True,
+        check=True,
+        cwd="/",
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert json.loads(done.stdout)["results"]["x"]["exists"] is True
+
+
+def test_when_units_were_started(tmp_path: Path) -> None:
+    """As every systemd since 247 says it; what systemd restarted by itself, or never started, is left out."""
+    blocks = [
+        ("nova-api", "Sun 2026-11-22 21:02:37 UTC", "0"),
+        ("crashed", "Sun 2026-11-22 21:02:37 UTC", "3"),
+        ("never", "", "0"),
+        ("nothing", "n/a", "0"),
+    ]
+    said = "\n\n".join(f"Id={n}.service\nActiveEnterTimestamp={t}\nNRestarts={r}" for n, t, r in blocks)
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\n[ "$2" = --timestamp=utc ] || exit 1\ncat <<"END"\n{said}\nEND\n')
+    systemctl.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    assert agent.unit_starts(["nova-api", "crashed", "never", "nothing"], env) == {"nova-api": 1795381357.0}
