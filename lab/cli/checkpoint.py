@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from lab.base import errors
-from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
+from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, end
 from lab.terminal import progress as ui
-
-if TYPE_CHECKING:
-    from lab.verification.report import Report
 
 checkpoint_app = typer.Typer(no_args_is_help=True, help="Checkpoints of the whole lab: save, list, restore, delete.")
 Name = Annotated[str, typer.Argument(help="The checkpoint's name.")]
@@ -72,7 +69,7 @@ def checkpoint_restore(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: Bui
     with progress.live():
         result = checkpoint.restore(lab, name, progress)
     if result is not None:
-        _end(lab.plan, result)
+        end(lab.plan, result)
 
 
 @checkpoint_app.command("delete")
@@ -92,15 +89,12 @@ def goto(
     build_dir: BuildDir = None,
 ) -> None:
     """Bring the whole lab to the state just before a chapter, by a checkpoint where there is one."""
+    from lab.terminal import overview
     from lab.verbs.goto import goto as bring_to
 
-    if not bring_to(file, build_dir, chapter):
-        raise typer.Exit(errors.CHECK_FAILED)
-
-
-def _end(plan: Any, result: Report) -> None:
-    from lab.verification import report as reports
-
-    reports.print_report(ui.console, plan, result)
-    if not result.good:
+    progress = ui.LiveProgress()
+    with progress.live():
+        result = bring_to(file, build_dir, chapter, progress)
+    overview.print_up(result, progress)
+    if not result.report.good:
         raise typer.Exit(errors.CHECK_FAILED)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.options import DEFAULT_SPEC, BuildDir, SpecFile, require_place
+from lab.terminal import progress as ui
 
 if TYPE_CHECKING:
     from lab.base.finding import Finding
@@ -56,4 +57,8 @@ def support(
 
     if output is not None:
         require_place(output)
-    pack(file, build_dir, output)
+    packed = pack(file, build_dir, output)
+    size_kib = packed.path.stat().st_size / 1024
+    ui.console.print(f"wrote {packed.path}: {packed.parts} parts, {size_kib:.0f} KiB", markup=False, soft_wrap=True)
+    for line in packed.missing:
+        ui.console.print(f"  missing: {line}", markup=False, soft_wrap=True)

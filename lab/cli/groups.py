@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
 
+from lab.base.progress import clock
 from lab.cli.options import DEFAULT_SPEC, AsJson, SpecFile
+from lab.terminal import progress as ui
 
 box_app = typer.Typer(no_args_is_help=True, help="The lab's boxes: build, list, remove.")
 release_app = typer.Typer(no_args_is_help=True, help="The releases: what each has, and what became of it.")
@@ -23,15 +26,19 @@ def box_build(
     """Build the boxes that the spec needs, where they are missing or out of date."""
     from lab.verbs import boxes
 
-    boxes.build_for_spec(file, mirror, force=force)
+    started = time.monotonic()
+    for box in boxes.build_for_spec(file, mirror, ui.LiveProgress(stamped=False), force=force):
+        ui.console.print(f"{box.name} {box.version}: {box.directory}", soft_wrap=True)
+    ui.console.print(f"ready after {clock(time.monotonic() - started)}")
 
 
 @box_app.command("list")
 def box_list(as_json: AsJson = False) -> None:
     """List the boxes of this host."""
+    from lab.terminal.boxes import print_list
     from lab.verbs import boxes
 
-    boxes.print_list(as_json)
+    print_list(boxes.list_all(), as_json=as_json)
 
 
 @box_app.command("remove")
@@ -39,7 +46,8 @@ def box_remove(name: Annotated[str, typer.Argument(help="A box's name, or `all`.
     """Remove a box from the cache."""
     from lab.verbs import boxes
 
-    boxes.remove(name)
+    for box in boxes.remove(name):
+        ui.console.print(f"removed {box.name} {box.version}")
 
 
 @release_app.command("list")

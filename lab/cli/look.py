@@ -47,9 +47,10 @@ def status(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: A
     """Nodes, addresses, and how far the steps got."""
     from lab.terminal import overview
     from lab.verbs.opening import existing
+    from lab.verbs.status import status_of
 
     lab = existing(file, build_dir)
-    current = overview.status_of(lab)
+    current = status_of(lab)
     if as_json:
         ui.print_json(current)
     else:

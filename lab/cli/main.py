@@ -109,8 +109,9 @@ def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: As
     from lab.host.choice import host_for
     from lab.inputs.load import load_spec
     from lab.planning import project
-    from lab.terminal import overview
-    from lab.verbs.check_only import print_difference
+    from lab.planning.refusals import require_fit
+    from lab.terminal import forecast, overview
+    from lab.verbs.check_only import difference
 
     spec = load_spec(file)
     known = host_facts(spec.accelerator, prove=False)
@@ -120,13 +121,18 @@ def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: As
         ui.print_json(plan.model_dump(mode="json"))
     else:
         overview.print_plan(plan, known.accelerator_reason)
-        print_difference(lab)
+        try:
+            forecast.print_difference(difference(lab))
+        except PermissionError as error:
+            told = f"what differs from the lab that exists is not known: {rights.explained(error)}"
+            ui.errors.print(told, markup=False, soft_wrap=True)
     host = host_for(plan, lab.build_dir, look=True)
     if host.is_closed():
         told = f"whether the lab fits beside what runs of it, root can tell; run: {rights.same_with_sudo()}"
         ui.errors.print(told, markup=False, soft_wrap=True)
     else:
-        overview.require_fit(plan, count_for(plan, host))
+        for warning in require_fit(plan, count_for(plan, host)):
+            ui.console.print(f"[yellow]warning:[/yellow] {warning}")
 
 
 @app.command(rich_help_panel="The lab")
@@ -207,15 +213,24 @@ def up(
     ] = False,
 ) -> None:
     """Everything to a running, provisioned, verified lab; goes on at the first step that is not proven done."""
-    from functools import partial
-
-    from lab.verbs.check_only import check_only as tell
+    from lab.terminal import forecast, overview
+    from lab.verbs import check_only as checking
     from lab.verbs.up import up as bring_up
 
-    if check_only and (recreate or checkpoints):
-        raise errors.UsageError("--check-only goes with none of the others", hint="`lab check` shows what differs")
-    run = tell if check_only else partial(bring_up, recreate=recreate, checkpoints=checkpoints)
-    if not run(file, build_dir, to_step=to):
+    if check_only:
+        if recreate or checkpoints:
+            told = "--check-only cannot be combined with --recreate or --checkpoints"
+            raise errors.UsageError(told, hint="`lab check` shows what differs")
+        found = checking.check_only(file, build_dir, to_step=to)
+        forecast.print_forecast(found)
+        good = found.nothing_to_do
+    else:
+        progress = ui.LiveProgress()
+        with progress.live():
+            result = bring_up(file, build_dir, progress, to_step=to, recreate=recreate, checkpoints=checkpoints)
+        overview.print_up(result, progress)
+        good = result.report.good
+    if not good:
         raise typer.Exit(errors.CHECK_FAILED)
 
 
@@ -229,8 +244,8 @@ def verify(
     html: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
 ) -> None:
     """Run the testinfra suite against the running lab."""
+    from lab.terminal import report as reports
     from lab.verification import proven
-    from lab.verification import report as reports
     from lab.verification.run import verify as run_suite
 
     for report in (junit, html):
@@ -265,14 +280,17 @@ def down(
     ] = False,
 ) -> None:
     """Remove the lab: no domain, volume, network, lease, process or namespace stays."""
+    from lab.terminal import overview
     from lab.verbs import down as removal
 
     if lab is not None and keep_checkpoints:
         raise errors.UsageError("--keep-checkpoints is for a lab with its build directory", hint="leave --lab out")
+    progress = ui.LiveProgress(stamped=False)
     if lab is not None:
-        removal.down_listed(lab)
+        removed = removal.down_listed(lab, progress)
     else:
-        removal.down(file, build_dir, keep_checkpoints=keep_checkpoints)
+        removed = removal.down(file, build_dir, progress, keep_checkpoints=keep_checkpoints)
+    overview.print_removed(removed)
 
 
 app.command(rich_help_panel="The lab")(goto)

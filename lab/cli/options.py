@@ -6,12 +6,16 @@ import errno
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.base import rights
-from lab.base.errors import UsageError
+from lab.base.errors import CHECK_FAILED, UsageError
+
+if TYPE_CHECKING:
+    from lab.planning.plan import Plan
+    from lab.verification.report import Report
 
 SpecFile = Annotated[Path, typer.Option("--file", "-f", help="The spec.", metavar="SPEC")]
 BuildDir = Annotated[
@@ -37,3 +41,13 @@ def require_place(file: Path) -> None:
     if not os.access(file if os.path.exists(file) else parent, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
     rights.made(file)
+
+
+def end(plan: Plan, result: Report) -> None:
+    """Print the report that a verb ends with, and end with its exit code."""
+    from lab.terminal import progress as ui
+    from lab.terminal.report import print_report
+
+    print_report(ui.console, plan, result)
+    if not result.good:
+        raise typer.Exit(CHECK_FAILED)

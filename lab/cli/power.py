@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import typer
+from typing import TYPE_CHECKING
 
-from lab.base import errors
-from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile
+from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, end
 from lab.terminal import progress as ui
+
+if TYPE_CHECKING:
+    import typer
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +22,10 @@ def halt(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
     from lab.verbs import power
     from lab.verbs.opening import existing
 
-    power.halt(existing(file, build_dir))
+    lab, progress = existing(file, build_dir), ui.LiveProgress()
+    with progress.live():
+        was_on = power.halt(lab, progress)
+    ui.console.print(f"lab {lab.plan.name} is halted{'' if was_on else ' already'}; `lab resume` boots it")
 
 
 def resume(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
@@ -28,8 +33,10 @@ def resume(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
     from lab.verbs import power
     from lab.verbs.opening import existing
 
-    if not power.resume(existing(file, build_dir)):
-        raise typer.Exit(errors.CHECK_FAILED)
+    lab, progress = existing(file, build_dir), ui.LiveProgress()
+    with progress.live():
+        result = power.resume(lab, progress)
+    end(lab.plan, result)
 
 
 def pause(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
@@ -37,7 +44,9 @@ def pause(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
     from lab.verbs import power
     from lab.verbs.opening import existing
 
-    power.pause(existing(file, build_dir))
+    lab = existing(file, build_dir)
+    ran = power.pause(lab)
+    ui.console.print(f"lab {lab.plan.name} is paused{'' if ran else ' already'}; `lab unpause` lets it go on")
 
 
 def unpause(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
@@ -45,16 +54,22 @@ def unpause(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
     from lab.verbs import power
     from lab.verbs.opening import existing
 
-    if not power.unpause(existing(file, build_dir)):
-        raise typer.Exit(errors.CHECK_FAILED)
+    lab, progress = existing(file, build_dir), ui.LiveProgress()
+    with progress.live():
+        result = power.unpause(lab, progress)
+    if result is None:
+        ui.console.print(f"lab {lab.plan.name} is not paused: it runs")
+    else:
+        end(lab.plan, result)
 
 
 def list_labs(as_json: AsJson = False) -> None:
     """List the labs of this machine, running or left over; `lab down --lab NAME` removes one."""
+    from lab.terminal.labs import print_labs
     from lab.verbs import labs
 
     found = labs.all_labs()
     if as_json:
         ui.print_json([lab.as_dict() for lab in found])
     else:
-        labs.print_labs(found)
+        print_labs(found)

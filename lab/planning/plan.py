@@ -165,3 +165,8 @@ class Plan(Frozen):
             if step.id == step_id:
                 return step
         raise KeyError(step_id)
+
+
+def management_address(node: Node) -> str:
+    """Give the node's address on the management network."""
+    return next(str(nic.address) for nic in node.nics if nic.network == "management")

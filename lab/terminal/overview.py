@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from lab.base.errors import HostError, UsageError
 from lab.base.progress import clock
 from lab.base.rights import as_called, same_with_sudo
-from lab.terminal.progress import console
+from lab.nodes.state import StateFile
+from lab.planning.plan import management_address
+from lab.terminal.progress import console, timing_table
+from lab.terminal.report import print_report
 from lab.verbs.forward import LOOPBACK
 from lab.verbs.forward import lines as forward_lines
+from lab.verbs.status import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lab.base.finding import Finding
-    from lab.planning.hostfit import HostNumbers
-    from lab.planning.plan import Node, Plan
+    from lab.planning.plan import Plan
     from lab.planning.project import Lab
+    from lab.terminal.progress import LiveProgress
+    from lab.verbs.down import Removed
     from lab.verbs.forward import Forwards
+    from lab.verbs.up import UpResult
 
 
 def _table(*columns: str, title: str = "") -> Table:
@@ -78,26 +82,6 @@ def _print_nodes(plan: Plan, states: dict[str, str] | None = None) -> None:
     console.print(table)
 
 
-def management_address(node: Node) -> str:
-    """Give the node's address on the management network."""
-    return next(str(nic.address) for nic in node.nics if nic.network == "management")
-
-
-def require_fit(plan: Plan, host: HostNumbers) -> None:
-    """Tell what of the plan is tight on this host.
-
-    Raises:
-        HostError: it does not fit: memory, disk or CPUs.
-    """
-    from lab.planning.hostfit import fit
-
-    result = fit(plan, host)
-    for warning in result.warnings:
-        console.print(f"[yellow]warning:[/yellow] {warning}")
-    if result.problems:
-        raise HostError("the lab does not fit on this host", detail="\n".join(result.problems))
-
-
 def print_findings(findings: Iterable[Finding], bad: str = "missing", spec: str = "") -> None:
     """Print what the doctor found; what is `bad` comes with the command that repairs it.
 
@@ -112,46 +96,6 @@ def print_findings(findings: Iterable[Finding], bad: str = "missing", spec: str 
         console.print(line, soft_wrap=True)
         for text in ([finding.advice] if finding.advice else []) + as_called(finding.mend, options).splitlines():
             console.print(f"        {text}", soft_wrap=True, markup=False)
-
-
-UNKNOWN = "unknown"
-"""the state of a node whose libvirtd this user cannot ask"""
-
-
-def status_of(lab: Lab) -> dict[str, Any]:
-    """Look at the lab: domain states and how far the steps got; `libvirtd` says why that does not answer."""
-    from lab.host.choice import own_host
-    from lab.host.libvirt_link import NoAnswerError
-    from lab.nodes.state import StateFile
-
-    host = own_host(lab.plan, lab.build_dir, look=True)
-    states, silent = {node.domain: UNKNOWN if host.is_closed() else "absent" for node in lab.plan.nodes}, ""
-    try:
-        if host.is_running():
-            with host.hypervisor() as hypervisor:
-                states = dict(hypervisor.states(states))
-    except NoAnswerError as error:
-        states, silent = dict.fromkeys(states, UNKNOWN), str(error)
-    done = StateFile(lab.build_dir / "state.json").load().steps
-    return {
-        "name": lab.plan.name,
-        "release": lab.plan.release,
-        "build_dir": str(lab.build_dir),
-        "host": str(host),
-        "libvirtd": silent,
-        "nodes": [
-            {
-                "name": node.name,
-                "role": node.role,
-                "domain": node.domain,
-                "state": states[node.domain],
-                "management": management_address(node),
-                "steps_done": [step for step in node.steps if f"{node.name}/{step}" in done],
-                "steps_left": [step for step in node.steps if f"{node.name}/{step}" not in done],
-            }
-            for node in lab.plan.nodes
-        ],
-    }
 
 
 def print_status(lab: Lab, status: dict[str, Any]) -> None:
@@ -193,12 +137,36 @@ def provided(plan: Plan, done: Iterable[str]) -> list[tuple[str, str]]:
 _CONSOLES = ("instance-vnc", "instance-spice", "instance-serial")
 
 
-def print_summary(lab: Lab, timing: Table) -> None:
-    """Print where everything is that the steps done so far have made."""
-    from lab.nodes.state import StateFile
+def print_up(result: UpResult, progress: LiveProgress) -> None:
+    """Print how `lab up` ended: times, where everything is that the steps done so far have made, the suite's report."""
+    plan = result.lab.plan
+    if not result.ran:
+        passed = f"{len(result.report.checks)} quick checks passed"
+        console.print(f"nothing to do: {passed}; `lab verify` runs all {len(plan.checks)}")
+        return
+    if result.seconds:
+        console.print()
+        console.print(timing_table(plan, progress.phases, result.step_seconds, result.seconds))
+        print_places(result.lab)
+    print_report(console, plan, result.report)
 
-    console.print()
-    console.print(timing)
+
+def print_removed(removed: Removed) -> None:
+    """Print how `lab down` ended."""
+    if not removed.existed:
+        told = f"no lab in {removed.directory}: nothing to remove"
+    elif removed.kept:
+        told = f"lab {removed.lab} is put away; `lab checkpoint restore NAME` brings it back: {', '.join(removed.kept)}"
+    elif removed.directory is None:
+        told = f"lab {removed.lab} is gone"
+    else:
+        seed = removed.directory / "seed"
+        told = f"lab {removed.lab} is gone; {seed} stays, so that `lab up` makes it with the same passwords"
+    console.print(told, markup=False, soft_wrap=True)
+
+
+def print_places(lab: Lab) -> None:
+    """Print where everything is that the steps done so far have made."""
     where = Table.grid(padding=(0, 2))
     made = provided(lab.plan, StateFile(lab.build_dir / "state.json").load().steps)
     for what, place in made:
@@ -228,20 +196,4 @@ def print_forwards(plan: Plan, found: Forwards) -> None:
         "Ctrl-C ends it.",
         soft_wrap=True,
         highlight=False,
-    )
-
-
-def require_step(plan: Plan, step: str) -> None:
-    """Refuse a step that the plan does not have, and say which one may have been meant.
-
-    Raises:
-        UsageError: there is no such step.
-    """
-    ids = [s.id for s in plan.steps]
-    if step in ids:
-        return
-    close = difflib.get_close_matches(step, ids, n=1, cutoff=0.4)
-    raise UsageError(
-        f"no step {step} in release {plan.release}",
-        hint=f"did you mean {close[0]}?" if close else f"steps: {', '.join(ids)}",
     )

@@ -60,7 +60,9 @@ class LiveProgress:
     On a terminal the running steps stay at the bottom, with elapsed and expected time; finished ones scroll above.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, stamped: bool = True) -> None:
+        """Start the clock; without `stamped`, lines come without the time since then."""
+        self._stamped = stamped
         self._lock = threading.RLock()
         self._running: dict[tuple[str, str], tuple[float, float]] = {}
         self._phase_name = ""
@@ -90,8 +92,8 @@ class LiveProgress:
     def say(self, text: str) -> None:
         """One line of news, with the time since the beginning."""
         with self._lock:
-            stamp = time.monotonic() - self._start
-            console.print(f"[dim]{int(stamp) // 60:3d}:{int(stamp) % 60:02d}[/dim] {text}", soft_wrap=True)
+            s = int(time.monotonic() - self._start)
+            console.print(f"[dim]{s // 60:3d}:{s % 60:02d}[/dim] {text}" if self._stamped else text, soft_wrap=True)
 
     def note(self, key: str, text: str) -> None:
         """What goes on now under a key (a node, a box); shown on a terminal only."""

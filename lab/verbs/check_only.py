@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from lab.base import rights
 from lab.base.errors import DamagedFileError
 from lab.generator.render import render
 from lab.host import records
@@ -18,8 +18,7 @@ from lab.nodes.ssh import Ssh
 from lab.nodes.state import State, StateFile
 from lab.nodes.steps import not_done
 from lab.planning import changes, project
-from lab.terminal import overview
-from lab.terminal import progress as ui
+from lab.planning.refusals import require_step
 from lab.verification import proven
 from lab.verification.run import quick_ids, verify
 
@@ -34,119 +33,122 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None = None) -> bool:
-    """Print what `lab up` would do; whether that is nothing.
+@dataclass(frozen=True)
+class Forecast:
+    """What `lab up` would do."""
+
+    lab: Lab
+    change: changes.Change | None
+    """what the spec says otherwise than the lab that exists; None where there is no lab"""
+    machines: tuple[str, ...] = ()
+    """what would be done with machines, a line each"""
+    jobs: tuple[Job, ...] = ()
+    """all that were asked about"""
+    why: dict[Job, str] = field(default_factory=dict)
+    """of the jobs that would run, the reason"""
+    unknown: tuple[str, ...] = ()
+    """nodes that do not run, and so cannot be asked"""
+    unproven: bool = False
+    """the suite would run, though no step would: not all of it has passed since the last one ran"""
+    passed: int = 0
+    """quick checks"""
+    damaged: tuple[str, ...] = ()
+    """files of the build directory that `lab up` sets aside, a line each"""
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether `lab up` would change nothing."""
+        rebuild = self.change is not None and self.change.rebuild
+        return not (rebuild or self.why or self.machines or self.unproven)
+
+
+def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None = None) -> Forecast:
+    """Find out what `lab up` would do.
 
     Nodes that run are asked (the quick checks of steps that are known to be done); nothing is started or written.
+
+    Raises:
+        UsageError: the lab has no step `to_step`.
     """
     spec = load_spec(spec_file)
     lab = project.from_spec(spec_file, build_dir, host_facts(spec.accelerator, prove=False), write=False)
     records.require_home(lab.build_dir)
     if to_step is not None:
-        overview.require_step(lab.plan, to_step)
+        require_step(lab.plan, to_step)
     require_open(choose_host(lab.plan.name, lab.build_dir))
-    standing = _or(None, lambda: project.load_plan(lab.build_dir))
-    state = _or(State(), StateFile(lab.build_dir / "state.json").load)
-    change = changes.compare(standing, lab.plan)
+    existing, state, damaged = _what_exists(lab)
+    change = changes.compare(existing, lab.plan)
     if change.rebuild:
-        _print_change(change)
-        return False
-    running = _machines(lab, change)
-    idle = running == {node.name for node in lab.plan.nodes}
+        return Forecast(lab, change, damaged=damaged)
+    told, running = _machines(lab, change)
     jobs = jobs_of(lab.plan, to_step=to_step)
     why = {job: reason for job, reason in _steps_to_run(lab, state).items() if job in jobs}
-    asked = [job for job in jobs if job not in why and job.node in running]
-    unknown = [job for job in jobs if job not in why and job.node not in running]
+    asked = {job for job in jobs if job not in why and job.node in running}
+    unknown = dict.fromkeys(job.node for job in jobs if job not in why and job.node not in running)
     passed = 0
-    if standing is not None and asked:
-        result = verify(standing, lab.build_dir, ids=quick_ids(standing, set(asked)))
+    if existing is not None and asked:
+        result = verify(existing, lab.build_dir, ids=quick_ids(existing, asked))
         passed = result.passed
         for check in result.checks:
             if not check.good:
                 job = next(j for j in asked if j == (check.node, check.step))
                 why[job] = f"{why[job]}, {check.id}" if job in why else f"its quick checks fail: {check.id}"
-    for node in dict.fromkeys(job.node for job in unknown):
-        ui.console.print(f"{node} does not run: whether what was done there is still right, is not known")
-    _print_steps(lab.plan, jobs, why)
-    unproven = not why and idle and not proven.is_verified(lab.plan, state, {job.step for job in jobs})
-    if unproven:
-        ui.console.print("would run the whole suite: not all of it has passed since the last step ran")
-    if why or not idle or unproven:
-        return False
-    ui.console.print(f"nothing to do: {passed} quick checks passed")
-    return True
+    return Forecast(
+        lab=lab,
+        change=change,
+        machines=told,
+        jobs=tuple(jobs),
+        why=why,
+        unknown=tuple(unknown),
+        unproven=not why and not told and not proven.is_verified(lab.plan, state, {job.step for job in jobs}),
+        passed=passed,
+        damaged=damaged,
+    )
 
 
-def print_difference(lab: Lab) -> None:
-    """Print what differs between a decided lab and the one that stands, if any; touches no node."""
-    try:
-        standing = _or(None, lambda: project.load_plan(lab.build_dir))
-    except PermissionError as error:
-        told = rights.explained(error)
-        ui.errors.print(f"what differs from the lab that exists cannot be told: {told}", markup=False, soft_wrap=True)
-        return
-    if standing is None:
-        return
-    ui.console.print()
-    change = changes.compare(standing, lab.plan)
-    _print_change(change)
-    if not change.rebuild:
-        state = _or(State(), StateFile(lab.build_dir / "state.json").load)
-        _print_steps(lab.plan, jobs_of(lab.plan), _steps_to_run(lab, state))
+def difference(lab: Lab) -> Forecast:
+    """Compare a decided lab with the one that exists; touches no node."""
+    existing, state, damaged = _what_exists(lab)
+    if existing is None:
+        return Forecast(lab, None, damaged=damaged)
+    change = changes.compare(existing, lab.plan)
+    why = {} if change.rebuild else _steps_to_run(lab, state)
+    return Forecast(lab, change, jobs=tuple(jobs_of(lab.plan)), why=why, damaged=damaged)
 
 
-def _machines(lab: Lab, change: changes.Change) -> set[str]:
-    """Print what the machines need; names the nodes that run, and one more where others have to go."""
+def _what_exists(lab: Lab) -> tuple[Plan | None, State, tuple[str, ...]]:
+    """Read plan and state; a damaged one is named, and counts as absent, as for `lab up`."""
+    damaged: list[str] = []
+
+    def read(load: Callable[[], _T], otherwise: _T) -> _T:
+        try:
+            return load()
+        except DamagedFileError as error:
+            damaged.append(error.message)
+            return otherwise
+
+    plan = read(lambda: project.load_plan(lab.build_dir), None)
+    state = read(StateFile(lab.build_dir / "state.json").load, State())
+    return plan, state, tuple(damaged)
+
+
+def _machines(lab: Lab, change: changes.Change) -> tuple[tuple[str, ...], set[str]]:
+    """Say what the machines need, a line each; and name the nodes that run."""
     host = choose_host(lab.plan.name, lab.build_dir)
     known = Ssh(lab.build_dir).nodes()
-    going = [*change.removed, *(name for name in known if name not in {node.name for node in lab.plan.nodes})]
-    going = list(dict.fromkeys(going))
-    for name in going:
-        ui.console.print(f"would take {name} out of OpenStack, and remove its machine")
+    names = {node.name for node in lab.plan.nodes}
+    going = dict.fromkeys([*change.removed, *(name for name in known if name not in names)])
+    told = [f"would take {name} out of OpenStack, and remove its machine" for name in going]
     if not host.is_running():
-        ui.console.print("would start libvirtd, then make or start the machines")
-        return set()
+        return (*told, "would start libvirtd, then make or start the machines"), set()
     with host.hypervisor() as hypervisor:
         wanted = machines.look(lab.plan, lab.build_dir, hypervisor, known)
     host.enter()
-    for name, why in wanted.make.items():
-        ui.console.print(f"would make the machine {name}: {why}")
-    for name, what in wanted.start.items():
-        ui.console.print(f"would start the machine {name}: it is {what}")
-    for name in wanted.adopt:
-        ui.console.print(f"would wait for the machine {name}, and note its address")
-    return {node.name for node in lab.plan.nodes} - {*wanted.make, *wanted.start, *wanted.adopt} | set(going)
+    told += [f"would make the machine {name}: {why}" for name, why in wanted.make.items()]
+    told += [f"would start the machine {name}: it is {what}" for name, what in wanted.start.items()]
+    told += [f"would wait for the machine {name}, and note its address" for name in wanted.adopt]
+    return tuple(told), names - {*wanted.make, *wanted.start, *wanted.adopt}
 
 
 def _steps_to_run(lab: Lab, state: State) -> dict[Job, str]:
     return not_done(lab.plan, render(lab.plan, lab.secrets), state)
-
-
-def _print_change(change: changes.Change) -> None:
-    for line in change.lines():
-        ui.console.print(line, soft_wrap=True)
-    if change.rebuild:
-        ui.console.print(
-            "[yellow]the lab that stands cannot follow[/yellow]: `lab up --recreate` removes it and makes the new one",
-            soft_wrap=True,
-        )
-
-
-def _print_steps(plan: Plan, jobs: list[Job], why: dict[Job, str]) -> None:
-    waiting = [job for job in jobs if job in why]
-    if not waiting:
-        ui.console.print("no step would run again")
-    elif len(waiting) == len(jobs) == len(jobs_of(plan)) and set(why.values()) == {"never ran to its end"}:
-        ui.console.print(f"all {len(jobs)} steps would run: none ran to its end yet")
-    else:
-        for job in waiting:
-            ui.console.print(f"would run {job.step} on {job.node}: {why[job]}", soft_wrap=True)
-
-
-def _or(otherwise: _T, read: Callable[[], _T]) -> _T:
-    """Read a file of the build directory; a damaged one is told, and counts as absent, as for `lab up`."""
-    try:
-        return read()
-    except DamagedFileError as error:
-        ui.console.print(f"[yellow]{error.message}[/yellow]: `lab up` sets it aside", soft_wrap=True)
-        return otherwise

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rich.markup import escape
 
 from lab.base import builddir, durable
 from lab.base.addresses import NETWORK_KINDS
@@ -26,10 +28,10 @@ from lab.machines.vagrant import Vagrant
 from lab.nodes.ssh import Ssh
 from lab.nodes.ssh_config import SshConfig
 from lab.planning import project
-from lab.terminal import progress as ui
 from lab.verbs import labs
 
 if TYPE_CHECKING:
+    from lab.base.progress import Progress
     from lab.host.host import Host
     from lab.host.libvirt import Hypervisor
     from lab.host.records import LabRecord
@@ -42,7 +44,20 @@ MADE = (
 """what `lab up` and Vagrant made beside the rendered files"""
 
 
-def down(spec_file: Path, build_dir: Path | None, *, keep_checkpoints: bool = False) -> None:
+@dataclass(frozen=True)
+class Removed:
+    """How `lab down` ended."""
+
+    lab: str
+    """its name; NAME-HASH where it was removed by `lab list`"""
+    directory: Path | None
+    existed: bool = True
+    """there was something to remove"""
+    kept: tuple[str, ...] = ()
+    """the checkpoints that stay, with the disks"""
+
+
+def down(spec_file: Path, build_dir: Path | None, progress: Progress, *, keep_checkpoints: bool = False) -> Removed:
     """Remove domains, volumes, networks, and for a private host its processes, namespace and files.
 
     The spec and the seed stay: the same spec makes the same lab, with the same passwords, again. Fine to run twice.
@@ -56,7 +71,7 @@ def down(spec_file: Path, build_dir: Path | None, *, keep_checkpoints: bool = Fa
     name = spec.name
     directory = project.build_dir_of(spec_file, build_dir, name)
     builddir.require(directory)
-    moved.settle(name, directory, "lab down", functools.partial(ui.console.print, markup=False, soft_wrap=True))
+    moved.settle(name, directory, "lab down", progress.say)
     try:
         plan = project.load_plan(directory)
     except DamagedFileError:  # the spec names its machines and networks too
@@ -65,22 +80,15 @@ def down(spec_file: Path, build_dir: Path | None, *, keep_checkpoints: bool = Fa
     require_open(host)
     key = records.lab_key(name, directory)
     if plan is None and not host.exists() and records.load(key) is None:
-        ui.console.print(f"no lab in {directory}: nothing to remove")
-        return
+        return Removed(name, directory, existed=False)
     record = records.record_of(plan, directory, host.mode) if plan is not None else records.load(key)
     kept = _kept(directory) if keep_checkpoints else []
     with lab_lock(directory, "lab down"):
-        _remove(host, directory, key, record, keep_volumes=keep_checkpoints)
-    if keep_checkpoints:
-        told = f"lab {name} is put away; `lab checkpoint restore NAME` brings it back: {', '.join(kept)}"
-        ui.console.print(told, soft_wrap=True)
-        return
-    ui.console.print(
-        f"lab {name} is gone; {directory / 'seed'} stays, so that `lab up` makes it with the same passwords"
-    )
+        _remove(host, directory, key, record, progress, keep_volumes=keep_checkpoints)
+    return Removed(name, directory, kept=tuple(kept))
 
 
-def down_listed(word: str) -> None:
+def down_listed(word: str, progress: Progress) -> Removed:
     """Remove a lab of `lab list`, named by its name, NAME-HASH or build directory.
 
     That directory may be gone, or be something else by now: then it is left alone.
@@ -89,15 +97,15 @@ def down_listed(word: str) -> None:
         UsageError: no lab, or more than one, is named so.
     """
     lab = labs.find(word)
-    directory = _recorded(lab)
+    directory = _recorded(lab, progress)
     with contextlib.ExitStack() as stack:
         if directory is not None and directory.is_dir():
             stack.enter_context(lab_lock(directory, "lab down"))
-        _remove(lab.host(), directory, lab.key, lab.record or _of_domains(lab))
-    ui.console.print(f"lab {lab.key} is gone")
+        _remove(lab.host(), directory, lab.key, lab.record or _of_domains(lab), progress)
+    return Removed(lab.key, None)
 
 
-def _recorded(lab: SeenLab) -> Path | None:
+def _recorded(lab: SeenLab, progress: Progress) -> Path | None:
     """Give the build directory that is remembered, if it is known and not something else by now."""
     if not lab.build_dir:
         return None
@@ -114,7 +122,7 @@ def _recorded(lab: SeenLab) -> Path | None:
         other = ""
     if not other:
         return directory
-    ui.console.print(f"left alone, because it is of {other} now: {directory}", soft_wrap=True)
+    progress.say(f"left alone, because it is of {other} now: {escape(str(directory))}")
     return None
 
 
@@ -150,7 +158,13 @@ def _kept(directory: Path) -> list[str]:
 
 
 def _remove(
-    host: Host, directory: Path | None, key: str, record: LabRecord | None, *, keep_volumes: bool = False
+    host: Host,
+    directory: Path | None,
+    key: str,
+    record: LabRecord | None,
+    progress: Progress,
+    *,
+    keep_volumes: bool = False,
 ) -> None:
     """Remove what is on the host, then what is in the build directory, and last what the machine remembers.
 
@@ -164,7 +178,7 @@ def _remove(
         raise HostError("the machine's libvirtd, which has the lab's machines, does not answer", hint="`lab doctor`")
     if record is not None and host.is_running():
         with host.hypervisor() as hypervisor:
-            _remove_from(hypervisor, record, keep_volumes)
+            _remove_from(hypervisor, record, progress, keep_volumes=keep_volumes)
     if host.mode == "system":
         fence.remove(key)
     host.stop(keep_volumes=keep_volumes)
@@ -179,12 +193,12 @@ def _remove(
         builddir.mark(directory)  # not before: what this machine remembers would look like a lab that was moved away
 
 
-def _remove_from(hypervisor: Hypervisor, record: LabRecord, keep_volumes: bool) -> None:
+def _remove_from(hypervisor: Hypervisor, record: LabRecord, progress: Progress, *, keep_volumes: bool) -> None:
     """Remove a lab's domains, volumes and networks; tell what has their names, but is not known to be the lab's."""
     own = own_of(record.name, Path(record.build_dir), record.key)
     removed = remove(hypervisor, list(record.domains.values()), record.networks, own=own, keep_volumes=keep_volumes)
     for line in removed.left:
-        ui.console.print(f"left alone: {line}", markup=False, soft_wrap=True)
+        progress.say(f"left alone: {escape(line)}")
 
 
 def _clear(directory: Path) -> None:

@@ -16,22 +16,21 @@ from lab.inputs.load import load_spec
 from lab.nodes.schedule import MACHINES
 from lab.nodes.state import StateFile
 from lab.planning import project
-from lab.terminal import progress as ui
 from lab.verbs.opening import existing
-from lab.verbs.up import up
-from lab.verification import report as reports
+from lab.verbs.up import UpResult, up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from lab.base.progress import Progress
     from lab.planning.plan import Plan
 
 
-def goto(spec_file: Path, build_dir: Path | None, chapter: str) -> bool:
+def goto(spec_file: Path, build_dir: Path | None, chapter: str, progress: Progress) -> UpResult:
     """Restore the checkpoint of the step before a chapter; where there is none, come as near as can be and provision.
 
-    Gives whether the checks of that point pass.
+    Gives the checks of that point.
 
     Raises:
         UsageError: no such chapter; or the lab is past it, and no checkpoint leads back.
@@ -50,16 +49,15 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str) -> bool:
     past = sorted({key.partition("/")[2] for key in state.steps} - set(before))
     if way is not None and (way.name == goal or past or _away(plan, directory)):
         lab = existing(spec_file, build_dir)
-        result = checkpoint.restore(lab, way.name, ui.LiveProgress())
+        result = checkpoint.restore(lab, way.name, progress)
         if way.name == goal and result is not None:
-            reports.print_report(ui.console, plan, result)
-            return result.good
+            return UpResult(lab, result)
     elif past:
         raise UsageError(
             f"the lab is past {goal} ({', '.join(past)} done), and no checkpoint leads back",
             hint=f"`lab down`, then `lab goto {chapter}`; `lab up --checkpoints` makes checkpoints on the way",
         )
-    return up(spec_file, build_dir, to_step=goal)
+    return up(spec_file, build_dir, progress, to_step=goal)
 
 
 def _away(plan: Plan, directory: Path) -> bool:

@@ -17,7 +17,6 @@ from lab.host.host import SYSTEM_URI, SystemHost, why_not
 from lab.host.libvirt import Hypervisor
 from lab.host.ownership import source_of
 from lab.host.private import PrivateHost
-from lab.terminal import progress as ui
 
 if TYPE_CHECKING:
     from lab.host.host import Host
@@ -119,18 +118,6 @@ def find(word: str) -> SeenLab:
             f"{len(fits)} labs are named {word}", detail=lines, hint="name one by its first column, or its directory"
         )
     return fits[0]
-
-
-def print_labs(labs: list[SeenLab]) -> None:
-    """`lab list` for a reader: lines, as a table would cut the keys and paths that one wants to copy."""
-    if not labs:
-        ui.console.print("no labs on this machine")
-    for lab in labs:
-        nodes = ", ".join(f"{node} {state}" for node, state in lab.states.items()) or lab.trouble or "no machines"
-        gone = "" if lab.build_dir_exists or not lab.build_dir else " (gone)"
-        head = f"[bold]{lab.key}[/bold]  {lab.release or 'release unknown'}, {lab.mode}: {lab.state}"
-        where = f"{lab.build_dir or 'build directory unknown'}{gone}"
-        ui.console.print(f"{head}\n  {where}\n  {nodes}", soft_wrap=True)
 
 
 def _seen(key: str, record: LabRecord | None) -> SeenLab:

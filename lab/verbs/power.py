@@ -17,8 +17,6 @@ from lab.nodes.clock import TOLERANCE_S, step_clocks, wait_for_chrony
 from lab.nodes.readiness import settle
 from lab.nodes.ssh import Ssh
 from lab.nodes.state import StateFile
-from lab.terminal import progress as ui
-from lab.verification import report as reports
 from lab.verification.run import verify
 
 if TYPE_CHECKING:
@@ -33,27 +31,34 @@ INSTANCE_LIMIT_S = 60.0
 """for the first instances to have booted again; on a KVM host"""
 
 
-def halt(lab: Lab) -> None:
-    """Shut all nodes down: the computes, then the controller, whose services they use to the end."""
+def halt(lab: Lab, progress: Progress) -> bool:
+    """Shut all nodes down: the computes, then the controller, whose services they use to the end.
+
+    Gives whether any was on.
+    """
     host = own_host(lab.plan, lab.build_dir)
     with lab_lock(lab.build_dir, "lab halt"):
         states = _states(lab, host)
         if all(state in OFF for state in states.values()):
-            ui.console.print(f"lab {lab.plan.name} is halted already; `lab resume` boots it")
-            return
+            return False
         Ssh(lab.build_dir).close()
-        progress = ui.LiveProgress()
         controller, *computes = [node.domain for node in lab.plan.nodes]
         limit_s = SHUTDOWN_LIMIT_S * max(1.0, lab.plan.wait_factor)
-        with progress.live(), host.hypervisor() as hypervisor:
+        with host.hypervisor() as hypervisor:
             for title, names in (("compute nodes", computes), ("controller", [controller])):
                 with progress.phase(title, f"shutting down: {', '.join(names)}"):
                     switch.shut_down(hypervisor, names, timeout_s=limit_s, say=progress.say)
-    ui.console.print(f"lab {lab.plan.name} is halted; `lab resume` boots it")
+    return True
 
 
-def pause(lab: Lab) -> None:
-    """Stop the nodes' processors; they keep their memory, and cost the host nothing else."""
+def pause(lab: Lab) -> bool:
+    """Stop the nodes' processors; they keep their memory, and cost the host nothing else.
+
+    Gives whether any ran.
+
+    Raises:
+        UsageError: the lab is off.
+    """
     host = own_host(lab.plan, lab.build_dir)
     with lab_lock(lab.build_dir, "lab pause"):
         states = _states(lab, host)
@@ -61,34 +66,34 @@ def pause(lab: Lab) -> None:
             raise UsageError(f"lab {lab.plan.name} is not running: nothing to pause", hint="`lab resume` boots it")
         Ssh(lab.build_dir).close()
         with host.hypervisor() as hypervisor:
-            paused = switch.pause(hypervisor, [node.domain for node in lab.plan.nodes])
-    what = "is paused" if paused else "is paused already"
-    ui.console.print(f"lab {lab.plan.name} {what}; `lab unpause` lets it go on")
+            return bool(switch.pause(hypervisor, [node.domain for node in lab.plan.nodes]))
 
 
-def unpause(lab: Lab) -> bool:
-    """Let a paused lab go on, and wait until it is well; whether its quick checks pass."""
+def unpause(lab: Lab, progress: Progress) -> Report | None:
+    """Let a paused lab go on, and wait for its services; gives its quick checks, None where it was not paused.
+
+    Raises:
+        UsageError: the lab is off.
+    """
     states = _states(lab, own_host(lab.plan, lab.build_dir))
     if "paused" not in states.values():
         if all(state == "running" for state in states.values()):
-            ui.console.print(f"lab {lab.plan.name} is not paused: it runs")
-            return True
+            return None
         raise UsageError(f"lab {lab.plan.name} is halted, not paused", hint="`lab resume` boots it")
-    return resume(lab, command="lab unpause")
+    return resume(lab, progress, command="lab unpause")
 
 
-def resume(lab: Lab, *, command: str = "lab resume") -> bool:
+def resume(lab: Lab, progress: Progress, *, command: str = "lab resume") -> Report:
     """Bring a lab back as it was, from whatever state: off, paused, its libvirtd gone, the machine rebooted.
 
-    Gives whether its quick checks pass. No step is run.
+    Gives its quick checks. No step is run.
 
     Raises:
         LabError: a machine is missing, does not start or does not answer.
     """
     host = own_host(lab.plan, lab.build_dir)
-    progress = ui.LiveProgress()
     ssh = Ssh(lab.build_dir)
-    with progress.live(), lab_lock(lab.build_dir, command):
+    with lab_lock(lab.build_dir, command):
         _states(lab, host)
         host.enter()
         since = time.time()
@@ -106,9 +111,7 @@ def resume(lab: Lab, *, command: str = "lab resume") -> bool:
                 progress.say(f"[yellow]not well:[/yellow] {wrong}")
             wait_for_chrony(ssh, lab.plan, off)
         with progress.phase("verify", "quick checks"):
-            result = _checked(lab, progress)
-    reports.print_report(ui.console, lab.plan, result)
-    return result.good
+            return _checked(lab, progress)
 
 
 def _states(lab: Lab, host: Host) -> dict[str, State]:

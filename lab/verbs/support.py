@@ -10,6 +10,7 @@ import os
 import tarfile
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,24 @@ from lab.host.host import choose_host
 from lab.inputs.load import load_spec
 from lab.planning import project
 from lab.planning.secrets import Secrets, load_seed
-from lab.terminal import progress as ui
 
 if TYPE_CHECKING:
     from lab.inputs.model import Spec
     from lab.planning.plan import Plan
 
 
-def pack(spec_file: Path, build_dir: Path | None, output: Path | None) -> Path:
-    """Write the archive (0600), and give its path.
+@dataclass(frozen=True)
+class Packed:
+    """The archive of `lab support`."""
+
+    path: Path
+    parts: int
+    missing: tuple[str, ...]
+    """what is not in it, each with why"""
+
+
+def pack(spec_file: Path, build_dir: Path | None, output: Path | None) -> Packed:
+    """Write the archive (0600).
 
     Raises:
         UsageError: the spec cannot be read, or `output` exists, or its directory does not.
@@ -53,12 +63,7 @@ def pack(spec_file: Path, build_dir: Path | None, output: Path | None) -> Path:
         support_parts.build_dir_files(parts, directory, spec_file)
         support_parts.node_states(parts, plan, host, directory)
     _write(target, spec.name, {**parts.texts, "missing.txt": "".join(f"{line}\n" for line in parts.missing)}, masking)
-    ui.console.print(
-        f"wrote {target}: {len(parts.texts)} parts, {target.stat().st_size / 1024:.0f} KiB", soft_wrap=True
-    )
-    for line in parts.missing:
-        ui.console.print(f"  missing: {line}", markup=False, soft_wrap=True)
-    return target
+    return Packed(target, len(parts.texts), tuple(parts.missing))
 
 
 def _plan(spec: Spec, directory: Path, parts: support_parts.Parts) -> Plan:

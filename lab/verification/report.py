@@ -1,21 +1,11 @@
-"""The result of a verification, and how it looks on a terminal."""
+"""The result of a verification, check by check."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-from rich.table import Table
-from rich.text import Text
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from lab.planning.plan import Plan
+from typing import Any, Literal
 
 Outcome = Literal["passed", "failed", "error", "skipped"]
-STYLES = {"failed": "red", "error": "magenta"}
 
 
 @dataclass(frozen=True)
@@ -86,80 +76,3 @@ class Report:
             "skipped": self.skipped,
             "checks": rows,
         }
-
-
-def print_report(console: Console, plan: Plan, report: Report) -> None:
-    """Print the failures, each with what mends it, then the counts of each step."""
-    for checks in grouped(report):
-        console.print(failure(checks[0]) if len(checks) == 1 else shared_failure(checks), soft_wrap=True)
-    console.print(step_table(plan, report))
-    console.print(verdict(report))
-
-
-def print_drift(console: Console, report: Report) -> None:
-    """Name the steps whose work is not as it should be, and what mends them."""
-    drifted = dict.fromkeys((check.step, check.node) for check in report.checks if check.outcome == "failed")
-    if drifted:
-        named = ", ".join(f"{step} on {node}" for step, node in drifted)
-        console.print(f"drifted: {named}; `lab up` runs exactly these again", soft_wrap=True)
-
-
-def grouped(report: Report) -> list[list[CheckResult]]:
-    """Give what is not good, in order; checks of one node that could not be judged for one reason are together."""
-    groups: dict[tuple[str, ...], list[CheckResult]] = {}
-    for check in report.checks:
-        if not check.good:
-            key = (check.node, check.message) if check.outcome == "error" else (check.id,)
-            groups.setdefault(key, []).append(check)
-    return list(groups.values())
-
-
-def shared_failure(checks: list[CheckResult]) -> Text:
-    """Tell of one reason that keeps many checks of a node from being judged."""
-    text = Text()
-    text.append(f"{'ERROR':<7}", style=f"bold {STYLES['error']}")
-    text.append(f"{len(checks)} checks of {checks[0].node}\n", style="bold")
-    text.append(f"       {checks[0].message}\n")
-    return text
-
-
-def failure(check: CheckResult) -> Text:
-    """Tell of one failure in three or four lines."""
-    text = Text()
-    text.append(f"{check.outcome.upper():<7}", style=f"bold {STYLES[check.outcome]}")
-    text.append(f"{check.id}\n", style="bold")
-    lines = [("", check.message), ("guide    ", check.guide), ("command  ", check.command)]
-    for label, value in lines:
-        if value:
-            text.append(f"       {label}", style="dim")
-            text.append(value.strip().replace("\n", "\n" + " " * (7 + len(label))) + "\n")
-    return text
-
-
-def step_table(plan: Plan, report: Report) -> Table:
-    """Count the checks of each step."""
-    table = Table(show_edge=False, pad_edge=False, header_style="dim")
-    table.add_column("step")
-    for column in ("checks", "passed", "failed", "errors"):
-        table.add_column(column, justify="right")
-    for step in plan.steps:
-        counts = Counter(check.outcome for check in report.checks if check.step == step.id)
-        if total := sum(counts.values()):
-            cells = [_number(counts["passed"], "green"), _number(counts["failed"], "red")]
-            table.add_row(step.id, str(total), *cells, _number(counts["error"], "magenta"))
-    return table
-
-
-def verdict(report: Report) -> Text:
-    """Say in one line how the verification ended."""
-    if not report.checks:
-        return Text("no checks to run", style="yellow")
-    if report.good:
-        return Text(f"all {len(report.checks)} checks passed", style="bold green")
-    words = [f"{report.failed} failed"] if report.failed else []
-    words += [f"{report.errors} could not be judged"] if report.errors else []
-    return Text(f"{', '.join(words)} of {len(report.checks)} checks", style="bold red")
-
-
-def _number(count: int, style: str) -> Text:
-    return Text(str(count), style=style) if count else Text("-", style="dim")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from recorded_progress import RecordedProgress
 from sample_plans import sample_plan
 
 from lab.base import builddir
@@ -78,7 +79,7 @@ def test_a_moved_lab_can_be_removed(hypervisor: Hypervisor, tmp_path: Path, monk
     (tmp_path / "lab.yaml").write_text("name: demo\nrelease: zed\n")
     new = (tmp_path / "old").rename(tmp_path / "new")
     (new / "plan.json").write_text(PLAN.model_dump_json())
-    down(tmp_path / "lab.yaml", new)
+    down(tmp_path / "lab.yaml", new, RecordedProgress())
     assert hypervisor.domains() == []
     assert records.known_keys() == []
     assert place.load(new) is None

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from recorded_progress import RecordedProgress
 from sample_plans import SECRETS, sample_plan
 
 from lab.base import builddir
@@ -103,72 +104,77 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(builddir.claim(tmp_path / "build"), PLAN, Secrets(SECRETS))
 
 
-def test_halt_and_resume(host: FakeHost, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def progress() -> RecordedProgress:
+    return RecordedProgress()
+
+
+def test_halt_and_resume(host: FakeHost, lab: Lab, progress: RecordedProgress) -> None:
     host.define()
-    assert power.resume(lab)
+    assert power.resume(lab, progress).good
     assert host.states() == ["running"] * 3
     assert host.entered
-    power.halt(lab)
+    assert power.halt(lab, progress)
     assert host.states() == ["shut off"] * 3
-    text = capsys.readouterr().out
+    text = "\n".join(progress.lines)
     assert "shutting down: demo-compute1, demo-compute2" in text
     assert text.index("shutting down: demo-compute1") < text.index("shutting down: demo-controller")
-    power.halt(lab)
-    assert "lab demo is halted already" in capsys.readouterr().out
+    assert not power.halt(lab, progress)
 
 
-def test_clocks_are_set_before_anything_is_asked(host: FakeHost, lab: Lab) -> None:
+def test_clocks_are_set_before_anything_is_asked(host: FakeHost, lab: Lab, progress: RecordedProgress) -> None:
     host.define()
-    power.resume(lab)
+    power.resume(lab, progress)
     sets = [n for n, said in enumerate(FakeSsh.said) if "sudo date --utc" in said]
     assert len(sets) == 3
     assert max(sets) < FakeSsh.said.index("settle") < FakeSsh.said.index("verify")
 
 
-def test_networks_that_are_off_or_gone_come_back(host: FakeHost, lab: Lab) -> None:
+def test_networks_that_are_off_or_gone_come_back(host: FakeHost, lab: Lab, progress: RecordedProgress) -> None:
     host.define()
-    power.resume(lab)
+    power.resume(lab, progress)
     host.hypervisor()._connection.networkLookupByName("demo-management").destroy()
-    power.resume(lab)
+    power.resume(lab, progress)
     assert host.hypervisor().networks([n.name for n in PLAN.networks]) == {n.name: True for n in PLAN.networks}
 
 
-def test_pause_and_unpause(host: FakeHost, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pause_and_unpause(host: FakeHost, lab: Lab, progress: RecordedProgress) -> None:
     host.define()
-    power.resume(lab)
-    assert power.unpause(lab)
-    assert "is not paused: it runs" in capsys.readouterr().out
-    power.pause(lab)
+    power.resume(lab, progress)
+    assert power.unpause(lab, progress) is None  # it runs
+    assert power.pause(lab)
     assert host.states() == ["paused"] * 3
-    power.pause(lab)
-    assert "is paused already" in capsys.readouterr().out
-    assert power.unpause(lab)
+    assert not power.pause(lab)
+    assert power.unpause(lab, progress) == report.Report(())
     assert host.states() == ["running"] * 3
     power.pause(lab)
-    power.halt(lab)  # a paused guest would not feel the button
+    power.halt(lab, progress)  # a paused guest would not feel the button
     assert host.states() == ["shut off"] * 3
 
 
-def test_what_cannot_be_is_one_message(host: FakeHost, lab: Lab) -> None:
-    for verb in (power.halt, power.resume, power.pause, power.unpause):
+def test_what_cannot_be_is_one_message(host: FakeHost, lab: Lab, progress: RecordedProgress) -> None:
+    for verb in (power.halt, power.resume, power.unpause):
         with pytest.raises(UsageError, match="lab demo has no virtual machines") as caught:
-            verb(lab)
+            verb(lab, progress)
         assert caught.value.hint == "`lab up` makes them"
+    with pytest.raises(UsageError, match="lab demo has no virtual machines") as caught:
+        power.pause(lab)
+    assert caught.value.hint == "`lab up` makes them"
     host.define()
     with pytest.raises(UsageError, match="is not running: nothing to pause"):
         power.pause(lab)
     with pytest.raises(UsageError, match="is halted, not paused"):
-        power.unpause(lab)
+        power.unpause(lab, progress)
     host.hypervisor().domain(DOMAINS[2]).undefine()  # type: ignore[union-attr]
     with pytest.raises(MachineError, match="no virtual machine demo-compute2"):
-        power.resume(lab)
+        power.resume(lab, progress)
     assert "running" not in host.states()
 
 
-def test_one_at_a_time(host: FakeHost, lab: Lab) -> None:
+def test_one_at_a_time(host: FakeHost, lab: Lab, progress: RecordedProgress) -> None:
     host.define()
     with lab_lock(lab.build_dir, "lab up"), pytest.raises(LockedError, match="works on this lab"):
-        power.halt(lab)
+        power.halt(lab, progress)
 
 
 class Stubborn:

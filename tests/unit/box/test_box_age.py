@@ -15,6 +15,7 @@ from lab.box.intact import facts_of_all
 from lab.box.manifest import Inputs, Manifest, ReadyMade
 from lab.box.sources import Distribution, Source
 from lab.machines.boxes import age_lines
+from lab.terminal.boxes import print_list
 from lab.verbs import boxes
 
 if TYPE_CHECKING:
@@ -154,14 +155,14 @@ def test_the_list_asks_and_warns_and_is_not_stopped_by_silence(
     monkeypatch.setattr(age, "host_sources", list)
     have(tmp_path, mirror="http://good.example/debian")
     have(tmp_path, name="compute-lab/zed-compute", mirror="http://good.example/debian")
-    boxes.print_list(as_json=False)
+    print_list(boxes.list_all(), as_json=False)
     said = capsys.readouterr().out
     assert said.count("its security archive has updates for 1 of its packages: openssl") == 2
     assert age.ADVICE in said
     assert len(apt.read_text().splitlines()) == 1
     store.remove_box("compute-lab/zed-compute", tmp_path)
     have(tmp_path, mirror="http://gone.example/debian")
-    boxes.print_list(as_json=False)
+    print_list(boxes.list_all(), as_json=False)
     assert "updates" not in capsys.readouterr().out
 
 

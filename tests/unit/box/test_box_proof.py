@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from recorded_progress import RecordedProgress
 
 from lab.base.errors import HostError
 from lab.box import proof
@@ -82,8 +83,8 @@ def test_the_specs_mirror_reaches_the_proof(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(module, "host_facts", stop)
     monkeypatch.setattr(host_facts, "proof_images", stop)
     calls: list[Callable[[], object]] = [
-        lambda: up.up(spec, tmp_path / "build"),
-        lambda: goto.goto(spec, tmp_path / "build", "30-identity"),
+        lambda: up.up(spec, tmp_path / "build", RecordedProgress()),
+        lambda: goto.goto(spec, tmp_path / "build", "30-identity", RecordedProgress()),
         lambda: host_facts.host_facts(mirror="http://near.example/debian"),
     ]
     for call in calls:

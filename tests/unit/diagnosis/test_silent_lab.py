@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from recorded_progress import RecordedProgress
 from sample_plans import sample_plan
 
 from lab.base.process import Completed
@@ -18,6 +19,7 @@ from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
 from lab.terminal import overview
 from lab.verbs.down import _remove
+from lab.verbs.status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,9 +75,9 @@ def host(tmp_path: Path) -> Any:
 def test_status_shows_what_it_knows(
     host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lab.host.choice.own_host", lambda *_, **_look: host)
+    monkeypatch.setattr("lab.verbs.status.own_host", lambda *_, **_look: host)
     lab = Lab(tmp_path, PLAN, Secrets.derive("0" * 64, PLAN.secrets, {}))
-    status = overview.status_of(lab)
+    status = status_of(lab)
     assert {node["state"] for node in status["nodes"]} == {"unknown"}
     overview.print_status(lab, status)
     assert f"{SAID}\n  hint: `lab up` ends it" in capsys.readouterr().out
@@ -96,7 +98,7 @@ def test_the_doctor_names_it_and_what_repairs_it(host: Any, tmp_path: Path) -> N
 
 def test_down_ends_it_first(host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.host.records.STATE_ROOT", tmp_path / "records")
-    _remove(host, None, "demo-01234567", None)
+    _remove(host, None, "demo-01234567", None, RecordedProgress())
     assert host.ran == ["stop"]
     assert not host.lives
 

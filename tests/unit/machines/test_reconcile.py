@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from recorded_progress import RecordedProgress
 from sample_plans import SECRETS, sample_plan
 
 from lab.machines import reconcile as machines
@@ -14,7 +15,8 @@ from lab.machines.reconcile import ABSENT, Machines, look, start_off
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
 from lab.terminal.progress import LiveProgress
-from lab.verbs.up import _Up
+from lab.verbs.run import Run
+from lab.verbs.up import _phases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -185,8 +187,7 @@ def test_boxes_are_seen_to_before_lab_up_moves_onto_the_host(
     monkeypatch.setattr(machines, "ensure_for_plan", ensure)
     monkeypatch.setattr(machines, "make", make)
     hypervisor.domains.clear()
-    up = _Up(Lab(tmp_path, PLAN, Secrets(SECRETS)), cast("Any", FakeHost()), LiveProgress(), None)
-    boxes = up.boxes("a mirror")
+    run = Run.of(Lab(tmp_path, PLAN, Secrets(SECRETS)), cast("Any", FakeHost()), RecordedProgress())
     with pytest.raises(KeyboardInterrupt):
-        up.bring_machines(None, boxes)
+        _phases(run, None, "a mirror", checkpoints=False)
     assert acts == ["start", "boxes of controller compute1 compute2 from a mirror", "enter", "make of ['a box']"]

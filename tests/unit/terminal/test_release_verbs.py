@@ -14,7 +14,7 @@ from lab.cli.main import app
 from lab.inputs.components import in_order, load_components, require
 from lab.inputs.load import load_spec
 from lab.inputs.release import default_release, load_release
-from lab.terminal.releases import difference, inventory
+from lab.planning.inventory import difference, inventory
 
 if TYPE_CHECKING:
     from pathlib import Path

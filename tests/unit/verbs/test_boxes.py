@@ -12,6 +12,7 @@ from lab.box import store
 from lab.box.intact import facts_of_all
 from lab.box.manifest import ReadyMade
 from lab.machines.boxes import show_to_vagrant
+from lab.terminal.boxes import print_list
 from lab.verbs import boxes
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_damaged_box_is_listed_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    boxes.print_list(as_json=False)
+    print_list(boxes.list_all(), as_json=False)
     said = capsys.readouterr().out
     assert "version 1, ready-made, from file:///a[b].box, 0 MiB" in said
     assert "version 1 is damaged: box.img has 0 bytes instead of 5" in said
@@ -45,7 +46,7 @@ def test_a_damaged_box_is_listed_with_the_reason(capsys: pytest.CaptureFixture[s
 
 
 def test_a_program_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
-    boxes.print_list(as_json=True)
+    print_list(boxes.list_all(), as_json=True)
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows[GOOD]["version"] == "1"
     assert rows[BAD]["damaged"] == "box.img has 0 bytes instead of 5"

@@ -1,25 +1,27 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sample_plans import sample_plan
-from test_save_restore import RECORD
+from recorded_progress import RecordedProgress
+from sample_plans import SECRETS, sample_plan
 
 from lab.base.durable import write_text
 from lab.base.errors import UsageError
 from lab.checkpoint import save_restore as checkpoint
 from lab.checkpoint.store import Checkpoint, Checkpoints, Manifest
 from lab.nodes.schedule import MACHINES, jobs_of
-from lab.nodes.state import State, StateFile
-from lab.planning import project
+from lab.nodes.state import State, StateFile, StepRecord
+from lab.planning.project import Lab
+from lab.planning.secrets import Secrets
 from lab.verbs import goto
+from lab.verbs.up import UpResult
 from lab.verification.report import CheckResult, Report
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PLAN = sample_plan()
+RECORD = StepRecord(inputs="x", seconds=1, finished="2026-01-01T00:00:00+00:00")
+LAB = Lab(Path("build"), PLAN, Secrets(SECRETS))
 IDS = [step.id for step in PLAN.steps]
 SPEC = "name: demo\nrelease: zed\n"
 
@@ -32,9 +34,9 @@ class Story:
         self.away = False
         self.restored: Report | None = Report(())
 
-    def up(self, _spec: Path, _build: Path | None, *, to_step: str | None) -> bool:
+    def up(self, _spec: Path, _build: Path | None, _progress: Any, *, to_step: str | None) -> UpResult:
         self.acts.append(f"up --to {to_step}")
-        return True
+        return UpResult(LAB, Report(()))
 
     def restore(self, _lab: Any, name: str, _progress: Any) -> Report | None:
         self.acts.append(f"restore {name}")
@@ -50,7 +52,7 @@ def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Story:
     write_text(build(tmp_path) / "plan.json", PLAN.model_dump_json(), mode=0o600)
     monkeypatch.setattr(goto, "up", made.up)
     monkeypatch.setattr(checkpoint, "restore", made.restore)
-    monkeypatch.setattr(project, "existing", lambda *_: None)
+    monkeypatch.setattr(goto, "existing", lambda *_: LAB)
     monkeypatch.setattr(goto, "_away", lambda *_: made.away)
     return made
 
@@ -73,7 +75,7 @@ def keep(tmp_path: Path, *names: str) -> None:
 
 
 def to(tmp_path: Path, chapter: str) -> bool:
-    return goto.goto(tmp_path / "lab.yaml", None, chapter)
+    return goto.goto(tmp_path / "lab.yaml", None, chapter, RecordedProgress()).report.good
 
 
 def test_the_checkpoint_of_the_step_before(story: Story, tmp_path: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from recorded_progress import RecordedProgress
 from sample_plans import SECRETS, sample_plan
 
 from lab.checkpoint import save_restore as checkpoint
+from lab.host.private import PrivateHost
 from lab.nodes.schedule import MACHINES, Job, jobs_of
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
-from lab.terminal import progress as ui
-from lab.verbs import up as bring_up
+from lab.verbs.run import Run
+from lab.verbs.up_steps import run_chapters, run_steps, verified
 from lab.verification import proven
 from lab.verification.report import CheckResult, Report
 
@@ -55,21 +58,21 @@ class Story:
 @pytest.fixture
 def story(monkeypatch: pytest.MonkeyPatch) -> Story:
     made = Story()
-    monkeypatch.setattr(bring_up, "settle", made.settle)
-    monkeypatch.setattr(bring_up, "verify", made.verify)
+    monkeypatch.setattr("lab.verbs.up_machines.settle", made.settle)
+    monkeypatch.setattr("lab.verbs.run.verify", made.verify)
     monkeypatch.setattr(checkpoint, "take", made.take)
     monkeypatch.setattr(proven, "remember", lambda _plan, state, _result: state)
     return made
 
 
-def lab_up(story: Story, tmp_path: Path, to_step: str | None) -> bring_up._Up:
-    up = bring_up._Up(Lab(tmp_path, PLAN, Secrets(SECRETS)), cast("Any", None), ui.LiveProgress(), to_step)
-    up.runner = cast("StepRunner", story)
-    return up
+def a_run(story: Story, tmp_path: Path, to_step: str | None) -> Run:
+    host = PrivateHost("demo", tmp_path, reason="", state_root=tmp_path / "hosts")
+    run = Run.of(Lab(tmp_path, PLAN, Secrets(SECRETS)), host, RecordedProgress(), to_step)
+    return replace(run, runner=cast("StepRunner", story))
 
 
 def chapters(story: Story, tmp_path: Path, known: set[Job], to_step: str | None) -> Report | None:
-    return lab_up(story, tmp_path, to_step).chapters(known)
+    return run_chapters(a_run(story, tmp_path, to_step), known)
 
 
 def jobs(*steps: str) -> set[Job]:
@@ -115,7 +118,7 @@ def test_a_chapter_whose_checks_fail_is_mended_once_and_is_the_end(story: Story,
 
 
 def test_up_to_the_machines_alone_runs_and_verifies_nothing(story: Story, tmp_path: Path) -> None:
-    up = lab_up(story, tmp_path, MACHINES)
-    assert not up.steps(set())
-    assert up.verified() == Report(())
+    run = a_run(story, tmp_path, MACHINES)
+    assert not run_steps(run, set())
+    assert verified(run) == Report(())
     assert story.acts == []

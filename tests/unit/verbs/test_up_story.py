@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from recorded_progress import RecordedProgress
 from sample_plans import SECRETS, sample_plan
 
 from lab.generator.render import render
+from lab.host.private import PrivateHost
 from lab.machines.reconcile import ABSENT, Machines
 from lab.nodes.schedule import Job, jobs_of
 from lab.nodes.ssh import Ssh
@@ -16,8 +19,10 @@ from lab.nodes.steps import inputs_digest
 from lab.planning.plan import Check
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
-from lab.terminal.progress import LiveProgress
-from lab.verbs.up import _Up
+from lab.verbs.run import Run
+from lab.verbs.up_machines import take_out_nodes
+from lab.verbs.up_steps import check_what_is_done, is_verified, run_steps
+from lab.verbs.up_steps import verified as verified_run
 from lab.verification import proven
 from lab.verification.report import CheckResult, Outcome, Report
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 
     from lab.host.ownership import Own
     from lab.machines.shrink import Leaving
+    from lab.nodes.steps import StepRunner
 
 CHECK = Check(
     id="compute1-55-compute-node-unit-x",
@@ -84,17 +90,17 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> dict[str, Outcome]:
             tuple(CheckResult(c.id, c.step, c.node, outcomes.get(c.id, "passed"), "", "", 0.1) for c in chosen)
         )
 
-    monkeypatch.setattr("lab.verbs.up.verify", verify)
+    monkeypatch.setattr("lab.verbs.run.verify", verify)
     return outcomes
 
 
-def story(directory: Path, state: State | None = None) -> tuple[_Up, Runner]:
+def story(directory: Path, state: State | None = None) -> tuple[Run, Runner]:
     if state is not None:
         StateFile(directory / "state.json").save(state)
-    found = _Up(Lab(directory, PLAN, Secrets(SECRETS)), cast("Any", None), LiveProgress(), None)
+    host = PrivateHost("demo", directory, reason="", state_root=directory / "hosts")
+    run = Run.of(Lab(directory, PLAN, Secrets(SECRETS)), host, RecordedProgress())
     runner = Runner()
-    found.runner = cast("Any", runner)
-    return found, runner
+    return replace(run, runner=cast("StepRunner", runner)), runner
 
 
 def all_done() -> State:
@@ -113,44 +119,46 @@ def verified() -> State:
 
 
 def test_a_lab_that_needs_nothing_asks_the_quick_checks_alone(suite: dict[str, Outcome], tmp_path: Path) -> None:
-    up, runner = story(tmp_path, verified())
+    run, runner = story(tmp_path, verified())
     suite[SLOW.id] = "failed"
-    assert not up.steps(up.proven())
+    done, quick = check_what_is_done(run)
+    assert not run_steps(run, done)
     assert runner.ran == []
-    assert [check.id for check in up.quick.checks] == [CHECK.id]
-    assert up.is_verified()
+    assert [check.id for check in quick.checks] == [CHECK.id]
+    assert is_verified(run)
 
 
 def test_a_step_that_drifted_runs_alone(suite: dict[str, Outcome], tmp_path: Path) -> None:
-    up, runner = story(tmp_path, verified())
+    run, runner = story(tmp_path, verified())
     suite[CHECK.id] = "failed"
-    assert up.steps(up.proven())
+    assert run_steps(run, check_what_is_done(run)[0])
     assert runner.ran == [JOB]
     assert runner.forgotten == {JOB}
 
 
 def test_what_lab_verify_found_runs_again_and_is_not_asked(suite: dict[str, Outcome], tmp_path: Path) -> None:
     failed = CheckResult(SLOW.id, SLOW.step, SLOW.node, "failed", "", "", 0.1)
-    up, runner = story(tmp_path, proven.remember(PLAN, verified(), Report((failed,))))
-    assert up.steps(up.proven())
+    run, runner = story(tmp_path, proven.remember(PLAN, verified(), Report((failed,))))
+    done, quick = check_what_is_done(run)
+    assert run_steps(run, done)
     assert runner.ran == [JOB]
-    assert up.quick.checks == ()
-    assert not up.is_verified()
+    assert quick.checks == ()
+    assert not is_verified(run)
 
 
 def test_a_suite_that_did_not_pass_last_time_runs_though_no_step_did(suite: dict[str, Outcome], tmp_path: Path) -> None:
-    up, runner = story(tmp_path, all_done())
-    assert not up.steps(up.proven())
+    run, runner = story(tmp_path, all_done())
+    assert not run_steps(run, check_what_is_done(run)[0])
     assert runner.ran == []
-    assert not up.is_verified()
-    assert up.verified().good
+    assert not is_verified(run)
+    assert verified_run(run).good
     assert proven.is_verified(PLAN, StateFile(tmp_path / "state.json").load(), ["55-compute-node"])
 
 
 def test_the_suite_mends_once_and_then_tells(suite: dict[str, Outcome], tmp_path: Path) -> None:
-    up, runner = story(tmp_path, all_done())
+    run, runner = story(tmp_path, all_done())
     suite[SLOW.id] = "failed"
-    assert not up.verified().good
+    assert not verified_run(run).good
     assert runner.ran == [JOB]
     assert StateFile(tmp_path / "state.json").load().drifted == {"compute1/55-compute-node": (SLOW.id,)}
 
@@ -173,18 +181,18 @@ def test_who_is_taken_out(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("lab.verbs.up.Shrink", FakeShrink)
+    monkeypatch.setattr("lab.verbs.up_machines.Shrink", FakeShrink)
     FakeShrink.done = []
-    up, _ = story(tmp_path, all_done())
+    run, _ = story(tmp_path, all_done())
     Ssh(tmp_path).write_config("".join(f"Host {name}\n  HostName 192.168.121.2\n" for name in noted))
-    up._take_out(sample_plan(computes=standing) if standing else None, Machines(make, {}))
+    take_out_nodes(run, sample_plan(computes=standing) if standing else None, Machines(make, {}))
     domains = " ".join(f"demo-{name}" for name in expected)
     assert FakeShrink.done == ([f"openstack {domains}", f"machines {' '.join(expected)}"] if expected else [])
 
 
 def test_with_the_controller_openstack_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.verbs.up.Shrink", FakeShrink)
+    monkeypatch.setattr("lab.verbs.up_machines.Shrink", FakeShrink)
     FakeShrink.done = []
-    up, _ = story(tmp_path, all_done())
-    up._take_out(PLAN, Machines({"controller": ABSENT, "compute1": "its controller is gone"}, {}))
+    run, _ = story(tmp_path, all_done())
+    take_out_nodes(run, PLAN, Machines({"controller": ABSENT, "compute1": "its controller is gone"}, {}))
     assert FakeShrink.done == ["machines controller compute1"]

@@ -15,11 +15,12 @@ from rich.console import Console
 from sample_plans import SECRETS
 
 from lab.base.errors import MachineError, UsageError
+from lab.terminal.report import print_report
 from lab.verification import facts
 from lab.verification.outcome import CannotTell
 from lab.verification.parse import ini
 from lab.verification.remote import question_limit_s
-from lab.verification.report import CheckResult, Report, print_report
+from lab.verification.report import CheckResult, Report
 from lab.verification.run import verify
 from lab.verification.selection import select
 from lab.verification.suite import Suite

@@ -1,0 +1,41 @@
+"""What is refused before anything is made: a lab that does not fit, a step that is not in it."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from lab.base.errors import HostError, UsageError
+from lab.planning.hostfit import fit
+
+if TYPE_CHECKING:
+    from lab.planning.hostfit import HostNumbers
+    from lab.planning.plan import Plan
+
+
+def require_fit(plan: Plan, host: HostNumbers) -> tuple[str, ...]:
+    """Give what of the plan is tight on this host.
+
+    Raises:
+        HostError: it does not fit: memory, disk or CPUs.
+    """
+    result = fit(plan, host)
+    if result.problems:
+        raise HostError("the lab does not fit on this host", detail="\n".join((*result.warnings, *result.problems)))
+    return tuple(result.warnings)
+
+
+def require_step(plan: Plan, step: str) -> None:
+    """Refuse a step that the plan does not have, and say which one may have been meant.
+
+    Raises:
+        UsageError: there is no such step.
+    """
+    ids = [s.id for s in plan.steps]
+    if step in ids:
+        return
+    close = difflib.get_close_matches(step, ids, n=1, cutoff=0.4)
+    raise UsageError(
+        f"no step {step} in release {plan.release}",
+        hint=f"did you mean {close[0]}?" if close else f"steps: {', '.join(ids)}",
+    )
