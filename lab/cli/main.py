@@ -115,8 +115,8 @@ def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: As
 
     spec = load_spec(file)
     known = host_facts(spec.accelerator, prove=False)
-    lab = project.from_spec(file, build_dir, known, write=False)
-    plan = lab.plan
+    plan = project.decide(spec, known)
+    lab = project.decided(spec, plan, project.build_dir_of(file, build_dir, spec.name), write=False)
     if as_json:
         ui.print_json(plan.model_dump(mode="json"))
     else:
@@ -148,7 +148,9 @@ def render(
     from lab.inputs.load import load_spec
     from lab.planning import project
 
-    lab = project.from_spec(file, build_dir, host_facts(load_spec(file).accelerator, prove=False), write=not diff)
+    spec = load_spec(file)
+    plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
+    lab = project.decided(spec, plan, project.build_dir_of(file, build_dir, spec.name), write=not diff)
     files = render_files(lab.plan, lab.secrets)
     if diff:
         typer.echo(diff_tree(lab.build_dir, files), nl=False)

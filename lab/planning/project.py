@@ -12,7 +12,6 @@ from lab.base import builddir, resources, rights
 from lab.base.builddir import canonical
 from lab.base.errors import DamagedFileError, MachineError, UsageError
 from lab.inputs.catalog import load_steps
-from lab.inputs.load import load_spec
 from lab.inputs.release import load_release
 from lab.planning.plan import PLAN_VERSION, HostProof, Plan
 from lab.planning.resolve import resolve
@@ -56,8 +55,8 @@ def decide(spec: Spec, host: HostProof) -> Plan:
     return resolve(spec, release, steps, host.facts, reason=host.accelerator_reason)
 
 
-def from_spec(spec_file: Path, build_dir: Path | None, host: HostProof, *, write: bool = True) -> Lab:
-    """Decide the lab that a spec asks for; makes the seed where there is none.
+def decided(spec: Spec, plan: Plan, directory: Path, *, write: bool = True) -> Lab:
+    """Give a decided lab its directory and its passwords; makes the seed where there is none.
 
     Without `write` nothing is made: the passwords of a lab that has no seed yet are then those of no lab at all.
 
@@ -65,9 +64,6 @@ def from_spec(spec_file: Path, build_dir: Path | None, host: HostProof, *, write
         UsageError: the build directory is not a lab's, and not empty.
         HostError: others can reach into it.
     """
-    spec = load_spec(spec_file)
-    directory = build_dir_of(spec_file, build_dir, spec.name)
-    plan = decide(spec, host)
     path = directory / "seed"
     if write:
         builddir.claim(directory)

@@ -71,7 +71,8 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
         UsageError: the lab has no step `to_step`.
     """
     spec = load_spec(spec_file)
-    lab = project.from_spec(spec_file, build_dir, host_facts(spec.accelerator, prove=False), write=False)
+    plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
+    lab = project.decided(spec, plan, project.build_dir_of(spec_file, build_dir, spec.name), write=False)
     records.require_home(lab.build_dir)
     if to_step is not None:
         require_step(lab.plan, to_step)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lab.host.host import Host
     from lab.host.libvirt import Hypervisor
     from lab.host.records import LabRecord
+    from lab.inputs.model import Spec
     from lab.verbs.labs import SeenLab
 
 MADE = (
@@ -68,8 +69,13 @@ def down(spec_file: Path, build_dir: Path | None, progress: Progress, *, keep_ch
         UsageError: there is no checkpoint to keep; or the directory is not a lab's.
     """
     spec = load_spec(spec_file)
+    directory = project.build_dir_of(spec_file, build_dir, spec.name)
+    return remove_lab(spec, directory, progress, keep_checkpoints=keep_checkpoints)
+
+
+def remove_lab(spec: Spec, directory: Path, progress: Progress, *, keep_checkpoints: bool = False) -> Removed:
+    """Do as `down` does, for a spec that is read."""
     name = spec.name
-    directory = project.build_dir_of(spec_file, build_dir, name)
     builddir.require(directory)
     moved.settle(name, directory, "lab down", progress.say)
     try:

@@ -16,8 +16,8 @@ from lab.inputs.load import load_spec
 from lab.nodes.schedule import MACHINES
 from lab.nodes.state import StateFile
 from lab.planning import project
-from lab.verbs.opening import existing
-from lab.verbs.up import UpResult, up
+from lab.verbs.opening import opened
+from lab.verbs.up import UpResult, bring_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str, progress: Progre
     way = nearest(store.complete(), before)
     past = sorted({key.partition("/")[2] for key in state.steps} - set(before))
     if way is not None and (way.name == goal or past or _away(plan, directory)):
-        lab = existing(spec_file, build_dir)
+        lab = opened(directory)
         result = checkpoint.restore(lab, way.name, progress)
         if way.name == goal and result is not None:
             return UpResult(lab, result)
@@ -57,7 +57,7 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str, progress: Progre
             f"the lab is past {goal} ({', '.join(past)} done), and no checkpoint leads back",
             hint=f"`lab down`, then `lab goto {chapter}`; `lab up --checkpoints` makes checkpoints on the way",
         )
-    return up(spec_file, build_dir, progress, to_step=goal)
+    return bring_up(spec, directory, progress, to_step=goal)
 
 
 def _away(plan: Plan, directory: Path) -> bool:

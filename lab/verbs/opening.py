@@ -16,14 +16,19 @@ if TYPE_CHECKING:
 
 
 def existing(spec_file: Path, build_dir: Path | None, *, reach: bool = True) -> project.Lab:
-    """Open the lab that stands in the build directory, as it was decided when it was made.
+    """Open the lab of a spec's build directory, or of the one that is given, as `opened` does."""
+    directory = project.build_dir_of(spec_file, build_dir, "" if build_dir else load_spec(spec_file).name)
+    return opened(directory, reach=reach)
+
+
+def opened(directory: Path, *, reach: bool = True) -> project.Lab:
+    """Open the lab that exists in a build directory, as it was decided when it was made.
 
     Raises:
         UsageError: there is no lab there; or, with `reach`, its machines are not this directory's: it is a copy.
         HostError: others can reach into it, so that it cannot be believed.
         MachineError: its plan.json was written by another version.
     """
-    directory = project.build_dir_of(spec_file, build_dir, "" if build_dir else load_spec(spec_file).name)
     builddir.require(directory)
     plan = project.load_plan(directory)
     if plan is None:

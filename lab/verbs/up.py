@@ -19,7 +19,7 @@ from lab.planning import changes, project
 from lab.planning.refusals import require_fit, require_step
 from lab.verbs import up_machines as machines
 from lab.verbs import up_steps as steps
-from lab.verbs.down import down
+from lab.verbs.down import remove_lab
 from lab.verbs.run import Run
 
 if TYPE_CHECKING:
@@ -65,9 +65,22 @@ def up(
     Raises:
         LabError: any of its kinds, with the state such that `lab up` goes on and `lab down` removes.
     """
-    started = time.monotonic()
     spec = load_spec(spec_file)
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
+    return bring_up(spec, directory, progress, to_step=to_step, recreate=recreate, checkpoints=checkpoints)
+
+
+def bring_up(
+    spec: Spec,
+    directory: Path,
+    progress: Progress,
+    *,
+    to_step: str | None = None,
+    recreate: bool = False,
+    checkpoints: bool = False,
+) -> UpResult:
+    """Do as `up` does, for a spec that is read."""
+    started = time.monotonic()
     builddir.require(directory)
     moved.refuse_lost(spec.name, directory)
     moved.settle(spec.name, directory, "lab up", progress.say)
@@ -75,13 +88,13 @@ def up(
     if recreate:
         with progress.phase("down", "removing the lab that exists, with all that is in it"):
             _existing_plan(directory, progress)
-            down(spec_file, build_dir, progress)
+            remove_lab(spec, directory, progress)
     host = host_for(plan, directory)
     with lab_lock(directory, "lab up"):
         existing = _require_place(plan, host, directory, progress)
         progress.say(f"accelerator {plan.accelerator}: {known.accelerator_reason}")
         progress.say(f"host {host}")
-        run = Run.of(project.from_spec(spec_file, build_dir, known), host, progress, to_step)
+        run = Run.of(project.decided(spec, plan, directory), host, progress, to_step)
         moved.claim(plan, directory, host.mode)
         result = _phases(run, existing, spec.box.mirror, checkpoints=checkpoints)
     return UpResult(*result, step_seconds=run.runner.seconds, seconds=time.monotonic() - started)

@@ -28,8 +28,11 @@ class Use:
 
 
 def _state(action: str, status: str) -> Use:
-    """The lab's own instance, put into another state."""
-    await_it = f"await 60 {status} server show --format value --column status {{server:instance-compute1}}"
+    """The lab's own instance, put into another state.
+
+    nova gives a guest 60 s to shut down by itself (option shutdown_timeout), and an emulated node needs longer than that.
+    """
+    await_it = f"await 300 {status} server show --format value --column status {{server:instance-compute1}}"
     return Use(action, "90-first-instance", f"server {action} {{server:instance-compute1}}\n{await_it}")
 
 
@@ -105,7 +108,7 @@ USES = (
         "90-first-instance",
         "flavor create --ram 900000 --vcpus 1 --disk 1 {me}\n"
         "server create --flavor {me} --image {image:tiny} --network {network:provider} {me}\n"
-        "await 60 ERROR|. server show --format value --column status {me}",
+        "await 300 ERROR|. server show --format value --column status {me}",
         "server show {me}\nserver delete {me}",
     ),
     Use(
@@ -113,9 +116,9 @@ USES = (
         "90-first-instance",
         "let id = server create --flavor m1.nano --image {image:tiny} --network {network:provider} --property lab={me} "
         "--format value --column id instance-compute1\n"
-        "await 60 ACTIVE server show --format value --column status {id}\n"
+        "await 300 ACTIVE server show --format value --column status {id}\n"
         "server pause {id}\n"
-        "await 60 PAUSED server show --format value --column status {id}",
+        "await 300 PAUSED server show --format value --column status {id}",
         "await 0 PAUSED server list --name instance-compute1 --status PAUSED --format value --column Status",
     ),
     _state("pause", "PAUSED"),

@@ -40,7 +40,7 @@ try:
 except OSError as error:
     print("closed")
 """
-LOAD = "import sys; from lab.runtime import fence; print(fence._load(sys.stdin.read()))"
+LOAD = "import sys; from lab.host import fence; print(fence._load(sys.stdin.read()))"
 
 
 def ip(*words: str) -> None:

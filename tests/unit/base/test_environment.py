@@ -59,10 +59,10 @@ def test_the_makefile_hands_the_same_to_sudo() -> None:
 
 
 def test_every_program_is_started_with_that_environment() -> None:
-    """No call of subprocess inherits the caller's; the suite's own (lab/infra) runs inside a pytest that has it."""
+    """No call of subprocess inherits the caller's; the suite (lab/verification) runs inside a pytest that has it."""
     bare = []
     for path in sorted((ROOT / "lab").rglob("*.py")):
-        if path.parent.name == "infra":
+        if path.parent.name == "verification":
             continue
         for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
             name = ast.unparse(call.func)

@@ -111,7 +111,7 @@ _BECOME = """
 import importlib, os, pkgutil, sys
 import lab
 for found in pkgutil.walk_packages(lab.__path__, "lab."):
-    if not found.name.startswith(("lab.infra", "lab.data")):
+    if not found.name.startswith(("lab.verification", "lab.data")):
         importlib.import_module(found.name)
 for name in ("utf-8-sig", "latin-1", "ascii", "idna"):
     "".encode(name)

@@ -34,7 +34,7 @@ class Story:
         self.away = False
         self.restored: Report | None = Report(())
 
-    def up(self, _spec: Path, _build: Path | None, _progress: Any, *, to_step: str | None) -> UpResult:
+    def up(self, _spec: Any, _directory: Path, _progress: Any, *, to_step: str | None) -> UpResult:
         self.acts.append(f"up --to {to_step}")
         return UpResult(LAB, Report(()))
 
@@ -50,9 +50,9 @@ def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Story:
     (tmp_path / "lab.yaml").write_text(SPEC)
     build(tmp_path).mkdir(parents=True)
     write_text(build(tmp_path) / "plan.json", PLAN.model_dump_json(), mode=0o600)
-    monkeypatch.setattr(goto, "up", made.up)
+    monkeypatch.setattr(goto, "bring_up", made.up)
     monkeypatch.setattr(checkpoint, "restore", made.restore)
-    monkeypatch.setattr(goto, "existing", lambda *_: LAB)
+    monkeypatch.setattr(goto, "opened", lambda *_: LAB)
     monkeypatch.setattr(goto, "_away", lambda *_: made.away)
     return made
 
