@@ -15,10 +15,12 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = PROJECT["project"]["dependencies"]
+GROUPS = PROJECT["dependency-groups"]
 WANTED = {
     "runtime": RUNTIME,
     "dev": [*RUNTIME, *PROJECT["project"]["optional-dependencies"]["dev"]],
-    "build": [*PROJECT["dependency-groups"]["build"], *PROJECT["build-system"]["requires"]],
+    "build": [*GROUPS["build"], *PROJECT["build-system"]["requires"]],
+    "tempest": GROUPS["tempest"],
 }
 FILES = pytest.mark.parametrize("name", WANTED)
 
