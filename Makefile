@@ -42,7 +42,7 @@ SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 TEST_PACKAGES := bats vagrant vagrant-libvirt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-archive test-faults lint format bench wheel clean
+.PHONY: help setup dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-archive test-faults lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,7 +92,7 @@ $(VENV)/.dev: $(VENV)/.ready requirements/dev.txt
 	@$(AS_OWNER) touch $@
 
 # Clients of the lab that are not its own, each set in a virtualenv of its own inside that of the lab.
-$(VENV)/tempest/.ready: $(VENV)/%/.ready: requirements/%.txt $(VENV)/.ready
+$(VENV)/tempest/.ready $(VENV)/clients/.ready: $(VENV)/%/.ready: requirements/%.txt $(VENV)/.ready
 	@echo "setting up $(@D)"
 	@$(AS_OWNER) $(PYTHON) -m venv --clear $(@D)
 	@$(AS_OWNER) $(@D)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
@@ -114,6 +114,7 @@ lock: dev-setup  ## requirements/*.txt: the newest releases that pyproject.toml 
 	@$(LOCK) pyproject.toml --output-file requirements/runtime.txt
 	@$(LOCK) pyproject.toml --extra dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
 	@$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+	@$(LOCK) --group clients --output-file requirements/clients.txt
 	@$(LOCK) --group tempest --output-file requirements/tempest.txt
 	@git --no-pager diff --stat -- requirements
 
@@ -157,6 +158,9 @@ test-tempest: lab-up $(VENV)/tempest/.ready  ## OpenStack's own test suite, its 
 	@$(SUDO) $(BIN)/lab exec --file "$(LAB)" -- env PYTHONDONTWRITEBYTECODE=1 "PYTHONPATH=$(CURDIR)/tests" \
 	  "$(CURDIR)/$(BIN)/python" -m tempest $(ARGS)
 	@$(SUDO) $(BIN)/lab verify --file "$(LAB)"
+
+test-clients: lab-up $(VENV)/.dev $(VENV)/clients/.ready  ## the examples of docs/clients.md against the running lab
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 "LAB=$(LAB)" $(BIN)/pytest tests/clients $(ARGS)
 
 test-archive: dev-setup  ## the releases' packages, units and options against the archives: network, root, boxes
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/pytest tests/archive $(ARGS)

@@ -20,6 +20,7 @@ WANTED = {
     "runtime": RUNTIME,
     "dev": [*RUNTIME, *PROJECT["project"]["optional-dependencies"]["dev"]],
     "build": [*GROUPS["build"], *PROJECT["build-system"]["requires"]],
+    "clients": GROUPS["clients"],
     "tempest": GROUPS["tempest"],
 }
 FILES = pytest.mark.parametrize("name", WANTED)
