@@ -42,7 +42,7 @@ SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 TEST_PACKAGES := bats vagrant vagrant-libvirt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-archive test-faults lint format bench wheel clean
+.PHONY: help setup dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-archive test-faults lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,11 @@ $(VENV)/.dev: $(VENV)/.ready requirements/dev.txt
 	@$(AS_OWNER) $(LOCKED)/dev.txt
 	@$(AS_OWNER) touch $@
 
+$(VENV)/.browser: $(VENV)/.dev requirements/browser.txt
+	$(call apt,chromium chromium-driver fonts-dejavu-core)
+	@$(AS_OWNER) $(LOCKED)/browser.txt
+	@$(AS_OWNER) touch $@
+
 # Clients of the lab that are not its own, each set in a virtualenv of its own inside that of the lab.
 $(VENV)/tempest/.ready $(VENV)/clients/.ready: $(VENV)/%/.ready: requirements/%.txt $(VENV)/.ready
 	@echo "setting up $(@D)"
@@ -114,6 +119,7 @@ lock: dev-setup  ## requirements/*.txt: the newest releases that pyproject.toml 
 	@$(LOCK) pyproject.toml --output-file requirements/runtime.txt
 	@$(LOCK) pyproject.toml --extra dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
 	@$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+	@$(LOCK) --group browser --constraints requirements/dev.txt --output-file requirements/browser.txt
 	@$(LOCK) --group clients --output-file requirements/clients.txt
 	@$(LOCK) --group tempest --output-file requirements/tempest.txt
 	@git --no-pager diff --stat -- requirements
@@ -161,6 +167,11 @@ test-tempest: lab-up $(VENV)/tempest/.ready  ## OpenStack's own test suite, its 
 
 test-clients: lab-up $(VENV)/.dev $(VENV)/clients/.ready  ## the examples of docs/clients.md against the running lab
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 "LAB=$(LAB)" $(BIN)/pytest tests/clients $(ARGS)
+
+test-browser: lab-up $(VENV)/.browser $(VENV)/clients/.ready  ## a browser at the dashboard and the consoles of the running lab, through `lab forward` too
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 "LAB=$(LAB)" $(BIN)/pytest tests/browser/test_forward.py $(ARGS)
+	@$(SUDO) $(BIN)/lab exec --file "$(LAB)" -- env PYTHONDONTWRITEBYTECODE=1 \
+	  "$(CURDIR)/$(BIN)/pytest" "$(CURDIR)/tests/browser/test_dashboard.py"
 
 test-archive: dev-setup  ## the releases' packages, units and options against the archives: network, root, boxes
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/pytest tests/archive $(ARGS)

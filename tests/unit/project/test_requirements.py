@@ -20,6 +20,7 @@ WANTED = {
     "runtime": RUNTIME,
     "dev": [*RUNTIME, *PROJECT["project"]["optional-dependencies"]["dev"]],
     "build": [*GROUPS["build"], *PROJECT["build-system"]["requires"]],
+    "browser": GROUPS["browser"],
     "clients": GROUPS["clients"],
     "tempest": GROUPS["tempest"],
 }
