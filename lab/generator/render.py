@@ -118,7 +118,7 @@ def payload(plan: Plan, node: Node, secrets: Mapping[str, str], hosts: str) -> d
     for name, text in _tree(resources.PROVISION / "lib", ("*.sh", "*.py", *_PROGRAMS)):
         files[f"lib/{name}"] = RenderedFile(text, _EXECUTABLE if name in _PROGRAMS else _PRIVATE)
     for step in node.steps:
-        files[f"steps/{step}.sh"] = RenderedFile(_read(resources.PROVISION / f"{step}.sh"), _EXECUTABLE)
+        files[f"steps/{step}.sh"] = RenderedFile(_read(resources.PROVISION / plan.edition / f"{step}.sh"), _EXECUTABLE)
         files[f"steps/{step}.env"] = RenderedFile(env_file(plan.step(step).env))
     return files
 

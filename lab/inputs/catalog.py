@@ -1,4 +1,7 @@
-"""The steps of a release, read from provision/: each a pair NN-slug.yaml (facts) and NN-slug.sh (script)."""
+"""The steps of a release, read from provision/: each a pair NN-slug.yaml (facts) and NN-slug.sh (script).
+
+An edition of the guide whose chapters differ has a folder there, with steps of the same ids.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def load_steps(release: Release, provision: Path) -> dict[str, LoadedStep]:
     shared = frozenset[str]().union(*map(variables_used, libraries))
     for step_id in release.every_step:
         try:
-            step = load_step(step_id, provision, release.capabilities)
+            step = load_step(step_id, provision / release.edition, release.capabilities)
             steps[step_id] = replace(step, variables=step.variables | shared)
         except SpecError as error:
             broken.problems += error.problems
@@ -59,16 +62,17 @@ def load_steps(release: Release, provision: Path) -> dict[str, LoadedStep]:
     return steps
 
 
-def load_step(step_id: str, provision: Path, capabilities: Collection[str]) -> LoadedStep:
+def load_step(step_id: str, directory: Path, capabilities: Collection[str]) -> LoadedStep:
     """Load one step, with all that it states for any release.
 
     Args:
+        directory: provision/, or the folder of an edition in it.
         capabilities: the names that it may ask for.
 
     Raises:
         SpecError: a file of it is missing or wrong.
     """
-    path = provision / f"{step_id}.yaml"
+    path = directory / f"{step_id}.yaml"
     document = read_document(path, missing=f"the release's list of steps names {step_id}", top="a step's facts")
     if not STEP_ID.fullmatch(step_id):
         document.problem((), f"the step id '{step_id}'", "NN-slug, as 50-compute-controller")

@@ -49,6 +49,8 @@ class Release(Frozen):
     """URL of the release's install guide"""
     emulated_cpu_without: tuple[str, ...] = ()
     """features, by QEMU's names, that an emulated compute node must not have for its own KVM to boot guests"""
+    edition: str = Field(default="", pattern=r"^([a-z][a-z-]*)?$")
+    """of the guide, where its chapters have steps of their own: the folder of provision/ that has them"""
     steps: tuple[str, ...] = Field(min_length=1)
     """ids of the core's steps, in teaching order"""
     chapters: dict[str, Chapter] = {}

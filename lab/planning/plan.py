@@ -130,6 +130,8 @@ class Plan(Frozen):
     version: Literal[1] = PLAN_VERSION
     name: str
     release: str
+    edition: str = ""
+    """of the guide, which has its steps in a folder of provision/; empty: the steps beside these folders"""
     distribution: str
     """its name, as Debian"""
     suite: str

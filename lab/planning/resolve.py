@@ -51,6 +51,7 @@ def resolve(
     return Plan(
         name=spec.name,
         release=release.name,
+        edition=release.edition,
         distribution=release.distribution,
         suite=release.suite,
         flavour=spec.box.flavour,

@@ -1,7 +1,8 @@
 """The guide's own commands and options (tests/golden/guide), looked up in the rendered scripts: nothing is left out.
 
-A file of the guide's is named as the step that does it. In it a line with a prompt ($ or #) is a command, what follows
-`mysql` is SQL, what follows `vi FILE` are the options of that file; ## is the guide's remark, ; is ours.
+A folder there has the name of the guide's edition, a file in it that of the step that does it. A line with a prompt
+($ or #) is a command, what follows `mysql` is SQL, what follows `vi FILE` are the options of that file; ## is the
+guide's remark, ; is ours.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from lab.planning.plan import HostFacts
 from lab.planning.resolve import resolve
 from lab.planning.secrets import Secrets
 
-GUIDE = Path(__file__).parent / "guide"
+EDITION = "first-edition"
+GUIDE = Path(__file__).parent / "guide" / EDITION
 NOT_DONE = {
     "echo $NOVA_DBPASS": "shows a password",
     "echo $NOVA_PASS": "shows a password",
@@ -71,9 +73,8 @@ def by_name(text: str) -> str:
 @pytest.fixture(scope="module")
 def scripts() -> dict[str, str]:
     """What the nodes of a lab have: the steps' scripts and values, by file name."""
-    name = next(name for name in release_names() if set(CHAPTERS) <= set(load_release(name).steps))
-    release = load_release(name)
-    spec = Spec(name="demo", release=name)
+    release = next(release for release in map(load_release, release_names()) if release.edition == EDITION)
+    spec = Spec(name="demo", release=release.name)
     plan = resolve(spec, release, load_steps(release, resources.PROVISION), HostFacts())
     files = render(plan, Secrets.derive("0" * 64, plan.secrets, {}))
     return {Path(path).name: file.text for path, file in files.items() if "/steps/" in path}
@@ -113,9 +114,9 @@ def test_every_command_of_the_guide_in_its_order(step: str, scripts: dict[str, s
 
 def test_the_guide_is_read_whole() -> None:
     assert {step: (len(c.commands), len(c.sql), len(c.options)) for step, c in CHAPTERS.items()} == {
-        "51-compute-controller-literal": (22, 6, 24),
-        "56-compute-node-literal": (4, 0, 23),
-        "71-verify-literal": (2, 0, 0),
+        "50-compute-controller": (22, 6, 24),
+        "55-compute-node": (4, 0, 23),
+        "71-verify": (2, 0, 0),
     }
     commands = {command for chapter in CHAPTERS.values() for command in chapter.commands}
     assert set(NOT_DONE) <= commands

@@ -31,7 +31,9 @@ def test_bats(path: Path) -> None:
     check(tool("bats"), str(path))
 
 
-@pytest.mark.parametrize("path", sorted(PROVISION.glob("[0-9]*.sh")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(PROVISION.rglob("[0-9]*.sh")), ids=lambda path: str(path.relative_to(PROVISION))
+)
 def test_a_step_reads_beside_the_guide(path: Path) -> None:
     """Header, strict mode, one place for helpers, a fact file."""
     text = path.read_text()

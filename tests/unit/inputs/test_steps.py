@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
 from spec_samples import STEPS, release
 
 from lab.base import resources
 from lab.base.errors import SpecError
 from lab.inputs.catalog import load_step, load_steps
-from lab.inputs.release import load_release, release_names
+from lab.inputs.release import Release, load_release, release_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,9 +154,27 @@ def test_scripts_ask_only_for_capabilities_that_releases_state() -> None:
 
 
 def test_every_pair_is_in_a_release() -> None:
-    listed = {step for name in release_names() for step in load_release(name).every_step}
-    assert {path.stem for path in resources.PROVISION.glob("*.yaml")} == listed
-    assert {path.stem for path in resources.PROVISION.glob("[0-9][0-9]-*.sh")} == listed
+    releases = [load_release(name) for name in release_names()]
+    listed = {resources.PROVISION / release.edition / step for release in releases for step in release.every_step}
+    assert {path.with_suffix("") for path in resources.PROVISION.rglob("*.yaml")} == listed
+    assert {path.with_suffix("") for path in resources.PROVISION.rglob("[0-9][0-9]-*.sh")} == listed
+
+
+def test_an_edition_has_its_steps_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    for directory, title in ((tmp_path, "everybody's"), (tmp_path / "second", "the edition's")):
+        for step in release().every_step:
+            write(directory, step, GOOD.replace("title: T", f"title: {title}"))
+    edition = release().model_copy(update={"edition": "second"})
+    assert {step.facts.title for step in load_steps(release(), tmp_path).values()} == {"everybody's"}
+    assert {step.facts.title for step in load_steps(edition, tmp_path).values()} == {"the edition's"}
+    assert load_steps(edition, tmp_path)["20-api"].script == tmp_path / "second" / "20-api.sh"
+
+
+@pytest.mark.parametrize("edition", ["../lib", "/etc", "First", "first_edition"])
+def test_an_edition_is_a_folder_of_provision(edition: str) -> None:
+    with pytest.raises(ValidationError, match="edition"):
+        Release.model_validate({**release().model_dump(), "edition": edition})
 
 
 def test_awaits_says_what_the_script_waits_for() -> None:

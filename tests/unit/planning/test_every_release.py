@@ -75,7 +75,7 @@ def missing(name: str) -> list[str]:
     release = load_release(name)
     pairs = [f"{step}.{end}" for step in release.every_step for end in ("yaml", "sh")]
     wanted = [
-        *(resources.PROVISION / pair for pair in pairs),
+        *(resources.PROVISION / release.edition / pair for pair in pairs),
         resources.BOXES / f"{release.suite}.yaml",
         ROOT / "tests/golden/releases" / f"{name}.txt",
     ]
@@ -101,7 +101,7 @@ def test_what_is_missing_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_capability_is_read_by_a_script_or_by_facts(name: str) -> None:
     stated = set(load_release(name).capabilities)
     scripts = "\n".join(path.read_text(encoding="utf-8") for path in SHELL)
-    steps = [load_step(path.stem, resources.PROVISION, stated) for path in resources.PROVISION.glob("[0-9]*.yaml")]
+    steps = [load_step(path.stem, path.parent, stated) for path in resources.PROVISION.rglob("[0-9]*.yaml")]
     read = {*re.findall(r"LAB_HAS_(\w+)", scripts), *(asked for step in steps for asked in step.facts.when)}
     assert stated == read
 

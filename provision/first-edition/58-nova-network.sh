@@ -4,8 +4,7 @@
 # nova-api-metadata, with their metadata. It takes the place of neutron. Deprecated in this release.
 #
 # Guide: Legacy networking (nova-network), "Configure compute node". The last edition that has this chapter is Kilo's:
-# its network_api_class and security_group_api are now use_neutron, in 51-compute-controller-literal and
-# 56-compute-node-literal.
+# its network_api_class and security_group_api are now use_neutron, in 50-compute-controller and 55-compute-node.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
