@@ -70,6 +70,16 @@ class Tempest:
         # The tests of one class run one after the other, in one process.
         lines = ("[DEFAULT]", f"test_path={tests / 'test_discover'}", f"top_dir={tests}", r"group_regex=([^\.]*\.)*")
         (self.work / ".stestr.conf").write_text("\n".join(lines) + "\n")
+        self._validate(place)
+
+    def _validate(self, conf: Path) -> None:
+        """Refuse an option that this Tempest does not know: it would be ignored in silence."""
+        argv = [str(self.venv / "bin" / "oslo-config-validator"), "--input-file", str(conf)]
+        for namespace in ("tempest.config", "oslo.log", "oslo.concurrency"):
+            argv += ["--namespace", namespace]
+        ran = subprocess.run(argv, env=self._environment(), capture_output=True, text=True, check=False)
+        if ran.returncode != 0:
+            raise MachineError("this Tempest has other options", detail=ran.stderr[-2000:])
 
     def run(self, pattern: str, concurrency: int, limit_s: int) -> list[Result]:
         """Run the tests whose id matches; each is ended after so many seconds."""

@@ -82,7 +82,7 @@ def settings(plan: Plan, cloud: Cloud, password: str, work: Path) -> Mapping[str
             "spice_console": has(plan, "SPICE"),
             "serial_console": has(plan, "SERIAL"),
         },
-        "identity": {**region, "uri": auth_url(plan), "auth_version": "v3"},
+        "identity": {**region, "uri_v3": auth_url(plan)},
         "image": {**waits, **region},
         "network": {
             **waits,

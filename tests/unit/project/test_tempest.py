@@ -90,12 +90,13 @@ def test_a_dollar_is_none_of_oslo_configs_variables() -> None:
     assert "admin_password = a$$b" in settings.as_text({"auth": {"admin_password": "a$b"}})
 
 
-def venv_of(place: Path, python: str) -> Path:
-    """A virtualenv with a Tempest, whose Python is a shell script."""
+def venv_of(place: Path, python: str, validator: str = "") -> Path:
+    """A virtualenv with a Tempest, whose programs are shell scripts."""
     (place / "lib/python3.11/site-packages/tempest").mkdir(parents=True)
     (place / "bin").mkdir()
-    (place / "bin/python").write_text(f"#!/bin/sh\n{python}\n")
-    (place / "bin/python").chmod(0o755)
+    for name, text in {"python": python, "oslo-config-validator": validator}.items():
+        (place / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (place / "bin" / name).chmod(0o755)
     return place
 
 
@@ -104,6 +105,13 @@ def test_only_the_owner_reads_the_password(tmp_path: Path) -> None:
     run.Tempest(tmp_path / "work", venv_of(tmp_path / "venv", "")).prepare("[auth]\nadmin_password = secret\n")
     assert stat.S_IMODE((tmp_path / "work/tempest.conf").stat().st_mode) == 0o600
     assert "test_discover" in (tmp_path / "work/.stestr.conf").read_text()
+
+
+def test_an_option_that_tempest_does_not_know_is_refused(tmp_path: Path) -> None:
+    venv = venv_of(tmp_path / "venv", "", 'grep -q bogus "$2" || exit 0; echo compute/bogus is not known >&2; exit 1')
+    run.Tempest(tmp_path, venv).prepare("[compute]\n")
+    with pytest.raises(MachineError, match="compute/bogus is not known"):
+        run.Tempest(tmp_path, venv).prepare("[compute]\nbogus = 1\n")
 
 
 def test_no_tempest_is_one_message(tmp_path: Path) -> None:
