@@ -63,7 +63,8 @@ def desktop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desktop]:
     password = Secrets.of_build_dir(build_dir, plan)["ADMIN_PASS"]
     user = User(tmp_path_factory.mktemp("desktop"))
     (example,) = of_page("browser")
-    proxy, dashboard = [word for word in shlex.split(example.text) if not word.startswith("--user")][1:]
+    *options, dashboard = shlex.split(example.text)
+    (proxy,) = (word for word in options if word.startswith("--proxy-server="))
     with user.forwarding() as said, open_browser(plan, proxy) as driver:
         assert proxy.rpartition("/")[2] in said, "port 1080 is taken: the page's example names it"
         yield Desktop(driver, WebDriverWait(driver, wait_s(plan)), plan, password, user, dashboard)
