@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 #
-# Networking service on the controller node: neutron's API, its layer-2 agent, DHCP and metadata.
+# Networking service on the controller node: neutron's API, DHCP and metadata. The layer-2 agent, which runs on every
+# node, has a step of its own: 66-layer-2-agent.
 #
 # Guide: Networking service Installation Tutorial, "Install and configure controller node", networking option 1
 # (provider networks); with the chapter self-service, option 2. On Debian neutron-server is two units, neutron-api
@@ -124,59 +125,6 @@ EOF
 fi
 trim_empty /etc/neutron/plugins/ml2/ml2_conf.ini
 
-heading 'Configure the layer-2 agent'
-# Deviation: no tunnels without self-service networks, because Debian's file for Open vSwitch turns on VXLAN, which
-# provider networks do not use.
-if ((LAB_HAS_LINUXBRIDGE)); then
-  crudini --merge /etc/neutron/plugins/ml2/linuxbridge_agent.ini <<EOF
-[linux_bridge]
-physical_interface_mappings = provider:$PROVIDER_INTERFACE
-
-[securitygroup]
-enable_security_group = true
-firewall_driver = neutron.agent.linux.iptables_firewall.IptablesFirewallDriver
-EOF
-  if ((LAB_HAS_SELF_SERVICE)); then
-    crudini --merge /etc/neutron/plugins/ml2/linuxbridge_agent.ini <<EOF
-[vxlan]
-enable_vxlan = true
-local_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
-l2_population = true
-EOF
-  else
-    crudini --merge /etc/neutron/plugins/ml2/linuxbridge_agent.ini <<EOF
-[vxlan]
-enable_vxlan = false
-EOF
-  fi
-else
-  crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
-[ovs]
-bridge_mappings = provider:br-provider
-
-[securitygroup]
-enable_security_group = true
-firewall_driver = openvswitch
-EOF
-  if ((LAB_HAS_SELF_SERVICE)); then
-    crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
-[ovs]
-local_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
-
-[agent]
-tunnel_types = vxlan
-l2_population = true
-EOF
-  else
-    crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
-[agent]
-tunnel_types =
-l2_population = false
-EOF
-  fi
-fi
-trim_empty "/etc/neutron/plugins/ml2/${MECHANISM_DRIVER}_agent.ini"
-
 heading 'Configure the DHCP agent'
 crudini --merge /etc/neutron/dhcp_agent.ini <<EOF
 [DEFAULT]
@@ -200,15 +148,6 @@ repair_mode /etc/neutron/metadata_agent.ini 0640 neutron:neutron
 set_line /etc/neutron/neutron-api-uwsgi.ini '^processes = ' 'processes = 1'
 set_line /etc/neutron/neutron-api-uwsgi.ini '^threads = ' 'threads = 1'
 set_line /etc/neutron/neutron-api-uwsgi.ini '^socket-timeout' 'socket-timeout = 120'
-
-heading 'Connect the provider network'
-if ((LAB_HAS_LINUXBRIDGE)); then # the agent makes a bridge for each network; packets on it pass iptables
-  printf 'br_netfilter\n' | put_file /etc/modules-load.d/lab-bridges.conf
-  modprobe br_netfilter
-else
-  start_if_stopped openvswitch-switch
-  ovs-vsctl --may-exist add-br br-provider -- --may-exist add-port br-provider "$PROVIDER_INTERFACE"
-fi
 
 heading 'Populate the database'
 sync_schema neutron neutron-common nice su -s /bin/sh -c "neutron-db-manage --config-file /etc/neutron/neutron.conf \
@@ -235,11 +174,11 @@ restart_if_changed neutron-api neutron-rpc-server "$neutron" /etc/neutron/plugin
   /etc/neutron/neutron-api-uwsgi.ini
 # The agents ask the server for their work, and log errors while nobody answers.
 # Deviation: so they wait for it at boot too.
-start_behind "neutron-$MECHANISM_DRIVER-agent" neutron-dhcp-agent neutron-metadata-agent http://controller:9696/
+start_behind neutron-dhcp-agent neutron-metadata-agent http://controller:9696/
 wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
-restart_if_changed "neutron-$MECHANISM_DRIVER-agent" "$neutron" "/etc/neutron/plugins/ml2/${MECHANISM_DRIVER}_agent.ini"
 restart_if_changed neutron-dhcp-agent "$neutron" /etc/neutron/dhcp_agent.ini
 restart_if_changed neutron-metadata-agent "$neutron" /etc/neutron/metadata_agent.ini
+restart_layer2_agent_if_running # it reads neutron.conf too
 
 heading 'Agents that were switched off'
 enable_agents

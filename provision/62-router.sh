@@ -4,7 +4,7 @@
 #
 # Guide: Networking service Installation Tutorial, "Networking Option 2: Self-service networks", Configure the layer-3
 # agent. The rest of option 2 (the service plug-in, VXLAN, the agents' tunnels) is in 60-network-controller and
-# 65-network-compute, which configure it in a lab with this chapter.
+# 66-layer-2-agent, which configure it in a lab with this chapter.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"

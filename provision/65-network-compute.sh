@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 #
-# Networking service on a compute node: the layer-2 agent, which connects instances to the provider network and applies
-# their security groups, by Open vSwitch or, with the chapter linuxbridge, by Linux bridges.
+# Networking service on a compute node: what its agents have in common. The one that runs here is the layer-2 agent
+# (66-layer-2-agent).
 #
-# Guide: Networking service Installation Tutorial, "Install and configure compute node", networking option 1;
-# with the chapter self-service, option 2.
+# Guide: Networking service Installation Tutorial, "Install and configure compute node": Configure the common component.
+# Deviation: it installs neutron-common alone, which has the file; the agent's step installs the agent.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
@@ -50,80 +50,6 @@ fi
 trim_empty /etc/neutron/neutron.conf
 repair_mode /etc/neutron/neutron.conf 0660 root:neutron
 
-heading 'Configure the layer-2 agent'
-# Deviation: no tunnels without self-service networks, because Debian's file for Open vSwitch turns on VXLAN, which
-# provider networks do not use.
-if ((LAB_HAS_LINUXBRIDGE)); then
-  crudini --merge /etc/neutron/plugins/ml2/linuxbridge_agent.ini <<EOF
-[linux_bridge]
-physical_interface_mappings = provider:$PROVIDER_INTERFACE
-
-[securitygroup]
-enable_security_group = true
-firewall_driver = neutron.agent.linux.iptables_firewall.IptablesFirewallDriver
-EOF
-  if ((LAB_HAS_SELF_SERVICE)); then
-    crudini --merge /etc/neutron/plugins/ml2/linuxbridge_agent.ini <<EOF
-[vxlan]
-enable_vxlan = true
-local_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
-l2_population = true
-EOF
-  else
-    crudini --merge /etc/neutron/plugins/ml2/linuxbridge_agent.ini <<EOF
-[vxlan]
-enable_vxlan = false
-EOF
-  fi
-else
-  crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
-[ovs]
-bridge_mappings = provider:br-provider
-
-[securitygroup]
-enable_security_group = true
-firewall_driver = openvswitch
-EOF
-  if ((LAB_HAS_SELF_SERVICE)); then
-    crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
-[ovs]
-local_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
-
-[agent]
-tunnel_types = vxlan
-l2_population = true
-EOF
-  else
-    crudini --merge /etc/neutron/plugins/ml2/openvswitch_agent.ini <<EOF
-[agent]
-tunnel_types =
-l2_population = false
-EOF
-  fi
-fi
-trim_empty "/etc/neutron/plugins/ml2/${MECHANISM_DRIVER}_agent.ini"
-
-heading 'Connect the provider network'
-if ((LAB_HAS_LINUXBRIDGE)); then # the agent makes a bridge for each network; packets on it pass iptables
-  printf 'br_netfilter\n' | put_file /etc/modules-load.d/lab-bridges.conf
-  modprobe br_netfilter
-else
-  start_if_stopped openvswitch-switch
-  ovs-vsctl --may-exist add-br br-provider -- --may-exist add-port br-provider "$PROVIDER_INTERFACE"
-fi
-
-heading 'Finalize installation: start the layer-2 agent'
-# shellcheck disable=SC2086
-enable_units $LAB_UNITS
-# The agent asks the Networking service for its work, and logs errors while nobody answers.
-# Deviation: so it waits for it at boot too.
-start_behind "neutron-$MECHANISM_DRIVER-agent" http://controller:9696/
-wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
-restart_if_changed "neutron-$MECHANISM_DRIVER-agent" /etc/neutron/neutron.conf \
-  "/etc/neutron/plugins/ml2/${MECHANISM_DRIVER}_agent.ini"
-if ((! LAB_HAS_LINUXBRIDGE)); then
-  agent_is_ready() {
-    ovs-vsctl port-to-br int-br-provider
-  }
-  wait_for 'the agent to connect the provider bridge' 20 agent_is_ready
-fi
+heading 'Let the layer-2 agent read it'
+# 66-layer-2-agent starts the agent; one that runs already has read the file as it was.
+restart_layer2_agent_if_running

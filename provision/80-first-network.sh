@@ -19,6 +19,7 @@ heading 'Flavor, image, security group rules, network, subnet'
 # Deviation: the network comes last, when the controller's agents have reported themselves. A network is given to a DHCP
 # agent when its subnet is made: to one that is alive, on a host whose layer-2 agent is known to reach the network.
 # Without one it has no DHCP server until its first port, or until the agent is restarted.
+wait_for_step 66-layer-2-agent 120
 enable_agents
 layer2=open-vswitch
 if ((LAB_HAS_LINUXBRIDGE)); then layer2=linux-bridge; fi

@@ -94,11 +94,11 @@ def vagrantfile(plan: Plan) -> str:
 
 
 def late_steps(plan: Plan) -> tuple[str, ...]:
-    """Name the controller's steps that need, directly or not, a step that runs on computes alone, in order."""
+    """Name the controller's steps that need or await, directly or not, a step that runs on computes alone, in order."""
     controller = plan.nodes[0].name
     late: set[str] = set()
     for step in plan.steps:  # teaching order: what a step needs stands before it
-        needed = [plan.step(name) for name in step.needs]
+        needed = [plan.step(name) for name in (*step.needs, *step.awaits)]
         if any(need.id in late or controller not in need.nodes for need in needed):
             late.add(step.id)
     return tuple(step for step in plan.nodes[0].steps if step in late)

@@ -9,7 +9,7 @@
 #   files.sh      put_file, set_line, trim_empty, repair_mode
 #   loaded.sh     loaded
 #   database.sh   sync_schema
-#   neutron.sh    enable_agents, provider_network
+#   neutron.sh    enable_agents, restart_layer2_agent, restart_layer2_agent_if_running, provider_network
 
 LAB_DIR=${LAB_DIR:-/opt/lab}
 LAB_STATE=${LAB_STATE:-/var/lib/lab}

@@ -12,6 +12,19 @@ enable_agents() {
   "$LAB_DIR/lib/openstack-batch" <<<"$lines"
 }
 
+# restart_layer2_agent: the node's layer-2 agent runs, and has read its files as they are now.
+restart_layer2_agent() {
+  restart_if_changed "neutron-$MECHANISM_DRIVER-agent" /etc/neutron/neutron.conf \
+    "/etc/neutron/plugins/ml2/${MECHANISM_DRIVER}_agent.ini"
+}
+
+# restart_layer2_agent_if_running: for the steps that write neutron.conf, before the agent is configured and after.
+restart_layer2_agent_if_running() {
+  if systemctl --quiet is-active "neutron-$MECHANISM_DRIVER-agent"; then
+    restart_layer2_agent
+  fi
+}
+
 # provider_network: the id of the flat network on the physical network `provider`, of which there is only one.
 provider_network() {
   mariadb --batch --skip-column-names neutron --execute "SELECT network_id FROM networksegments

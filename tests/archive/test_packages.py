@@ -22,7 +22,7 @@ def test_the_suite_has_the_packages_of_the_step(case: Case, pool: Callable[[str]
     assert set(case.step.facts.packages) - found == set()
 
 
-@pytest.mark.parametrize("case", cases(lambda step: step.id == "60-network-controller"))  # which chapters change
+@pytest.mark.parametrize("case", cases(lambda step: step.id == "66-layer-2-agent"))  # which chapters change
 def test_the_packages_of_a_box_go_together(case: Case, pool: Callable[[str], Pool]) -> None:
     definition = load_definition(case.release.suite)
     for role in ROLES:

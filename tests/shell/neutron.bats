@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# enable_agents
+# enable_agents, restart_layer2_agent_if_running
 
 load helpers
 
@@ -32,4 +32,27 @@ EOF
   stand_in mariadb <<<'exit 1'
   run enable_agents
   [ "$status" != 0 ]
+}
+
+# layer2_agent STATE: an agent of that state, and restart_if_changed to be seen.
+layer2_agent() {
+  export STATE=$1 MECHANISM_DRIVER=openvswitch
+  stand_in systemctl <<'EOF'
+[[ $* == *is-active*neutron-openvswitch-agent && $STATE == running ]]
+EOF
+  restart_if_changed() {
+    printf '%s\n' "$*" >>"$CALLS"
+  }
+}
+
+@test "a layer-2 agent that runs reads a changed neutron.conf" {
+  layer2_agent running
+  restart_layer2_agent_if_running
+  [ "$(cat "$CALLS")" = 'neutron-openvswitch-agent /etc/neutron/neutron.conf /etc/neutron/plugins/ml2/openvswitch_agent.ini' ]
+}
+
+@test "one that is not configured yet is not started" {
+  layer2_agent stopped
+  restart_layer2_agent_if_running
+  [ ! -s "$CALLS" ]
 }

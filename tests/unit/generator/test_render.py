@@ -115,7 +115,14 @@ def test_env_file_survives_a_shell(value: str) -> None:
 
 
 def test_late_steps_are_those_behind_a_compute_step() -> None:
-    assert late_steps(sample_plan()) == ("70-discover-hosts", "90-first-instance")
+    plan = sample_plan()
+    assert late_steps(plan) == ("70-discover-hosts", "90-first-instance")
+    steps = tuple(
+        step.model_copy(update={"awaits": ("65-network-compute",)}) if step.id == "80-first-network" else step
+        for step in plan.steps
+    )
+    awaiting = plan.model_copy(update={"steps": steps})
+    assert late_steps(awaiting) == ("70-discover-hosts", "80-first-network", "90-first-instance")
 
 
 def test_a_step_on_all_nodes_makes_nothing_late() -> None:
