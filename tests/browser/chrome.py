@@ -20,7 +20,14 @@ WAIT_S = 30
 """for a page, on a KVM host"""
 _ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1024")
 _CONNECTED = "Connected"
-_SIZE_OF_SCREEN = "const c = document.querySelector('canvas'); return c ? [c.width, c.height] : [0, 0]"
+_SCREEN = """
+const canvas = document.querySelector('canvas')
+if (!canvas || !canvas.width || !canvas.height) return [0, 0, 0]
+const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data
+const colours = new Set(new Uint32Array(pixels.buffer))
+return [canvas.width, canvas.height, colours.size]
+"""
+"""width and height in pixels, and the number of colours: 1 as long as nothing is painted"""
 
 
 @contextmanager
@@ -55,19 +62,19 @@ def log_in(driver: Chrome, wait: WebDriverWait[Chrome], dashboard: str, password
 
 
 def connected_console(driver: Chrome, wait: WebDriverWait[Chrome]) -> tuple[int, int]:
-    """Wait until the noVNC page that is shown is connected and has a screen; the size of that in pixels.
+    """Wait until the noVNC page that is shown is connected and has painted a screen; the size of that in pixels.
 
     The page that connects by itself says so in its status; newer ones have a button, and the same status.
     """
     wait.until(presence_of_element_located((By.ID, "noVNC_status")))
 
-    def is_connected(_: Chrome) -> bool:
+    def is_painted(_: Chrome) -> bool:
         for button in driver.find_elements(By.ID, "noVNC_connect_button"):
             if button.is_displayed():
                 button.click()
         status = driver.find_element(By.ID, "noVNC_status").get_attribute("textContent") or ""
-        return status.startswith(_CONNECTED) and min(driver.execute_script(_SIZE_OF_SCREEN)) > 0
+        return status.startswith(_CONNECTED) and driver.execute_script(_SCREEN)[2] > 1
 
-    wait.until(is_connected)
-    width, height = driver.execute_script(_SIZE_OF_SCREEN)
+    wait.until(is_painted)
+    width, height, _ = driver.execute_script(_SCREEN)
     return width, height
