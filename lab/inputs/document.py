@@ -36,6 +36,8 @@ class Document:
     key_lines: dict[Loc, int] = field(default_factory=dict)
     """line of the key that leads there"""
     problems: list[Problem] = field(default_factory=list)
+    files: dict[Loc, str] = field(default_factory=dict)
+    """file of a place that is in another one (lab.inputs.layers)"""
     unusable: set[Loc] = field(default_factory=set)
     """places whose value could not be read: told already"""
 
@@ -46,9 +48,13 @@ class Document:
                 return line
         return 0
 
+    def file_of(self, loc: Loc) -> str:
+        """Give the file of a place, or of the nearest thing around it."""
+        return next((self.files[loc[:end]] for end in range(len(loc), 0, -1) if loc[:end] in self.files), self.file)
+
     def problem(self, loc: Loc, found: str, expected: str, hint: str = "") -> None:
         """Keep a problem."""
-        self.problems.append(Problem(self.file, self.line_of(loc), dotted(loc), found, expected, hint))
+        self.problems.append(Problem(self.file_of(loc), self.line_of(loc), dotted(loc), found, expected, hint))
 
     def raise_problems(self) -> None:
         """Raise SpecError where any problem was kept, in the order of the file's lines."""

@@ -1,4 +1,7 @@
-"""A release: its operating system, its steps in teaching order, its capabilities. Files: lab/releases/NAME.yaml."""
+"""A release: its operating system, its steps in teaching order, its capabilities. Files: lab/releases/NAME.yaml.
+
+What several releases have in common is in a file there without a `name`, which they name as their `base`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from pydantic import Field
 from lab.base import resources
 from lab.base.errors import UsageError
 from lab.base.models import Frozen
-from lab.inputs.document import did_you_mean, read_document
+from lab.inputs.document import did_you_mean
+from lab.inputs.layers import read_layers
 from lab.inputs.validate import validate
 
 
@@ -84,7 +88,8 @@ class Release(Frozen):
 @lru_cache(maxsize=1)
 def release_names() -> tuple[str, ...]:
     """Name the releases that the project has."""
-    return tuple(sorted(path.stem for path in resources.RELEASES.glob("*.yaml")))
+    files = {path.stem: path.read_text(encoding="utf-8") for path in resources.RELEASES.glob("*.yaml")}
+    return tuple(sorted(name for name, text in files.items() if re.search(r"^name:", text, re.MULTILINE)))
 
 
 def default_release() -> str:
@@ -129,7 +134,7 @@ def release_hint(word: str) -> str:
 
 @lru_cache(maxsize=16)
 def _load(name: str) -> Release:
-    document = read_document(resources.RELEASES / f"{name}.yaml", missing="", top="a release")
+    document = read_layers(resources.RELEASES / f"{name}.yaml", top="a release")
     release, _ = validate(Release, document)
     document.raise_problems()
     assert release is not None

@@ -1,0 +1,86 @@
+"""A YAML file with what it names as its base: one document, in which every value remembers its file too.
+
+Lists add up, the base's first; mappings are joined key by key; any other value replaces the base's. A base may have a
+base.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lab.base.errors import Problem, SpecError
+from lab.inputs.document import Document, Loc, did_you_mean, read_document
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "base"
+"""the key that names the base: a file beside, without its ending"""
+
+
+def read_layers(path: Path, *, top: str, above: tuple[str, ...] = ()) -> Document:
+    """Read a file and its bases; the key `base` itself is not in the result.
+
+    Args:
+        top: what the file should hold, for the message about one that holds something else.
+        above: names of the files that name this one as their base, directly or not.
+
+    Raises:
+        SpecError: a file is missing or is no YAML mapping, or the bases go round in a circle.
+    """
+    own = read_document(path, missing="", top=top)
+    base = own.data.pop(KEY, None)
+    if base is None:
+        return own
+    known = sorted(file.stem for file in path.parent.glob("*.yaml") if file.stem not in (path.stem, *above))
+    if base not in known:
+        hint = did_you_mean(str(base), known)
+        expected = f"one of: {', '.join(known)}"
+        raise SpecError([Problem(own.file, own.line_of((KEY,)), KEY, f"'{base}'", expected, hint)])
+    below = read_layers(
+        path.with_name(f"{base}.yaml"), top="what several files have in common", above=(*above, path.stem)
+    )
+    return _joined(own, below)
+
+
+def _joined(own: Document, base: Document) -> Document:
+    out = Document(own.file, problems=[*own.problems, *base.problems])
+    out.data = _join(out, (own, own.data, ()), (base, base.data, ()), ())
+    return out
+
+
+_Part = tuple[Document, Any, Loc]
+"""a value, and where in which document it is"""
+
+
+def _join(out: Document, own: _Part, base: _Part, loc: Loc) -> Any:
+    (own_file, own_value, own_loc), (base_file, base_value, base_loc) = own, base
+    if isinstance(own_value, dict) and isinstance(base_value, dict):
+        joined = {}
+        for key in (*base_value, *(key for key in own_value if key not in base_value)):
+            mine = (own_file, own_value.get(key), (*own_loc, key))
+            theirs = (base_file, base_value.get(key), (*base_loc, key))
+            if key in own_value and key in base_value:
+                joined[key] = _join(out, mine, theirs, (*loc, key))
+            else:
+                joined[key] = _taken(out, mine if key in own_value else theirs, (*loc, key))
+        return joined
+    if isinstance(own_value, list) and isinstance(base_value, list):
+        _taken(out, (own_file, own_value, own_loc), loc, only_key=True)
+        parts = [(base_file, value, (*base_loc, index)) for index, value in enumerate(base_value)]
+        parts += [(own_file, value, (*own_loc, index)) for index, value in enumerate(own_value)]
+        return [_taken(out, part, (*loc, index)) for index, part in enumerate(parts)]
+    return _taken(out, own, loc)
+
+
+def _taken(out: Document, part: _Part, loc: Loc, *, only_key: bool = False) -> Any:
+    """Take a value as it is; it keeps its lines and its file."""
+    document, value, start = part
+    for lines, mine in ((document.lines, out.lines), (document.key_lines, out.key_lines)):
+        for place, line in lines.items():
+            if place == start or (place[: len(start)] == start and not only_key):
+                here = (*loc, *place[len(start) :])
+                mine[here] = line
+                out.files[here] = document.files.get(place, document.file)
+    out.unusable |= {(*loc, *place[len(start) :]) for place in document.unusable if place[: len(start)] == start}
+    return value
