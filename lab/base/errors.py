@@ -124,7 +124,7 @@ class DamagedFileError(MachineError):
 
 @dataclass(frozen=True)
 class StepFailure:
-    """What a reader needs to mend a failed step."""
+    """What a reader needs to repair a failed step."""
 
     node: str
     step: str
@@ -141,6 +141,6 @@ class StepError(MachineError):
         super().__init__(
             f"step {failure.step} failed on {failure.node} (exit code {failure.exit_code}): {failure.command}",
             detail="\n".join([*failure.tail, f"full log: {failure.log}"]),
-            hint="mend the cause, then run `lab up` again: it goes on at this step",
+            hint="fix the cause, then run `lab up` again: it goes on at this step",
         )
         self.failure = failure

@@ -15,7 +15,7 @@ class Finding:
     ok: bool
     found: str
     why: str = ""
-    mend: str = ""
+    repair: str = ""
     """the command that repairs it, ready to paste; where there is more than one, each on a line of its own"""
     fatal: bool = True
     """no lab without it; otherwise a note"""
@@ -23,5 +23,6 @@ class Finding:
     """what else is to be done, in words; instead of a command where none can do it"""
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
-        return asdict(self)
+        """Give it as JSON has it, where the command keeps the key `mend` (docs/host.md)."""
+        given = asdict(self)
+        return {"mend" if key == "repair" else key: value for key, value in given.items()}

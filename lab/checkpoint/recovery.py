@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 
-def mend(lab: Lab, host: Host, say: Say) -> None:
+def repair(lab: Lab, host: Host, say: Say) -> None:
     """Make a lab whole whose save or restore was cut short; at once where there is none. The caller has the lock.
 
     Raises:
@@ -57,11 +57,11 @@ def mend(lab: Lab, host: Host, say: Say) -> None:
         wait_for_chrony(ssh, lab.plan, step_clocks(ssh, lab.plan))
 
 
-def mend_for_reader(lab: Lab, host: Host, say: Say) -> None:
-    """Do as `mend` for a verb that has no lock, if there is anything to mend."""
+def repair_for_reader(lab: Lab, host: Host, say: Say) -> None:
+    """Do as `repair` for a verb that has no lock, if there is anything to repair."""
     if Checkpoints(lab.build_dir).unfinished():
-        with lab_lock(lab.build_dir, "mending the lab"):
-            mend(lab, host, say)
+        with lab_lock(lab.build_dir, "repairing the lab"):
+            repair(lab, host, say)
 
 
 def is_away(plan: Plan, host: Host) -> bool:
@@ -124,7 +124,7 @@ def undo_saves(lab: Lab, host: Host, say: Say) -> None:
 def undo(machines: Machines, store: Checkpoints, name: str) -> None:
     """Take back a save that did not end: the lab as before, nothing left of the checkpoint."""
     if store.partial(name).exists():
-        machines.mend(store.partial(name))
+        machines.repair(store.partial(name))
     machines.drop_disks(tag_of(name))
     store.remove(name)
 

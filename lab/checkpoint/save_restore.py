@@ -48,7 +48,7 @@ def save(lab: Lab, name: str, progress: Progress) -> Checkpoint:
     Checkpoints(lab.build_dir).refuse_taken(name)
     with lab_lock(lab.build_dir, f"lab checkpoint save {name}"):
         host = _enter(lab)
-        whole.mend(lab, host, progress.say)
+        whole.repair(lab, host, progress.say)
         return take(lab, host, name, progress)
 
 
@@ -74,7 +74,7 @@ def take(lab: Lab, host: Host, name: str, progress: Progress) -> Checkpoint:
             checkpoint = store.finish(partial, manifest)
         except BaseException:
             if partial.exists():  # otherwise it is complete, and the next verb brings its machines back
-                with contextlib.suppress(LabError, libvirt.libvirtError, OSError):  # what is left, it mends too
+                with contextlib.suppress(LabError, libvirt.libvirtError, OSError):  # what is left, it repairs too
                     whole.undo(machines, store, name)
                     store.end_restore()
             raise
@@ -129,12 +129,12 @@ def delete(lab: Lab, name: str, progress: Progress) -> None:
         host = _enter(lab)
         whole.refuse_away(lab, host)
         try:
-            whole.mend(lab, host, progress.say)
+            whole.repair(lab, host, progress.say)
         except MachineError:
             if store.restoring() != name:
                 raise
             store.end_restore()  # it cannot be brought back: otherwise it could never be removed
-        if store.exists(name):  # a half-written one went with the mending
+        if store.exists(name):  # the repair has removed a half-written one
             checkpoint = store.find(name)
             with whole.machines_of(lab.plan, host) as machines:
                 with contextlib.suppress(MachineError):  # of machines that are gone, as their disks are

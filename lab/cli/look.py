@@ -39,7 +39,7 @@ def standing(file: Path, build_dir: Path | None) -> Lab:
     host = own_host(lab.plan, lab.build_dir)
     host.start()
     host.enter()
-    whole.mend_for_reader(lab, host, lambda text: ui.errors.print(text, soft_wrap=True))
+    whole.repair_for_reader(lab, host, lambda text: ui.errors.print(text, soft_wrap=True))
     return lab
 
 

@@ -163,12 +163,12 @@ def render(
 def doctor(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Run the commands that mend what is missing.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Run the commands that repair what is missing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the host (what is missing, why it is needed, what mends it; the KVM proof) and at a lab in trouble.
+    """Look at the host (what is missing, why it is needed, what repairs it; the KVM proof) and at a lab in trouble.
 
-    --fix is about the host alone: what is wrong with a lab, `lab up` mends, or the command that is told.
+    --fix repairs the host only. To repair a lab, run `lab up` or the command shown with the finding.
     """
     from lab.diagnosis import doctor as host_doctor
     from lab.host.capacity import host_facts

@@ -1,7 +1,7 @@
-"""What a host needs to carry a lab, why, whether it has it, and the command that mends it.
+"""What a host needs to carry a lab, why, whether it has it, and the command that repairs it.
 
 `look` (lab.diagnosis.doctor_look) gathers what there is, `judge` compares it with the needs and is pure, `fix` runs the
-mending commands.
+repair commands.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def diagnose(plan: Plan | None = None, build_dir: Path | None = None, mirror: st
 
 
 def fix(say: Callable[[str], None] = print) -> None:
-    """Run the commands that mend what can be mended, after showing each. HostError where one fails."""
+    """Run the commands that repair what can be repaired, after showing each. HostError where one fails."""
     seen = look(prove=False)
-    for command in mending_commands(seen):
+    for command in repair_commands(seen):
         argv = hosts.sudo(command)
         say(f"{'(as root, with sudo) ' if argv[0] == 'sudo' else ''}$ {shown(command)}")
         _run_when_apt_is_free(argv, cache_directory() / "logs" / "doctor.log", say)
@@ -75,10 +75,10 @@ def judge(seen: Seen, plan: Plan | None = None) -> list[Finding]:
     if plan is not None and seen.mode == "system":
         # Where root's lab would collide, it gets a private host (lab.host.choice).
         findings += [replace(finding, fatal=not seen.root) for finding in collisions(seen.neighbours, plan)]
-    return [replace(finding, mend="", advice="") if finding.ok else finding for finding in findings]
+    return [replace(finding, repair="", advice="") if finding.ok else finding for finding in findings]
 
 
-def mending_commands(seen: Seen) -> list[list[str]]:
+def repair_commands(seen: Seen) -> list[list[str]]:
     """List what `fix` runs, in order; packages in one go."""
     commands: list[list[str]] = []
     wanted = [name for name in seen.missing if name not in seen.unavailable]
@@ -100,12 +100,12 @@ def _packages(seen: Seen) -> list[Finding]:
     findings = []
     for package in PACKAGES:
         absent = package.name in seen.missing
-        mend, advice = _as_root(seen, "apt-get", "install", package.name), ""
+        repair, advice = _as_root(seen, "apt-get", "install", package.name), ""
         if package.name in seen.unavailable:
-            mend, advice = "", "this distribution has no such package: install it from its makers"
+            repair, advice = "", "this distribution has no such package: install it from its makers"
         found = "missing" if absent else "installed"
         name = f"package-{package.name}"
-        findings.append(Finding(name, package.name, not absent, found, package.why, mend, advice=advice))
+        findings.append(Finding(name, package.name, not absent, found, package.why, repair, advice=advice))
     return findings
 
 
@@ -123,12 +123,12 @@ def _standing(seen: Seen) -> list[Finding]:
     if not seen.libvirt_refusal:
         return [Finding("libvirtd", what, True, "answers", seen.mode_reason), _fence(seen)]
     if _closed(seen):
-        mend = _as_root(seen, "usermod", "-aG", ",".join(_missing_groups(seen)), seen.user)
+        repair = _as_root(seen, "usermod", "-aG", ",".join(_missing_groups(seen)), seen.user)
         advice = "then log in again: a session keeps the groups that it began with"
     else:
-        mend, advice = _as_root(seen, "systemctl", "enable", "--now", "libvirtd.socket"), ""
+        repair, advice = _as_root(seen, "systemctl", "enable", "--now", "libvirtd.socket"), ""
     why = "the lab's machines live there"
-    return [Finding("libvirtd", what, False, seen.libvirt_refusal, why, mend, advice=advice)]
+    return [Finding("libvirtd", what, False, seen.libvirt_refusal, why, repair, advice=advice)]
 
 
 def _fence(seen: Seen) -> Finding:
@@ -136,8 +136,8 @@ def _fence(seen: Seen) -> Finding:
     why = "nodes reach this machine's services, and its users what has no password in the lab (docs/security.md)"
     if not seen.unfenced:
         return Finding("fence", "packet filter", True, "nft", "keeps nodes and this machine's services apart")
-    mend = "apt-get install nftables" if seen.root else "run the lab with sudo"
-    return Finding("fence", "packet filter", False, seen.unfenced, why, mend, fatal=False)
+    repair = "apt-get install nftables" if seen.root else "run the lab with sudo"
+    return Finding("fence", "packet filter", False, seen.unfenced, why, repair, fatal=False)
 
 
 def _closed(seen: Seen) -> bool:

@@ -1,4 +1,4 @@
-"""The doctor for a lab in trouble: what is wrong with it, why that matters, and the command that mends it.
+"""The doctor for a lab in trouble: what is wrong with it, why that matters, and the command that repairs it.
 
 `look_at_lab` (lab.diagnosis.trouble_look) gathers what there is, `judge` says what is wrong with it and is pure.
 """
@@ -72,9 +72,9 @@ def _good(name: str, what: str, found: str) -> Finding:
 
 
 def _bad(
-    name: str, what: str, found: str, why: str, mend: str = "", *, fatal: bool = True, advice: str = ""
+    name: str, what: str, found: str, why: str, repair: str = "", *, fatal: bool = True, advice: str = ""
 ) -> Finding:
-    return Finding(name, what, False, found, why, mend, fatal, advice)
+    return Finding(name, what, False, found, why, repair, fatal, advice)
 
 
 def _space(seen: LabSeen) -> Iterator[Finding]:
@@ -127,19 +127,19 @@ def _networks(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
         elif network.name in seen.networks:
             why = f"the nodes' {network.kind} interfaces lead nowhere, and machines that are off do not start"
             # A bridge that is made anew has no ports: libvirtd plugs the machines that run in when it starts.
-            mend = f"{_virsh('net-start', network.name)} && {seen.stop_libvirtd}; lab up"
-            yield _bad(name, what, "inactive", why, mend)
+            repair = f"{_virsh('net-start', network.name)} && {seen.stop_libvirtd}; lab up"
+            yield _bad(name, what, "inactive", why, repair)
         else:
             yield _bad(name, what, "missing", f"the nodes have no {network.kind} network", "lab down && lab up")
 
 
 def _volumes(seen: LabSeen) -> Iterator[Finding]:
     for volume, ours in seen.left_over.items():
-        why, mend = "a disk of this lab without its machine: `lab up` makes both again", "lab up"
+        why, repair = "a disk of this lab without its machine: `lab up` makes both again", "lab up"
         if not ours:
             why = "not known to be this lab's: Vagrant refuses to make a machine whose disk has the name of another"
-            mend = f"if nobody needs it: {_virsh('vol-delete', volume, '--pool', 'default')} && lab up"
-        yield _bad(f"volume-{volume}", f"volume {volume}", "left over", why, mend)
+            repair = f"if nobody needs it: {_virsh('vol-delete', volume, '--pool', 'default')} && lab up"
+        yield _bad(f"volume-{volume}", f"volume {volume}", "left over", why, repair)
 
 
 def _domain(seen: LabSeen, node: Node) -> Iterator[Finding]:
@@ -167,12 +167,12 @@ def _domain(seen: LabSeen, node: Node) -> Iterator[Finding]:
         why = f"the disk of {node.name} stands on that image: it does not start again"
         yield _bad(f"base-{node.name}", f"box image {domain.base_gone}", "gone", why, "lab down && lab up")
     if domain.state != "running":
-        mend = "lab unpause" if domain.state == "paused" else "lab up"
+        repair = "lab unpause" if domain.state == "paused" else "lab up"
         why, advice = f"{node.name} does not run", ""
         if domain.state == "paused" and domain.reason:
             why, advice = f"{why}: the host's disk was full", "free space on the host first"
         found = f"{domain.state}: {domain.reason}" if domain.reason else domain.state
-        yield _bad(f"domain-{node.name}", what, found, why, mend, advice=advice)
+        yield _bad(f"domain-{node.name}", what, found, why, repair, advice=advice)
 
 
 def _node(seen: LabSeen, node: Node) -> Iterator[Finding]:
@@ -183,19 +183,19 @@ def _node(seen: LabSeen, node: Node) -> Iterator[Finding]:
             return
         if domain.panic:
             why = f"{node.name} stopped (on a busy host an emulated one may, in its boot), and does not go on by itself"
-            mend = f"{_virsh('reset', node.domain)} && lab up"
-            yield _bad(f"panic-{node.name}", f"{node.name}: kernel", f"panic: {domain.panic}", why, mend)
+            repair = f"{_virsh('reset', node.domain)} && lab up"
+            yield _bad(f"panic-{node.name}", f"{node.name}: kernel", f"panic: {domain.panic}", why, repair)
             return
-        mend = f"lab up\n{_virsh('reset', node.domain)} && lab up"
+        repair = f"lab up\n{_virsh('reset', node.domain)} && lab up"
         advice = "the second where the first waits in vain"
         if domain.address:
             why = f"it runs and has the address {domain.address}, but does not let ssh in: it boots, or hangs"
-            yield _bad(f"ssh-{node.name}", f"{node.name}: ssh", answer, why, mend, advice=advice)
+            yield _bad(f"ssh-{node.name}", f"{node.name}: ssh", answer, why, repair, advice=advice)
         else:
             why = (
                 f"it runs, but asked for no address yet: it boots, or hangs; its console: logs/{node.name}/console.log"
             )
-            yield _bad(f"address-{node.name}", f"{node.name}: address", "waiting for an IP", why, mend, advice=advice)
+            yield _bad(f"address-{node.name}", f"{node.name}: address", "waiting for an IP", why, repair, advice=advice)
     elif answer is not None:
         yield from _guest(answer, node)
 
@@ -205,10 +205,10 @@ def _guest(seen: NodeSeen, node: Node) -> Iterator[Finding]:
         if space.used_percent >= GUEST_FULL_PERCENT:
             why = f"the disk of {node.name} is full: databases, queues and logs are not written"
             see = _on(node, f"sudo find {space.mount} -xdev -type f -size +50M -exec ls -sh {{}} +")
-            mend = f"{_on(node, 'sudo journalctl --vacuum-size=20M')}\n{see}"
+            repair = f"{_on(node, 'sudo journalctl --vacuum-size=20M')}\n{see}"
             advice = "the first empties the journal, the second names large files"
             found = f"{space.used_percent} % of the {'inodes' if space.what == 'inodes' else 'space'} used"
-            yield _bad(f"{space.what}-{node.name}", f"{node.name}: {space.mount}", found, why, mend, advice=advice)
+            yield _bad(f"{space.what}-{node.name}", f"{node.name}: {space.mount}", found, why, repair, advice=advice)
     again, more = "lab down && lab up", f"ask for more in nodes.{node.role}.memory of the spec first"
     if seen.memory_total_mib and seen.memory_available_mib < GUEST_MEMORY_MIB:
         found = f"{seen.memory_available_mib} of {seen.memory_total_mib} MiB available"
@@ -252,8 +252,8 @@ def _nested(seen: NodeSeen, node: Node) -> Finding:
     why = "instances were to run under KVM here (nodes.compute.nested)"
     if seen.cpu_flags:
         module = "kvm_amd" if "svm" in seen.cpu_flags else "kvm_intel"
-        mend = _on(node, f"sudo modprobe {module}")
-        return _bad(f"nested-{node.name}", f"{node.name}: nested virtualization", "no /dev/kvm", why, mend)
+        repair = _on(node, f"sudo modprobe {module}")
+        return _bad(f"nested-{node.name}", f"{node.name}: nested virtualization", "no /dev/kvm", why, repair)
     advice = "switch nesting on in the host's kvm module first: `lab doctor` names the command"
     what = f"{node.name}: nested virtualization"
     return _bad(f"nested-{node.name}", what, "off: no svm or vmx", why, "lab down && lab up", advice=advice)
@@ -269,9 +269,9 @@ def _cells(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
         return
     for host in sorted(answer.computes - answer.mapped):
         why = "no instance is scheduled there: the host is not mapped to any cell"
-        mend = _on(controller, f"sudo /opt/lab/run-step {step}")
+        repair = _on(controller, f"sudo /opt/lab/run-step {step}")
         # Before that step has run it is no trouble: `lab up` comes to it.
-        yield _bad(f"cell-{host}", f"{host}: cell", "not mapped", why, mend, fatal=step in answer.done)
+        yield _bad(f"cell-{host}", f"{host}: cell", "not mapped", why, repair, fatal=step in answer.done)
 
 
 def _virsh(*words: str) -> str:

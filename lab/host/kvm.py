@@ -205,7 +205,7 @@ def _failure(said: bytes, ended: bool, deadline_s: float, argv: list[str]) -> st
 
 
 def _unusable(device: Path) -> Proof | None:
-    """What can be said without booting; never cached, since the user may mend it at any time."""
+    """What can be said without booting; never cached, since the user may repair it at any time."""
     if not device.exists():
         return Proof("kvm", False, f"{device} is absent")
     if not os.access(device, os.R_OK | os.W_OK):

@@ -73,11 +73,13 @@ def collisions(seen: Neighbours, plan: Plan) -> list[Finding]:
         advice, what = f"another networks.{network.kind} in the spec", f"subnet {network.cidr}"
         findings.append(Finding(f"subnet-{network.kind}", what, not others, found, why, advice=advice))
     for name, kind in seen.namesakes.items():
-        why, mend, advice = f"a {kind} of that name exists, from elsewhere", "", "another `name` in the spec"
+        why, repair, advice = f"a {kind} of that name exists, from elsewhere", "", "another `name` in the spec"
         if kind == "volume":
-            mend = shown(["virsh", "-c", hosts.SYSTEM_URI, "vol-delete", name, "--pool", POOL])
+            repair = shown(["virsh", "-c", hosts.SYSTEM_URI, "vol-delete", name, "--pool", POOL])
             advice += "; or, if nobody needs it, remove it"
-        findings.append(Finding(f"{kind}-{name}", f"{kind} {name}", False, "not of this lab", why, mend, advice=advice))
+        findings.append(
+            Finding(f"{kind}-{name}", f"{kind} {name}", False, "not of this lab", why, repair, advice=advice)
+        )
     return findings
 
 

@@ -130,5 +130,5 @@ class Shrink:
             raise MachineError(
                 f"remove-compute {verb} failed on controller (exit code {code})",
                 detail="\n".join([*said[-15:], f"full log: {log}"]),
-                hint="mend the cause, then `lab up` again: it goes on there; or put nodes.compute.count back",
+                hint="fix the cause, then `lab up` again: it goes on there; or put nodes.compute.count back",
             )

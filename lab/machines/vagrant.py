@@ -312,7 +312,7 @@ class _Run:
         return MachineError(
             f"vagrant {self._argv[1]} {what}",
             detail="\n".join([*lines, f"full log: {self._log_path}"]),
-            hint="mend the cause, then run the same command again",
+            hint="fix the cause, then run the same command again",
         )
 
 

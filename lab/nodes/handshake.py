@@ -33,7 +33,7 @@ _SLOW_S = 2.0
 
 @dataclass(frozen=True)
 class Greeting:
-    """What was found on a node, and mended."""
+    """What was found on a node, and repaired."""
 
     clock_off_s: float
     """how much the clock was ahead; more than the tolerance: it has been set"""

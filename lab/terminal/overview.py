@@ -94,7 +94,7 @@ def print_findings(findings: Iterable[Finding], bad: str = "missing", spec: str 
         why = f" — {finding.why}" if finding.why else ""
         line = f"[{style}]{word:<7}[/{style}] [bold]{escape(finding.what)}[/bold]: {escape(finding.found + why)}"
         console.print(line, soft_wrap=True)
-        for text in ([finding.advice] if finding.advice else []) + as_called(finding.mend, options).splitlines():
+        for text in ([finding.advice] if finding.advice else []) + as_called(finding.repair, options).splitlines():
             console.print(f"        {text}", soft_wrap=True, markup=False)
 
 

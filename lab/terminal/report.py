@@ -18,7 +18,7 @@ STYLES = {"failed": "red", "error": "magenta"}
 
 
 def print_report(console: Console, plan: Plan, report: Report) -> None:
-    """Print the failures, each with what mends it, then the counts of each step."""
+    """Print the failures, each with what repairs it, then the counts of each step."""
     for checks in grouped(report):
         console.print(failure(checks[0]) if len(checks) == 1 else shared_failure(checks), soft_wrap=True)
     console.print(step_table(plan, report))
@@ -26,7 +26,7 @@ def print_report(console: Console, plan: Plan, report: Report) -> None:
 
 
 def print_drift(console: Console, report: Report) -> None:
-    """Name the steps whose work is not as it should be, and what mends them."""
+    """Name the steps whose work is not as it should be, and what repairs them."""
     drifted = dict.fromkeys((check.step, check.node) for check in report.checks if check.outcome == "failed")
     if drifted:
         named = ", ".join(f"{step} on {node}" for step, node in drifted)

@@ -56,7 +56,7 @@ def finish_checkpoints(run: Run) -> None:
     if Checkpoints(run.lab.build_dir).root.exists():
         run.host.enter()
         recovery.refuse_away(run.lab, run.host)
-        recovery.mend(run.lab, run.host, run.progress.say)
+        recovery.repair(run.lab, run.host, run.progress.say)
 
 
 def start_machines(run: Run) -> Machines:

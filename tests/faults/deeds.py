@@ -119,7 +119,7 @@ def do(round_: Round, target: Target, run: LabRun | None) -> str:
 
 
 def undo(round_: Round, target: Target) -> None:
-    """Free what was filled; the rest is for `lab up` to mend."""
+    """Free what was filled; the rest is for `lab up` to repair."""
     if round_.kind == "full-disk-guest":
         on_node(target, round_.node, "rm -f /var/tmp/lab-fault")
     elif round_.kind == "full-disk-build":

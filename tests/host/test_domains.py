@@ -81,17 +81,17 @@ def test_mending_brings_back_who_can_come_back_and_uses_no_memory_twice(machines
     machines.suspend()
     machines.save_memory(tmp_path)
     memory_file(tmp_path, "compute1").write_text("half of it")
-    machines.mend(tmp_path)
+    machines.repair(tmp_path)
     assert machines.states() == {"controller": "running", "compute1": "shut off"}
     assert list(tmp_path.glob("*.mem")) == []
     machines.destroy()
-    machines.mend(tmp_path)
+    machines.repair(tmp_path)
     assert states(machines) == {"shut off"}
 
 
 def test_mending_lets_those_go_on_that_were_suspended_only(machines: Machines, tmp_path: Path) -> None:
     machines.suspend()
-    machines.mend(tmp_path)
+    machines.repair(tmp_path)
     assert states(machines) == {"running"}
 
 
@@ -134,5 +134,5 @@ def test_a_failure_of_one_is_raised_and_all_can_be_mended(machines: Machines, tm
         machines.save_memory(tmp_path)
     assert machines.states()["controller"] == "paused"
     (tmp_path / "controller.mem").rmdir()
-    machines.mend(tmp_path)
+    machines.repair(tmp_path)
     assert states(machines) == {"running"}

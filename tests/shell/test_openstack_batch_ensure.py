@@ -1,4 +1,4 @@
-"""openstack-batch: what `ensure` mends, against an Identity service that only remembers."""
+"""openstack-batch: what `ensure` repairs, against an Identity service that only remembers."""
 
 from __future__ import annotations
 

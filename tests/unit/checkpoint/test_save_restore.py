@@ -222,7 +222,7 @@ def test_a_save_that_is_killed_leaves_the_old_set_or_the_new_one(
     saved = saved or (method == "finish" and after)
     with killed(monkeypatch, where, method, after=after):
         save(lab)
-    whole.mend(lab, host(), print)
+    whole.repair(lab, host(), print)
     assert states(lab) == {"running"}
     assert files(lab) == ({"old", "first"} if saved else {"old"})
     assert tags(lab) == {tag_of(name) for name in files(lab)}
@@ -235,7 +235,7 @@ def test_a_save_that_is_killed_leaves_the_old_set_or_the_new_one(
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("method", ["destroy", "revert_disks", "revive", "_load", "_resume"])
-@pytest.mark.parametrize("again", [False, True], ids=["mended", "restored-again"])
+@pytest.mark.parametrize("again", [False, True], ids=["repaired", "restored-again"])
 def test_a_restore_that_is_killed_can_be_repeated_or_mended(
     method: str, after: bool, again: bool, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,7 +247,7 @@ def test_a_restore_that_is_killed_can_be_repeated_or_mended(
     if again:
         checkpoint.restore(lab, "first", LiveProgress())
     else:
-        whole.mend(lab, host(), print)
+        whole.repair(lab, host(), print)
     assert states(lab) == {"running"}
     assert not Checkpoints(lab.build_dir).unfinished()
     untouched = method == "destroy" and not after and not again
@@ -265,13 +265,13 @@ def test_a_deletion_that_is_killed_leaves_a_half_written_one(lab: Lab, monkeypat
 
 def test_a_reader_mends_only_where_there_is_something_to_mend(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     with lab_lock(lab.build_dir):
-        whole.mend_for_reader(lab, host(), print)
+        whole.repair_for_reader(lab, host(), print)
     with killed(monkeypatch, Machines, "suspend", after=True):
         save(lab)
     assert states(lab) == {"paused"}
     with lab_lock(lab.build_dir), pytest.raises(LockedError):
-        whole.mend_for_reader(lab, host(), print)
-    whole.mend_for_reader(lab, host(), print)
+        whole.repair_for_reader(lab, host(), print)
+    whole.repair_for_reader(lab, host(), print)
     assert states(lab) == {"running"}
 
 

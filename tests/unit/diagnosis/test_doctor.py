@@ -10,7 +10,7 @@ from sample_plans import sample_plan
 from lab.base.errors import HostError
 from lab.box.manifest import _TOOLS
 from lab.diagnosis import doctor, doctor_look
-from lab.diagnosis.doctor import judge, mending_commands
+from lab.diagnosis.doctor import judge, repair_commands
 from lab.diagnosis.doctor_look import PACKAGES, Seen
 from lab.host import host as hosts
 from lab.host.host import SystemHost
@@ -33,12 +33,12 @@ def by_id(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.id: finding for finding in findings}
 
 
-def test_a_good_host_has_nothing_to_mend() -> None:
+def test_a_good_host_has_nothing_to_repair() -> None:
     seen = Seen(proof=PROOF, numbers=NUMBERS)
     findings = judge(seen, sample_plan(accelerator="kvm"))
     assert all(finding.ok for finding in findings)
-    assert not any(finding.mend for finding in findings)
-    assert mending_commands(seen) == []
+    assert not any(finding.repair for finding in findings)
+    assert repair_commands(seen) == []
 
 
 def test_every_package_has_a_reason() -> None:
@@ -52,13 +52,13 @@ def test_what_builds_the_boxes_is_asked_for() -> None:
 
 def test_missing_packages_are_installed_in_one_go() -> None:
     seen = Seen(missing=("vagrant", "mmdebstrap"))
-    update, install = mending_commands(seen)
+    update, install = repair_commands(seen)
     assert update == ["apt-get", "update"]
     assert install[-3:] == ["--no-install-recommends", "vagrant", "mmdebstrap"]
     found = by_id(judge(seen))
     assert found["package-vagrant"].fatal
     assert not found["package-vagrant"].ok
-    assert found["package-vagrant"].mend == "apt-get install vagrant"
+    assert found["package-vagrant"].repair == "apt-get install vagrant"
     assert found["package-qemu-utils"].ok
 
 
@@ -96,27 +96,27 @@ def test_another_apt_is_waited_for(busy: int, tmp_path: Path, monkeypatch: pytes
 
 def test_a_package_that_apt_does_not_know_is_not_asked_of_it() -> None:
     seen = Seen(missing=("vagrant", "mmdebstrap"), unavailable=("vagrant",))
-    assert "vagrant" not in mending_commands(seen)[1]
+    assert "vagrant" not in repair_commands(seen)[1]
     assert "from its makers" in by_id(judge(seen))["package-vagrant"].advice
 
 
 def test_another_distribution() -> None:
     seen = Seen(debian=False, missing=("vagrant",))
     assert not by_id(judge(seen))["distribution"].ok
-    assert mending_commands(seen) == []
+    assert repair_commands(seen) == []
 
 
 def test_private_host_needs_root() -> None:
     findings = by_id(judge(Seen(root=False, user="ada", mode="private", mode_reason="no systemd")))
     assert not findings["root"].ok
     assert "no systemd" in findings["root"].why
-    assert "sudo" in findings["root"].mend
+    assert "sudo" in findings["root"].repair
     assert by_id(judge(Seen(root=True)))["root"].ok
 
 
 def test_system_libvirtd_that_does_not_run_is_started() -> None:
     seen = Seen(mode="system", libvirt_refusal="No such file or directory")
-    assert mending_commands(seen) == [["systemctl", "enable", "--now", "libvirtd.socket"]]
+    assert repair_commands(seen) == [["systemctl", "enable", "--now", "libvirtd.socket"]]
     finding = by_id(judge(seen))["libvirtd"]
     assert not finding.ok
     assert finding.found == "No such file or directory"
@@ -124,12 +124,12 @@ def test_system_libvirtd_that_does_not_run_is_started() -> None:
 
 def test_a_user_outside_the_groups_is_added_to_them() -> None:
     seen = Seen(mode="system", root=False, user="ada", groups=frozenset({"kvm"}), libvirt_refusal="Permission denied")
-    assert mending_commands(seen) == [["usermod", "-aG", "libvirt", "ada"]]
-    assert by_id(judge(seen))["libvirtd"].mend == "sudo usermod -aG libvirt ada"
+    assert repair_commands(seen) == [["usermod", "-aG", "libvirt", "ada"]]
+    assert by_id(judge(seen))["libvirtd"].repair == "sudo usermod -aG libvirt ada"
 
 
 def test_a_user_whom_libvirt_answers_is_left_alone() -> None:
-    assert mending_commands(Seen(mode="system", root=False, user="ada")) == []
+    assert repair_commands(Seen(mode="system", root=False, user="ada")) == []
 
 
 def test_a_machine_that_cannot_be_kept_apart_from_a_lab_is_noted() -> None:
@@ -137,7 +137,7 @@ def test_a_machine_that_cannot_be_kept_apart_from_a_lab_is_noted() -> None:
     finding = by_id(judge(seen))["fence"]
     assert (finding.ok, finding.fatal) == (False, False)
     assert "docs/security.md" in finding.why
-    assert "sudo" in finding.mend
+    assert "sudo" in finding.repair
     assert by_id(judge(Seen(mode="system")))["fence"].ok
     assert "fence" not in by_id(judge(Seen(mode="private")))
 
@@ -161,7 +161,7 @@ def test_nesting_switched_off_is_noted_with_the_command() -> None:
     finding = by_id(judge(Seen(proof=proof)))["nested"]
     assert not finding.ok
     assert not finding.fatal
-    assert "nested=1" in finding.mend
+    assert "nested=1" in finding.repair
 
 
 def test_a_lab_that_does_not_fit_is_fatal() -> None:
@@ -205,8 +205,8 @@ def test_foreign_domains_are_named_and_never_removed() -> None:
     seen = Seen(mode="system", neighbours=Neighbours(namesakes={"demo-controller": "domain"}))
     finding = by_id(judge(seen, sample_plan()))["domain-demo-controller"]
     assert not finding.ok
-    assert "virsh" not in finding.mend
-    assert mending_commands(seen) == []
+    assert "virsh" not in finding.repair
+    assert repair_commands(seen) == []
 
 
 @pytest.fixture

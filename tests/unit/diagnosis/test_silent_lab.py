@@ -93,7 +93,7 @@ def test_support_asks_the_rest(host: Any) -> None:
 
 def test_the_doctor_names_it_and_what_repairs_it(host: Any, tmp_path: Path) -> None:
     finding = next(f for f in diagnose_lab(PLAN, host, tmp_path) if f.id == "libvirtd")
-    assert (finding.ok, finding.found, finding.mend) == (False, SAID, "lab up")
+    assert (finding.ok, finding.found, finding.repair) == (False, SAID, "lab up")
 
 
 def test_down_ends_it_first(host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_libvirtd_gone_is_told_once_and_not_as_the_nodes_fault() -> None:
     seen = LabSeen(libvirtd="it does not run", memory_available_mib=8000, nodes=dict.fromkeys(GOOD.nodes, "no route"))
     found = bad(seen)
     assert set(found) == {"libvirtd"}
-    assert found["libvirtd"].mend == "lab up"
+    assert found["libvirtd"].repair == "lab up"
     assert "node-controller" not in {finding.id for finding in judge(seen, PLAN)}
 
 
@@ -88,7 +88,7 @@ def test_pool(state: Any) -> None:
 def test_network_inactive_and_missing() -> None:
     found = bad(replace(GOOD, networks={ACCESS: True, MANAGEMENT: False}))
     assert found["network-management"].found == "inactive"
-    assert found["network-management"].mend == (
+    assert found["network-management"].repair == (
         f"lab exec -- virsh net-start {MANAGEMENT} && pkill -F /var/lib/compute-lab/demo/libvirtd.pid; lab up"
     )
     assert found["network-provider"].found == "missing"
@@ -97,8 +97,8 @@ def test_network_inactive_and_missing() -> None:
 def test_volume_left_over() -> None:
     seen = with_domain("compute1", DomainSeen(), left_over={"demo-compute1.img": True, "demo-compute1.qcow2": False})
     found = bad(seen)
-    assert found["volume-demo-compute1.img"].mend == "lab up"
-    assert found["volume-demo-compute1.qcow2"].mend == (
+    assert found["volume-demo-compute1.img"].repair == "lab up"
+    assert found["volume-demo-compute1.qcow2"].repair == (
         "if nobody needs it: lab exec -- virsh vol-delete demo-compute1.qcow2 --pool default && lab up"
     )
     assert found["domain-compute1"].found == "absent"
@@ -107,7 +107,7 @@ def test_volume_left_over() -> None:
 def test_domain_name_taken_by_somebody_else() -> None:
     found = bad(with_domain("compute1", DomainSeen("shut off", ours=False)))["domain-compute1"]
     assert found.found == "not of this lab"
-    assert "virsh undefine demo-compute1" in found.mend
+    assert "virsh undefine demo-compute1" in found.repair
     on_system = replace(with_domain("compute1", DomainSeen("shut off", ours=False)), mode="system")
     assert bad(on_system)["domain-compute1"].advice == "another `name` in the spec"
 
@@ -115,20 +115,20 @@ def test_domain_name_taken_by_somebody_else() -> None:
 def test_domain_name_taken_by_a_machine_that_vagrant_forgot() -> None:
     found = bad(with_domain("compute1", replace(RUNS, known_to_vagrant=False)))["domain-compute1"]
     assert found.found == "unknown to Vagrant"
-    assert "undefine" in found.mend
+    assert "undefine" in found.repair
 
 
 def test_a_machine_that_was_killed() -> None:
     found = bad(with_domain("compute1", DomainSeen("shut off", "its QEMU ended or was killed")))["domain-compute1"]
     assert found.found == "shut off: its QEMU ended or was killed"
-    assert found.mend == "lab up"
+    assert found.repair == "lab up"
 
 
 def test_a_paused_machine() -> None:
     plain = bad(with_domain("compute1", DomainSeen("paused")))["domain-compute1"]
-    assert plain.mend == "lab unpause"
+    assert plain.repair == "lab unpause"
     full = bad(with_domain("compute1", DomainSeen("paused", "its disk could not be written")))["domain-compute1"]
-    assert (full.advice, full.mend) == ("free space on the host first", "lab unpause")
+    assert (full.advice, full.repair) == ("free space on the host first", "lab unpause")
 
 
 def test_waiting_for_an_ip_and_not_answering_are_two_things() -> None:
@@ -143,14 +143,14 @@ def test_a_kernel_that_gave_up() -> None:
     )
     found = bad(seen)
     assert set(found) == {"panic-compute1"}
-    assert found["panic-compute1"].mend == "lab exec -- virsh reset demo-compute1 && lab up"
+    assert found["panic-compute1"].repair == "lab exec -- virsh reset demo-compute1 && lab up"
 
 
 def test_box_gone() -> None:
     box = PLAN.node("compute1").box
     note = bad(replace(GOOD, boxes_missing=(box,)))[f"box-{box}"]
     assert not note.fatal
-    assert note.mend == "lab box build"
+    assert note.repair == "lab box build"
     needed = bad(with_domain("compute1", DomainSeen(), boxes_missing=(box,)))[f"box-{box}"]
     assert needed.fatal
     assert "image" in bad(with_domain("compute1", replace(RUNS, base_gone="b.img")))["base-compute1"].what
@@ -191,7 +191,7 @@ def test_guest_memory() -> None:
 def test_units(unit: Unit, found: str) -> None:
     finding = bad(with_node("controller", replace(WELL, units=(unit,))))["unit-controller-a.service"]
     assert finding.found == found
-    assert "journalctl" in finding.mend
+    assert "journalctl" in finding.repair
 
 
 @pytest.mark.parametrize(("off_s", "found"), [(-3600.0, "at least 3600 s behind"), (90.0, "at least 90 s ahead")])
@@ -202,7 +202,7 @@ def test_clock(off_s: float, found: str) -> None:
 
 def test_nested_requested_but_off() -> None:
     unloaded = bad(with_node("compute1", replace(WELL, kvm=False)))["nested-compute1"]
-    assert "modprobe kvm_amd" in unloaded.mend
+    assert "modprobe kvm_amd" in unloaded.repair
     off = bad(with_node("compute1", replace(WELL, kvm=False, cpu_flags=frozenset())))["nested-compute1"]
     assert off.found == "off: no svm or vmx"
     assert not bad(with_node("controller", replace(WELL, kvm=False)))  # a controller has no instances
@@ -220,14 +220,14 @@ def test_a_host_that_no_cell_has() -> None:
     assert not found(answer).fatal  # `lab up` has not come to it
     after = found(replace(answer, done=frozenset({"70-discover-hosts"})))
     assert after.fatal
-    assert after.mend == "lab ssh controller -- 'sudo /opt/lab/run-step 70-discover-hosts'"
+    assert after.repair == "lab ssh controller -- 'sudo /opt/lab/run-step 70-discover-hosts'"
     without = plan.model_copy(update={"steps": ()})  # a release without cells
     assert all(finding.ok for finding in judge(with_node("controller", answer), without))
 
 
 def test_a_damaged_state() -> None:
     found = bad(replace(GOOD, damaged="/labs/demo/state.json is damaged: Expecting value"))["state"]
-    assert found.mend == "rm /labs/demo/state.json; lab up"
+    assert found.repair == "rm /labs/demo/state.json; lab up"
 
 
 def test_on_a_machines_own_libvirt_nothing_of_the_lab_is_no_trouble() -> None:
@@ -258,8 +258,8 @@ def test_every_verb_that_a_finding_names_exists_and_each_says_why() -> None:
     verbs = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     for finding in (finding for seen in EVERYTHING for finding in judge(seen, PLAN) if not finding.ok):
         assert finding.why, finding
-        assert finding.mend or finding.advice, finding
-        assert set(re.findall(r"\blab ([a-z-]+)", finding.mend)) <= verbs, finding.mend
+        assert finding.repair or finding.advice, finding
+        assert set(re.findall(r"\blab ([a-z-]+)", finding.repair)) <= verbs, finding.repair
 
 
 # --- what a node says

@@ -111,7 +111,7 @@ def test_the_doctor_tells_of_a_copy(tmp_path: Path, original: Path) -> None:
     (finding,) = lab_findings("demo", tmp_path / "copy")
     assert (finding.id, finding.ok) == ("place", False)
     assert "is a copy of" in finding.found
-    assert "rm -r" in finding.mend
+    assert "rm -r" in finding.repair
 
 
 def test_a_copy_of_a_lab_that_was_moved_on_is_a_copy(tmp_path: Path, original: Path) -> None:

@@ -85,8 +85,8 @@ def test_what_failed_runs_again_and_is_named() -> None:
     assert not_done(PLAN, render(PLAN, SECRETS), state) == {
         Job("compute1", "10-environment"): "the suite found: compute1-10-environment-a"
     }
-    mended = proven.remember(PLAN, state, report("passed", "passed", "passed"))
-    assert not_done(PLAN, render(PLAN, SECRETS), mended) == {}
+    repaired = proven.remember(PLAN, state, report("passed", "passed", "passed"))
+    assert not_done(PLAN, render(PLAN, SECRETS), repaired) == {}
 
 
 def test_what_could_not_be_judged_is_neither() -> None:
