@@ -96,19 +96,23 @@ class Tempest:
             raise MachineError("Tempest ran no test", detail=last.stderr.decode(errors="replace")[-2000:])
         return [Result(**result) for result in results]
 
-    def clean(self) -> list[str]:
-        """Remove what tests that were cut short have left; name what is still there then."""
-        left = self._left()
-        if left:
+    def left(self) -> set[str]:
+        """Name what the cloud has with a name of Tempest's."""
+        found = self.ask("cloud.py", "--left", PREFIX)
+        assert isinstance(found, list)
+        return set(found)
+
+    def clean(self, before: set[str]) -> list[str]:
+        """Remove what tests that were cut short have left; name what is still there then.
+
+        Tempest knows its own by their names alone: where there were such names before, nothing is removed.
+        """
+        left = self.left() - before
+        if left and not before:
             argv = [str(self.venv / "bin" / "tempest"), "cleanup", "--prefix", PREFIX]
             subprocess.run(argv, cwd=self.work, env=self._environment(), check=False)
-            left = self._left()
-        return left
-
-    def _left(self) -> list[str]:
-        left = self.ask("cloud.py", "--left", PREFIX)
-        assert isinstance(left, list)
-        return left
+            left = self.left()
+        return sorted(left)
 
     def _environment(self) -> dict[str, str]:
         own = {"TEMPEST_CONFIG_DIR": str(self.work), "TEMPEST_CONFIG": "tempest.conf", "PYTHONWARNINGS": "ignore"}
@@ -158,11 +162,12 @@ def run(options: argparse.Namespace, work: Path) -> int:
     cloud = Cloud(**answer)
     password = Secrets.of_build_dir(build_dir, plan)["ADMIN_PASS"]
     tempest.prepare(as_text(settings(plan, cloud, password, work)))
+    before = tempest.left()
     begun = time.monotonic()
     try:
         results = tempest.run(pattern_of(services), options.concurrency, _TEST_WAITS * wait_s(plan))
     finally:  # a Ctrl-C too
-        left = tempest.clean()
+        left = tempest.clean(before)
     verdict = judge(results, known_faults(), plan.release)
     if options.json:
         options.json.write_text(json.dumps([vars(result) for result in results], indent=2) + "\n")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 IMAGE, FLAVOR, NETWORK = "tiny", "m1.nano", "provider"
 """the names that provision/80-first-network.sh gives them"""
-PREFIX = "lab-tempest"
-"""of the names of all that Tempest makes here"""
+PREFIX = "tempest-"
+"""of the names of all that Tempest makes; those of its projects and users cannot be chosen"""
 SERVICES = ("identity", "image", "compute", "network")
 _WAIT_S = 60
 """of a lab's step for an instance, on a KVM host (provision/90-first-instance.sh)"""
@@ -55,7 +55,7 @@ def settings(plan: Plan, cloud: Cloud, password: str, work: Path) -> Mapping[str
     waits = {"build_timeout": wait_s(plan), "build_interval": round(max(_POLL_S, plan.wait_factor / 4))}
     region = {"region": "RegionOne"}
     return {
-        "DEFAULT": {"log_dir": work, "log_file": "tempest.log", "resource_name_prefix": PREFIX},
+        "DEFAULT": {"log_dir": work, "log_file": "tempest.log"},
         "auth": {
             "use_dynamic_credentials": True,
             "create_isolated_networks": own_networks,

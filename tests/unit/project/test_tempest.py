@@ -125,6 +125,27 @@ def test_a_script_that_fails_says_why(tmp_path: Path) -> None:
         run.Tempest(tmp_path, venv).ask("cloud.py", "tiny")
 
 
+LEFT = """case "$*" in *--left*) cat {left} ;; esac"""
+CLEANUP = """#!/bin/sh
+echo "$*" >> {calls}
+echo '[]' > {left}
+"""
+
+
+@pytest.mark.parametrize(("before", "still", "calls"), [(set(), [], 1), ({"user tempest-mine"}, ["user tempest-1"], 0)])
+def test_only_what_can_be_nobody_elses_is_removed(
+    tmp_path: Path, before: set[str], still: list[str], calls: int
+) -> None:
+    left, called = tmp_path / "left", tmp_path / "calls"
+    left.write_text(json.dumps(["user tempest-1", *before]))
+    called.touch()
+    venv = venv_of(tmp_path / "venv", LEFT.format(left=left))
+    (venv / "bin/tempest").write_text(CLEANUP.format(left=left, calls=called))
+    (venv / "bin/tempest").chmod(0o755)
+    assert run.Tempest(tmp_path, venv).clean(before) == still
+    assert called.read_text().splitlines() == ["cleanup --prefix tempest-"] * calls
+
+
 def test_the_labs_own_python_path_is_not_tempests(tmp_path: Path) -> None:
     venv = venv_of(tmp_path / "venv", 'printf \'"%s"\' "${PYTHONPATH-none} $OS_CLOUD"')
     tempest = run.Tempest(tmp_path, venv, {"PYTHONPATH": "tests", "OS_CLOUD": "demo", "PATH": "/usr/bin:/bin"})
@@ -157,15 +178,15 @@ def test_the_cloud_is_asked_for_what_the_lab_made() -> None:
 
 def test_what_is_left_over_is_named_whatever_it_is() -> None:
     class Answering:
-        image = Asked(images=[Named("tiny"), Named("lab-tempest-image-1")])
+        image = Asked(images=[Named("tiny"), Named("tempest-image-1")])
         compute = Asked(servers=[Named("instance-compute1")])
-        network = Asked(networks=[Named("lab-tempest-net")], find_extension=None, routers=[Named("lab-tempest-router")])
-        identity = Asked(users=[Named("lab-tempest-u")], projects=[Named("admin")])
+        network = Asked(networks=[Named("tempest-net")], find_extension=None, routers=[Named("tempest-router")])
+        identity = Asked(users=[Named("tempest-u")], projects=[Named("admin")])
 
-    assert list(left(Answering, "lab-tempest")) == [
-        "image lab-tempest-image-1",
-        "network lab-tempest-net",
-        "user lab-tempest-u",
+    assert list(left(Answering, "tempest-")) == [
+        "image tempest-image-1",
+        "network tempest-net",
+        "user tempest-u",
     ]
 
 
@@ -240,8 +261,8 @@ def test_a_service_of_which_nothing_passed_fails_the_run(capsys: pytest.CaptureF
 
 
 def test_what_is_left_over_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run.code_of(judge(results(40, 0), [], "zed"), ["identity"], ["user lab-tempest-1"]) == 1
-    assert "left over: user lab-tempest-1" in capsys.readouterr().err
+    assert run.code_of(judge(results(40, 0), [], "zed"), ["identity"], ["user tempest-1"]) == 1
+    assert "left over: user tempest-1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
