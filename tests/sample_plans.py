@@ -110,7 +110,7 @@ def _step(step_id: str, on: str, needs: tuple[str, ...], names: list[str]) -> St
         nodes=tuple(nodes),
         needs=needs,
         seconds=60,
-        env={"LAB_PACKAGES": f"{step_id[3:]} extra", "LAB_UNITS": "", "LAB_UNITS_OFF": ""},
+        packages=(step_id[3:], "extra"),
     )
 
 

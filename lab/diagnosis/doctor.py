@@ -18,7 +18,7 @@ from lab.box.store import cache_directory
 from lab.diagnosis.doctor_look import PACKAGES, Seen, look
 from lab.host import host as hosts
 from lab.host.neighbours import collisions
-from lab.planning.hostfit import HostNumbers, fit
+from lab.planning.hostfit import HostNumbers, default_memory_mib, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,11 +179,13 @@ def _room(numbers: HostNumbers, plan: Plan | None) -> list[Finding]:
     memory = f"{numbers.memory_available_mib / 1024:.1f} of {numbers.memory_total_mib / 1024:.1f} GiB available"
     disk = f"{numbers.disk_free_gib:.0f} GiB free in {numbers.disk_path}"
     result = fit(plan, numbers) if plan is not None else None
-    if result is None:  # the default lab: controller 5 GiB, one compute 3 GiB, QEMU's own
-        small = numbers.memory_available_mib < _DEFAULT_MEMORY_MIB
+    if result is None:  # no spec: the default lab
+        need_mib = default_memory_mib()
+        why = f"the default lab takes {need_mib / 1024:.1f} GiB"
+        small = numbers.memory_available_mib < need_mib
         tight = numbers.disk_free_gib < _DEFAULT_DISK_GIB
         return [
-            Finding("memory", "memory", not small, memory, "the default lab takes 9.5 GiB", fatal=False, advice=_LESS),
+            Finding("memory", "memory", not small, memory, why, fatal=False, advice=_LESS),
             Finding("disk", "disk", not tight, disk, "boxes and nodes write about 15 GiB", fatal=False, advice=_FREE),
         ]
     problems = {text.partition(":")[0]: text for text in result.problems}
@@ -194,7 +196,6 @@ def _room(numbers: HostNumbers, plan: Plan | None) -> list[Finding]:
     ]
 
 
-_DEFAULT_MEMORY_MIB = 9728
 _DEFAULT_DISK_GIB = 15.0
 _FREE = "free some"
 _LESS = "ask for less in nodes.controller.memory and nodes.compute.memory"

@@ -21,15 +21,13 @@ import jinja2
 
 from lab.base import resources
 from lab.generator.clouds import ADMIN_PASSWORD, CLOUDS, clouds_yaml
+from lab.inputs.values import BOX_DISK_GIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from lab.planning.plan import Nic, Node, Plan
-
-BOX_DISK_GIB = 20
-"""virtual size of the boxes that `lab box build` makes"""
+    from lab.planning.plan import Nic, Node, Plan, Step
 
 _BOOT_TIMEOUT_S = 300
 _CONNECT_TIMEOUT_S = 15
@@ -104,6 +102,15 @@ def late_steps(plan: Plan) -> tuple[str, ...]:
     return tuple(step for step in plan.nodes[0].steps if step in late)
 
 
+def step_environment(step: Step) -> dict[str, str]:
+    """Give the variables of one step alone: lists, as bash splits them."""
+    return {
+        "LAB_PACKAGES": " ".join(step.packages),
+        "LAB_UNITS": " ".join(step.units),
+        "LAB_UNITS_OFF": " ".join(step.units_off),
+    }
+
+
 def payload(plan: Plan, node: Node, secrets: Mapping[str, str], hosts: str) -> dict[str, RenderedFile]:
     """Collect what the node gets as /opt/lab."""
     files = {
@@ -119,7 +126,7 @@ def payload(plan: Plan, node: Node, secrets: Mapping[str, str], hosts: str) -> d
         files[f"lib/{name}"] = RenderedFile(text, _EXECUTABLE if name in _PROGRAMS else _PRIVATE)
     for step in node.steps:
         files[f"steps/{step}.sh"] = RenderedFile(_read(resources.PROVISION / plan.edition / f"{step}.sh"), _EXECUTABLE)
-        files[f"steps/{step}.env"] = RenderedFile(env_file(plan.step(step).env))
+        files[f"steps/{step}.env"] = RenderedFile(env_file(step_environment(plan.step(step))))
     return files
 
 

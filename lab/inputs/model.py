@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 from lab.base.models import Frozen
 from lab.inputs.release import canonical
 from lab.inputs.values import (
+    BOX_DISK_GIB,
     NAME_PATTERN,
     BoxUrl,
     Checksum,
@@ -30,13 +31,16 @@ def _default(text: str) -> dict[str, Any]:
     return {"default": text}
 
 
+_BOX_DISK = f"{BOX_DISK_GIB} GiB"
+
+
 class ControllerSpec(Frozen):
     """The controller node."""
 
     cpus: Cpus = Field(2, description="Virtual CPUs.")
     memory: ControllerMemoryMib = Field(5 * 1024, description="Memory.", json_schema_extra=_default("5 GiB"))
     disk: DiskGib = Field(
-        20, description="Size of the disk, as the node sees it.", json_schema_extra=_default("20 GiB")
+        BOX_DISK_GIB, description="Size of the disk, as the node sees it.", json_schema_extra=_default(_BOX_DISK)
     )
 
 
@@ -46,7 +50,7 @@ class ComputeSpec(Frozen):
     count: Annotated[int, Strict(), Field(ge=1, le=16)] = Field(1, description="How many compute nodes.")
     cpus: Cpus = Field(1, description="Virtual CPUs of each.")
     memory: ComputeMemoryMib = Field(3 * 1024, description="Memory of each.", json_schema_extra=_default("3 GiB"))
-    disk: DiskGib = Field(20, description="Size of each disk.", json_schema_extra=_default("20 GiB"))
+    disk: DiskGib = Field(BOX_DISK_GIB, description="Size of each disk.", json_schema_extra=_default(_BOX_DISK))
     nested: Literal["auto", "required", "off"] = Field(
         "auto",
         description="Hardware virtualization inside the compute nodes, so that instances run under KVM. "

@@ -108,9 +108,12 @@ ComputeMemoryMib = Annotated[
     PlainSerializer(size_text, when_used="json"),
     _SCHEMA,
 ]
+BOX_DISK_GIB = 20
+"""virtual size of the disks of the boxes that `lab box build` makes: no node has less, and most have no more"""
+_DISK_HINT = f"the boxes' disks have {BOX_DISK_GIB} GiB; a file holds only what is written"
 DiskGib = Annotated[
     int,
-    AfterValidator(_size(20 * 1024, 2048 * 1024, "the boxes' disks have 20 GiB; a file holds only what is written")),
+    AfterValidator(_size(BOX_DISK_GIB * 1024, 2048 * 1024, _DISK_HINT)),
     AfterValidator(_whole_gib),
     BeforeValidator(parse_size_mib),
     PlainSerializer(lambda gib: f"{gib} GiB", when_used="json"),

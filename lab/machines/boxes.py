@@ -25,7 +25,7 @@ def wanted_boxes(plan: Plan) -> list[BoxSpec]:
     """One box per role of the plan, with the packages that the role's steps name."""
     needed = []
     for node in {node.role: node for node in plan.nodes}.values():
-        packages = {package for step in node.steps for package in plan.step(step).env["LAB_PACKAGES"].split()}
+        packages = {package for step in node.steps for package in plan.step(step).packages}
         needed.append(
             BoxSpec(
                 name=node.box,

@@ -135,7 +135,7 @@ def expected(plan: Plan, done: Iterable[str]) -> dict[str, Expected]:
     wanted: dict[str, Expected] = {}
     for node in plan.nodes:
         steps = [step for step in plan.steps if f"{node.name}/{step.id}" in known]
-        units = dict.fromkeys(unit for step in steps for unit in step.env.get("LAB_UNITS", "").split())
+        units = dict.fromkeys(unit for step in steps for unit in step.units)
         urls = {
             (check.args["url"], int(check.args.get("status", 200)))
             for check in plan.checks

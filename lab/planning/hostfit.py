@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lab.inputs.model import NodesSpec
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -64,6 +66,13 @@ def disk_need_gib(plan: Plan, *, boxes_present: bool = False, written_gib: Mappi
     there = {node.role for node in plan.nodes if node.name in have}
     boxes = 0.0 if boxes_present else sum(BOX_GIB[role] for role in {node.role for node in plan.nodes} - there)
     return boxes + sum(map(written, plan.nodes))
+
+
+def default_memory_mib() -> int:
+    """Give the memory that a lab of the default sizes takes on a host that emulates, with what is left to the host."""
+    sizes = NodesSpec()
+    computes = sizes.compute.count * (sizes.compute.memory + OVERHEAD_MIB["qemu"])
+    return sizes.controller.memory + OVERHEAD_MIB["qemu"] + computes + RESERVE_MIB
 
 
 def fit(plan: Plan, host: HostNumbers) -> Fit:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from lab.base.models import Frozen
 from lab.inputs.steps import Role
 
-PLAN_VERSION: Literal[1] = 1
+PLAN_VERSION: Literal[2] = 2
 
 Accelerator = Literal["kvm", "qemu"]
 
@@ -103,8 +103,11 @@ class Step(Frozen):
     awaits: tuple[str, ...] = ()
     seconds: int
     """expected on this host"""
-    env: dict[str, str]
-    """of this step alone: LAB_PACKAGES, LAB_UNITS, LAB_UNITS_OFF (space-separated)"""
+    packages: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    """that run when it has ended"""
+    units_off: tuple[str, ...] = ()
+    """that its packages bring, and that must not run"""
 
 
 class Check(Frozen):
@@ -127,7 +130,7 @@ class Check(Frozen):
 class Plan(Frozen):
     """A lab, decided."""
 
-    version: Literal[1] = PLAN_VERSION
+    version: Literal[2] = PLAN_VERSION
     name: str
     release: str
     edition: str = ""

@@ -240,9 +240,7 @@ def _step(step: LoadedStep, nodes: Iterable[Node], wait_factor: float, series: s
         needs=facts.needs,
         awaits=facts.awaits,
         seconds=max(1, round(facts.seconds * wait_factor / REFERENCE_WAIT_FACTOR)),
-        env={
-            "LAB_PACKAGES": " ".join(facts.packages),
-            "LAB_UNITS": " ".join(facts.units),
-            "LAB_UNITS_OFF": " ".join(facts.units_off),
-        },
+        packages=facts.packages,
+        units=facts.units,
+        units_off=facts.units_off,
     )

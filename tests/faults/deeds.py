@@ -132,9 +132,9 @@ def after(round_: Round, target: Target) -> None:
     Raises:
         DeedError: it is not.
     """
-    use = used.drawn(round_.moment.fraction, used.steps_done(target.build_dir)) if round_.kind == USED else None
-    if use is not None and use.still:
-        _as_user(target, use.name, used.script(use.still, round_.number))
+    for use in _uses(round_, target) if round_.kind == USED else ():
+        if use.still:
+            _as_user(target, use.name, used.script(use.still, round_.number))
 
 
 def damaged_file(kind: Kind) -> str:
@@ -166,11 +166,16 @@ def on_node(target: Target, node: str, script: str, limit_s: float = NODE_LIMIT_
 
 
 def _use(round_: Round, target: Target) -> str:
-    use = used.drawn(round_.moment.fraction, used.steps_done(target.build_dir))
-    if use is None:
+    uses = _uses(round_, target)
+    if not uses:
         raise NothingToBreakError("no step is done that a user could go on from")
-    _as_user(target, use.name, used.script(use.does, round_.number))
-    return use.name
+    for use in uses:
+        _as_user(target, use.name, used.script(use.does, round_.number))
+    return ", ".join(use.name for use in uses)
+
+
+def _uses(round_: Round, target: Target) -> tuple[used.Use, ...]:
+    return used.drawn(round_.number, round_.moment.fraction, used.steps_done(target.build_dir))
 
 
 def _as_user(target: Target, what: str, script: str) -> None:

@@ -115,9 +115,6 @@ class Suite:
                 raise NotSurvivedError(
                     f"{round_.kind} at {moment}: {result.done}: lab up shows a traceback; its log: {log}"
                 )
-        if round_.kind == USED:  # it names the steps that drifted; what they are is in its log
-            verify = ["verify", *self.target.options, *steps_done(self.target.build_dir)]
-            run_lab(verify, log.with_suffix(".drift.log"), UP_LIMIT_S)
         with contextlib.suppress(deeds.NothingToBreakError):  # a node that does not answer is `lab up`'s to repair
             deeds.undo(round_, self.target)
         self._converge(round_, up, log.with_suffix(".back.log"), result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+BESIDE = 5
+"""uses in a round beside the one of instances"""
+_OF_INSTANCES = ("70-discover-hosts", "90-first-instance")
 BATCH = "/opt/lab/lib/openstack-batch"
 LIMIT_S = 900.0
 """for the commands of one use, on an emulated controller"""
@@ -30,7 +34,7 @@ class Use:
 def _state(action: str, status: str) -> Use:
     """The lab's own instance, put into another state.
 
-    nova gives a guest 60 s to shut down by itself (option shutdown_timeout), and an emulated node needs longer than that.
+    nova gives a guest 60 s to shut down by itself (shutdown_timeout), and an emulated node needs longer.
     """
     await_it = f"await 300 {status} server show --format value --column status {{server:instance-compute1}}"
     return Use(action, "90-first-instance", f"server {action} {{server:instance-compute1}}\n{await_it}")
@@ -129,10 +133,17 @@ USES = (
 )
 
 
-def drawn(fraction: float, done: Collection[str]) -> Use | None:
-    """Choose one of the uses that a lab with these steps allows; None where it allows none."""
+def drawn(number: int, fraction: float, done: Collection[str]) -> tuple[Use, ...]:
+    """Choose what people do in a round with a lab that has these steps; nothing where it allows nothing.
+
+    One use that needs or changes instances comes first, the next one in each round: two would stand in each other's
+    way. What goes beside it is drawn by `fraction`.
+    """
     able = [use for use in USES if use.step in done]
-    return able[int(fraction * len(able))] if able else None
+    alone = [use for use in able if use.step in _OF_INSTANCES]
+    free = [use for use in able if use not in alone]
+    beside = random.Random(fraction).sample(free, min(BESIDE, len(free)))
+    return (*(alone[number % len(alone)] for _ in alone[:1]), *sorted(beside, key=USES.index))
 
 
 def steps_done(build_dir: Path) -> list[str]:

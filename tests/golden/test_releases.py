@@ -14,7 +14,7 @@ import pytest
 from cpu_time import NOISE, spent
 
 from lab.base import resources
-from lab.generator.render import render
+from lab.generator.render import render, step_environment
 from lab.inputs.catalog import load_steps
 from lab.inputs.model import Spec
 from lab.inputs.release import load_release, release_names
@@ -43,7 +43,7 @@ def lines(plan: Plan) -> Iterator[str]:
         yield from (f"{node.name}: {name}={value}" for name, value in sorted(node.env.items()))
     for step in plan.steps:
         yield f"{step.id}: {step.url}"
-        yield from (f"{step.id}: {name}={value}" for name, value in sorted(step.env.items()))
+        yield from (f"{step.id}: {name}={value}" for name, value in sorted(step_environment(step).items()))
     for check in plan.checks:
         yield f"{check.id}: {json.dumps(check.args)}"
 

@@ -209,7 +209,7 @@ def test_nested_requested_but_off() -> None:
 
 
 def test_a_host_that_no_cell_has() -> None:
-    step = Step(id="70-discover-hosts", title="", guide="", url="", nodes=("controller",), needs=(), seconds=1, env={})
+    step = Step(id="70-discover-hosts", title="", guide="", url="", nodes=("controller",), needs=(), seconds=1)
     plan = PLAN.model_copy(update={"steps": (*PLAN.steps, step)})
     answer = replace(WELL, computes=frozenset({"compute1", "compute2"}), mapped=frozenset({"compute1"}))
 

@@ -94,7 +94,7 @@ def test_a_secret_that_is_missing_is_an_error(files: dict[str, RenderedFile]) ->
 
 def test_plan_json_is_the_plan(files: dict[str, RenderedFile]) -> None:
     assert Plan.model_validate_json(files["plan.json"].text) == sample_plan(computes=2)
-    assert json.loads(files["plan.json"].text)["version"] == 1
+    assert json.loads(files["plan.json"].text)["version"] == 2
 
 
 def test_the_suite_is_there_and_pytest_ini_points_at_it(files: dict[str, RenderedFile]) -> None:

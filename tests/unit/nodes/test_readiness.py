@@ -38,10 +38,7 @@ def check(node: str, url: str, *, quick: bool = True, status: int = 200) -> Chec
 
 def plan() -> Plan:
     known = sample_plan()
-    steps = tuple(
-        step.model_copy(update={"env": {"LAB_UNITS": UNITS[step.id]} if step.id in UNITS else {}})
-        for step in known.steps
-    )
+    steps = tuple(step.model_copy(update={"units": tuple(UNITS.get(step.id, "").split())}) for step in known.steps)
     checks = (check("controller", API), check("controller", "http://slow/", quick=False), check("compute1", API))
     return known.model_copy(update={"steps": steps, "checks": checks})
 

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 def step(
     step_id: str, *nodes: str, needs: tuple[str, ...] = (), awaits: tuple[str, ...] = (), seconds: int = 1
 ) -> Step:
-    return Step(
-        id=step_id, title="", guide="", url="", nodes=nodes, needs=needs, awaits=awaits, seconds=seconds, env={}
-    )
+    return Step(id=step_id, title="", guide="", url="", nodes=nodes, needs=needs, awaits=awaits, seconds=seconds)
 
 
 def plan(*steps: Step) -> Plan:

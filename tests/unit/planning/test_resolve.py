@@ -10,6 +10,7 @@ from spec_samples import EMULATED, KVM, KVM_NOT_NESTED, STEPS, plan, release, sp
 
 from lab.base import resources
 from lab.base.errors import HostError, UsageError
+from lab.generator.render import step_environment
 from lab.inputs.catalog import LoadedStep, load_steps
 from lab.inputs.release import Chapter, load_release, release_names
 from lab.inputs.steps import ExtraCheck, StepFacts
@@ -122,10 +123,10 @@ def with_chapter(**chapter: Any) -> Plan:
 
 def test_what_a_chapter_starts_no_other_step_switches_off() -> None:
     closed = "controller-20-api-port-closed-6083"
-    assert plan().step("20-api").env["LAB_UNITS_OFF"] == "nova-serialproxy"
+    assert plan().step("20-api").units_off == ("nova-serialproxy",)
     assert closed in {check.id for check in plan().checks}
     decided = with_chapter(facts={"units": ("nova-serialproxy",), "sockets": ("tcp://0.0.0.0:6083",)})
-    assert decided.step("20-api").env["LAB_UNITS_OFF"] == ""
+    assert decided.step("20-api").units_off == ()
     assert not {closed, "controller-20-api-unit-off-nova-serialproxy"} & {check.id for check in decided.checks}
 
 
@@ -163,11 +164,8 @@ def test_steps() -> None:
     api = decided.step("20-api")
     assert api.nodes == ("controller",)
     assert api.needs == ("10-base",)
-    assert api.env == {
-        "LAB_PACKAGES": "nova-api nova-conductor",
-        "LAB_UNITS": "nova-api nova-conductor",
-        "LAB_UNITS_OFF": "nova-serialproxy",
-    }
+    assert api.packages == api.units == ("nova-api", "nova-conductor")
+    assert api.units_off == ("nova-serialproxy",)
     assert decided.step("10-base").nodes == ("controller", "compute1", "compute2")
 
 
@@ -188,7 +186,7 @@ def test_every_variable_and_capability_is_documented() -> None:
     zed = load_release("zed")
     decided = resolve(spec(release="zed"), zed, load_steps(zed, resources.PROVISION), EMULATED)
     names = {name for node in decided.nodes for name in node.env if not name.startswith("LAB_HAS_")}
-    names |= {name for step in decided.steps for name in step.env} | set(zed.capabilities)
+    names |= {name for step in decided.steps for name in step_environment(step)} | set(zed.capabilities)
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
 
 
