@@ -194,7 +194,7 @@ format: dev-setup  ## let the formatters write
 	$(BIN)/ruff format .
 	$(SCRIPTS) | xargs -0 $(BIN)/shfmt -i 2 -ci -w
 
-bench: dev-setup  ## the figures of the README, measured here, as JSON
+bench: dev-setup  ## the figures of docs/measured.md, measured here, as JSON
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/python tests/bench.py $(ARGS)
 
 wheel: dev-setup  ## dist/*.whl

@@ -1,4 +1,4 @@
-"""The figures of the README, measured on this machine: `make bench`, or for more than the cheap ones
+"""The figures of docs/measured.md, measured on this machine: `make bench`, or for more than the cheap ones
 
     .venv/bin/python tests/bench.py [--tests] [--boxes] [--lab] [--release zed] [--flavour preloaded]
 

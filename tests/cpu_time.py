@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REFERENCE_S = 0.08
-"""what `_reference` takes on the machine of the README's figures, when nothing else runs there"""
+"""what `_reference` takes on the machine of docs/measured.md, when nothing else runs there"""
 
 NOISE = 2
 """What shares the processor's caches slows some work more than the reference: up to so many times was seen"""

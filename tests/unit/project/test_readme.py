@@ -28,7 +28,10 @@ ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 ADDING_A_STEP = (ROOT / "docs" / "adding-a-step.md").read_text(encoding="utf-8")
-PAPERS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+SPEC = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+MEASURED = (ROOT / "docs" / "measured.md").read_text(encoding="utf-8")
+PAPERS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
 
 def block(text: str, name: str) -> str:
@@ -54,13 +57,13 @@ def verbs(group: Any = None, prefix: str = "lab") -> Iterator[tuple[str, Any]]:
 
 
 def test_the_table_has_every_verb_and_no_other() -> None:
-    told = [re.match(r"`(lab(?: [a-z][a-z-]*)+)", row[0]) for row in rows(README, "verbs")]
+    told = [re.match(r"`(lab(?: [a-z][a-z-]*)+)", row[0]) for row in rows(COMMANDS, "verbs")]
     assert sorted(match[1] for match in told if match) == sorted(name for name, _ in verbs())
 
 
 def test_options_named_beside_a_verb_are_its_own() -> None:
     known = dict(verbs())
-    for cell, does in rows(README, "verbs"):
+    for cell, does in rows(COMMANDS, "verbs"):
         match = re.match(r"`(lab(?: [a-z][a-z-]*)+)", cell)
         assert match
         own = {option for parameter in known[match[1]].params for option in parameter.opts}
@@ -81,7 +84,7 @@ def test_the_table_of_keys_has_every_key_with_its_default() -> None:
 
     schema = json_schema()
     expected = {key: shown(default) for key, default in spec_keys(schema, schema)}
-    assert {row[0].strip("`"): row[1] for row in rows(README, "spec")} == expected
+    assert {row[0].strip("`"): row[1] for row in rows(SPEC, "spec")} == expected
 
 
 def test_the_table_of_chapters_has_every_chapter_with_its_releases() -> None:
@@ -89,7 +92,7 @@ def test_the_table_of_chapters_has_every_chapter_with_its_releases() -> None:
     for release in in_order():
         for chapter in release.chapters:
             expected.setdefault(f"`{chapter}`", []).append(release.name)
-    told = {row[0]: row[1] for row in rows(README, "chapters")}
+    told = {row[0]: row[1] for row in rows(SPEC, "chapters")}
     assert told == {chapter: ", ".join(names) for chapter, names in expected.items()}
 
 
@@ -107,7 +110,7 @@ def test_make_targets_are_those_of_make_help() -> None:
 
 
 def test_exit_codes() -> None:
-    told = dict(re.findall(r"(\d+) ([a-z][^·.]*)", README[README.index("Exit codes:") :].split("Reading verbs")[0]))
+    told = dict(re.findall(r"(\d+) ([a-z][^·.]*)", COMMANDS[COMMANDS.index("Exit codes:") :].split("Reading verbs")[0]))
     codes = {errors.GOOD, errors.CHECK_FAILED, errors.INTERRUPTED}
     codes |= {kind.exit_code for kind in (errors.UsageError, errors.HostError, errors.MachineError)}
     assert {int(code) for code in told} == codes
@@ -117,12 +120,20 @@ def test_the_releases_and_the_number_of_steps() -> None:
     for name in release_names():
         assert f"**{name} on" in README
     steps = load_release("zed").steps
-    assert f"{len(steps)} steps from\n`{steps[0]}` to `{steps[-1]}`" in README
+    assert f"{len(steps)} steps from\n`{steps[0]}` to `{steps[-1]}`" in COMMANDS
 
 
-@pytest.mark.parametrize("name", ["first-run", "figures"])
-def test_measured_parts_are_delimited(name: str) -> None:
-    assert block(README, name).strip()
+@pytest.mark.parametrize(("paper", "name"), [(README, "first-run"), (MEASURED, "figures")], ids=["README", "measured"])
+def test_measured_parts_are_delimited(paper: str, name: str) -> None:
+    assert block(paper, name).strip()
+
+
+def test_the_readme_says_the_two_commands_on_its_first_screen() -> None:
+    first_screen = README.splitlines()[:18]
+    assert [line.strip().split(" && ")[-1] for line in first_screen if line.startswith("    ")] == [
+        "make lab-up",
+        "make test",
+    ]
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
