@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -10,9 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.base import safe
+from lab.base import rights, safe
 from lab.base.errors import HostError
-from lab.base.rights import same_with_sudo
 from lab.box import store
 from lab.box.age import offer_of
 from lab.box.definition import BoxDefinition, BoxSpec, all_packages, load_definition
@@ -99,6 +99,12 @@ def ensure_boxes(
     return boxes
 
 
+def _for_an_administrator(cache: Path) -> str:
+    """Tell a user without sudo who may build the boxes instead, and where: the rest of `lab up` needs no root."""
+    command = f"sudo {shlex.quote(f'LAB_CACHE={cache}')} {rights.as_called('lab box build')}"
+    return f"who may not use sudo lets an administrator build them, with the same --file, and then goes on: {command}"
+
+
 def _build_all(
     missing: Sequence[BoxSpec],
     definitions: dict[str, BoxDefinition],
@@ -109,7 +115,8 @@ def _build_all(
     on_event: Callable[[BoxEvent], None],
 ) -> None:
     if os.geteuid() != 0:
-        raise HostError("building boxes needs root: their files belong to many users", hint=f"run: {same_with_sudo()}")
+        what = "building boxes needs root: their files belong to many users"
+        raise HostError(what, hint=f"run: {rights.same_with_sudo()}", detail=_for_an_administrator(cache))
     if not _GRUB.is_dir():
         raise HostError(f"{_GRUB} is missing: a box could not be made bootable", hint="apt-get install grub-pc-bin")
     free = shutil.disk_usage(_existing(cache)).free // 2**30
@@ -119,6 +126,7 @@ def _build_all(
             f"{cache} has {free} GiB free; building {len(missing)} boxes takes {needed} GiB for a while",
             hint="make room, or set LAB_CACHE to a directory on a larger disk",
         )
+    rights.made(cache)
     safe.make(cache / "logs", mode=0o755)
     tools = Tools()
     builds = []

@@ -88,25 +88,46 @@ def repair_commands(seen: Seen) -> list[list[str]]:
     if seen.mode == "system":
         if seen.libvirt_refusal and not _closed(seen):
             commands.append(["systemctl", "enable", "--now", "libvirtd.socket"])
-        if _closed(seen):
+        if _closed(seen) and _missing_groups(seen):
             commands.append(["usermod", "-aG", ",".join(_missing_groups(seen)), seen.user])
     return commands
 
 
 def _packages(seen: Seen) -> list[Finding]:
+    kind = _kind_of_machine(seen)
     if not seen.debian:
-        why = "packages come from apt"
-        return [Finding("distribution", "Debian or Ubuntu", False, "no dpkg", why, advice="use such a machine")]
-    findings = []
+        return [kind]
+    findings = [kind]
     for package in PACKAGES:
         absent = package.name in seen.missing
         repair, advice = _as_root(seen, "apt-get", "install", package.name), ""
         if package.name in seen.unavailable:
-            repair, advice = "", "this distribution has no such package: install it from its makers"
+            repair, advice = "", f"this distribution has no such package: install it from its makers; or {CONTAINER}"
         found = "missing" if absent else "installed"
         name = f"package-{package.name}"
         findings.append(Finding(name, package.name, not absent, found, package.why, repair, advice=advice))
     return findings
+
+
+PROVEN = ("debian bookworm", "debian trixie")
+"""distributions on which labs have been brought up; make test-hosts"""
+CONTAINER = "./lab-container up, in a checkout, brings the lab up in a container (podman or Docker) on any Linux"
+
+
+def _kind_of_machine(seen: Seen) -> Finding:
+    """Say whether the lab runs on such a machine itself, and what the way is where it does not."""
+    found = f"{seen.distribution or 'unknown'}, {seen.machine}"
+    if seen.machine != "x86_64":
+        why = "boxes and virtual machines are for x86-64"
+        return Finding("distribution", "amd64", False, found, why, advice="use a machine with such a processor")
+    if not seen.debian:
+        why = "boxes are made of Debian's packages by its own tools, and there is no dpkg here"
+        return Finding("distribution", "Debian 12 or 13", False, found, why, advice=CONTAINER)
+    why = "what the lab needs comes from its packages"
+    if seen.distribution not in PROVEN:
+        why += "; nobody has tried it on this one"
+        return Finding("distribution", "Debian 12 or 13", False, found, why, fatal=False, advice=CONTAINER)
+    return Finding("distribution", "Debian 12 or 13", True, found, why)
 
 
 def _as_root(seen: Seen, *words: str) -> str:
@@ -122,7 +143,9 @@ def _standing(seen: Seen) -> list[Finding]:
         return [Finding("root", what, ok, found, why, "" if ok else same_with_sudo())]
     if not seen.libvirt_refusal:
         return [Finding("libvirtd", what, True, "answers", seen.mode_reason), _fence(seen)]
-    if _closed(seen):
+    if _closed(seen) and not _missing_groups(seen):
+        repair, advice = "", "an administrator says in /etc/libvirt/libvirtd.conf whom it lets in (auth_unix_rw)"
+    elif _closed(seen):
         repair = _as_root(seen, "usermod", "-aG", ",".join(_missing_groups(seen)), seen.user)
         advice = "then log in again: a session keeps the groups that it began with"
     else:
@@ -142,7 +165,7 @@ def _fence(seen: Seen) -> Finding:
 
 def _closed(seen: Seen) -> bool:
     """Tell whether libvirtd is there, but not for this user."""
-    return bool(seen.libvirt_refusal) and not seen.root and bool(_missing_groups(seen))
+    return bool(seen.libvirt_refusal) and not seen.root and (bool(_missing_groups(seen)) or seen.libvirt_listens)
 
 
 def _missing_groups(seen: Seen) -> list[str]:

@@ -12,6 +12,7 @@ from lab.base.environment import which
 from lab.base.errors import LabError
 from lab.base.process import run
 from lab.base.surroundings import user_name
+from lab.box.sources import host_distribution
 from lab.host import fence
 from lab.host import host as hosts
 from lab.host.capacity import count, count_for, host_facts
@@ -63,6 +64,10 @@ class Seen:
     """What a look at the host found."""
 
     debian: bool = True
+    distribution: str = "debian trixie"
+    """as os-release(5) has it: name and suite"""
+    machine: str = "x86_64"
+    """of the kernel"""
     missing: tuple[str, ...] = ()
     """packages that are not there, nor their commands"""
     unavailable: tuple[str, ...] = ()
@@ -74,6 +79,8 @@ class Seen:
     mode_reason: str = ""
     libvirt_refusal: str = ""
     """why the system libvirtd does not answer; empty where it does, or is not wanted"""
+    libvirt_listens: bool = False
+    """somebody listens at its socket, though this user may be refused there"""
     proof: HostProof | None = None
     proof_failure: str = ""
     numbers: HostNumbers | None = None
@@ -94,6 +101,8 @@ def look(
     proof, failure = _proof(plan, mirror) if prove and "qemu-system-x86" not in missing else (None, "")
     return Seen(
         debian=which("dpkg-query") is not None,
+        distribution=f"{(distribution := host_distribution()).name} {distribution.suite}".strip(),
+        machine=os.uname().machine,
         missing=missing,
         unavailable=tuple(name for name in missing if not _in_apt(name)),
         root=os.geteuid() == 0,
@@ -102,6 +111,7 @@ def look(
         mode=host.mode,
         mode_reason=host.reason,
         libvirt_refusal=refusal,
+        libvirt_listens=bool(refusal) and hosts.listens(hosts.SYSTEM_SOCKET),
         proof=proof,
         proof_failure=failure,
         numbers=_numbers(host, plan),

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 SYSTEM_URI = "qemu:///system"
+SYSTEM_SOCKET = Path("/run/libvirt/libvirt-sock")
 
 
 class Host(Protocol):
@@ -142,6 +144,7 @@ def choose_host(
     environ: Mapping[str, str] | None = None,
     systemd: Path = Path("/run/systemd/system"),
     system_uri: str = SYSTEM_URI,
+    system_socket: Path = SYSTEM_SOCKET,
     state_root: Path = STATE_ROOT,
 ) -> Host:
     """Choose where lab `name` stands, without changing anything.
@@ -171,7 +174,22 @@ def choose_host(
     if systemd.is_dir():
         # The package's socket unit would answer: libvirt is not installed, masked, or closed to this user.
         return SystemHost(name, reason=f"this machine runs systemd, but its libvirtd does not answer: {refusal}")
+    if os.geteuid() != 0 and listens(system_socket):
+        # Root would get an answer, and stand there: what keeps this user out is to be told, not that nobody is there.
+        return SystemHost(name, reason=f"its libvirtd is closed to this user: {refusal}")
     return private("no libvirtd answers and no systemd could start one")
+
+
+def listens(path: Path) -> bool:
+    """Tell whether somebody listens at a unix socket, this user being let in or not."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as client:
+        try:
+            client.connect(os.fspath(path))
+        except (PermissionError, BlockingIOError):
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def why_not(uri: str) -> str | None:

@@ -10,6 +10,7 @@ The same boot tells how slow the host is, and with it how long provisioning must
 from __future__ import annotations
 
 import contextlib
+import grp
 import json
 import os
 import re
@@ -204,12 +205,23 @@ def _failure(said: bytes, ended: bool, deadline_s: float, argv: list[str]) -> st
     return f"a guest did not get past the firmware in {deadline_s:.0f} s"
 
 
+def _holder(device: Path) -> str:
+    """Say who may use a device: in a container its group often has a number without a name, or nobody's."""
+    found = device.stat()
+    if found.st_mode & 0o060 != 0o060 or found.st_gid == 0:
+        return "only root has it"
+    try:
+        return f"the group {grp.getgrgid(found.st_gid).gr_name} has it"
+    except KeyError:
+        return f"the group {found.st_gid} has it, which has no name here"
+
+
 def _unusable(device: Path) -> Proof | None:
     """What can be said without booting; never cached, since the user may repair it at any time."""
     if not device.exists():
         return Proof("kvm", False, f"{device} is absent")
     if not os.access(device, os.R_OK | os.W_OK):
-        return Proof("kvm", False, f"permission denied on {device}; the group kvm has it")
+        return Proof("kvm", False, f"permission denied on {device}; {_holder(device)}")
     return None
 
 

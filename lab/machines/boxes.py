@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from lab.base import safe
@@ -59,12 +60,13 @@ def ensure_for_plan(
 def show_to_vagrant(boxes: list[Box], host: Host) -> None:
     """Register the boxes with Vagrant and put their images into the storage pool, so that nothing is uploaded.
 
-    Of a ready-made box with several disks (version 2 of Vagrant's format) Vagrant uploads them itself.
+    Of a ready-made box with several disks (version 2 of Vagrant's format) Vagrant uploads them itself; and so it does,
+    through libvirt, where only root may write in the pool's directory.
     """
     home = vagrant_home()
     for box in boxes:
         register(box, home)
-        if IMAGE in box.manifest.files:
+        if IMAGE in box.manifest.files and (os.geteuid() == 0 or os.access(host.pool_dir, os.W_OK | os.X_OK)):
             place_base_volume(box, host.pool_dir)
     with host.hypervisor() as hypervisor:
         hypervisor.refresh_pool()

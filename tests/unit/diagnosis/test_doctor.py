@@ -101,9 +101,36 @@ def test_a_package_that_apt_does_not_know_is_not_asked_of_it() -> None:
 
 
 def test_another_distribution() -> None:
-    seen = Seen(debian=False, missing=("vagrant",))
-    assert not by_id(judge(seen))["distribution"].ok
+    seen = Seen(debian=False, distribution="fedora", missing=("vagrant",))
+    finding = by_id(judge(seen))["distribution"]
+    assert not finding.ok
+    assert finding.fatal
+    assert "fedora" in finding.found
+    assert "./lab-container up" in finding.advice
     assert repair_commands(seen) == []
+
+
+@pytest.mark.parametrize("distribution", ["ubuntu noble", "debian forky", ""])
+def test_a_distribution_that_nobody_tried_is_a_note(distribution: str) -> None:
+    finding = by_id(judge(Seen(distribution=distribution, proof=PROOF, numbers=NUMBERS)))["distribution"]
+    assert not finding.ok
+    assert not finding.fatal
+    assert "./lab-container up" in finding.advice
+
+
+def test_another_processor_is_no_host() -> None:
+    finding = by_id(judge(Seen(machine="aarch64")))["distribution"]
+    assert finding.fatal
+    assert "aarch64" in finding.found
+    assert "lab-container" not in finding.advice  # its boxes would not boot there, either
+
+
+def test_a_user_in_the_groups_whom_libvirt_refuses_needs_an_administrator() -> None:
+    groups = frozenset({"libvirt", "kvm"})
+    refusal = "authentication unavailable"
+    seen = Seen(mode="system", root=False, groups=groups, libvirt_refusal=refusal, libvirt_listens=True)
+    assert repair_commands(seen) == []
+    assert "libvirtd.conf" in by_id(judge(seen))["libvirtd"].advice
 
 
 def test_private_host_needs_root() -> None:
@@ -252,7 +279,7 @@ def test_a_package_of_a_german_machine_is_known_to_apt(tmp_path: Path, monkeypat
 
 def test_findings_are_json() -> None:
     rows = json.loads(json.dumps([finding.as_dict() for finding in judge(Seen(missing=("vagrant",)))]))
-    assert rows[0] == {
+    assert rows[1] == {
         "id": "package-vagrant",
         "what": "vagrant",
         "ok": False,

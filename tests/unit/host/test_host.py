@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ def choose(tmp_path: Path, uri: str, *, systemd: bool = False, wanted: str | Non
         environ=environ,
         systemd=tmp_path if systemd else tmp_path / "none",
         system_uri=uri,
+        system_socket=tmp_path / "libvirt-sock",
         state_root=tmp_path / "state",
     )
 
@@ -48,6 +50,21 @@ def test_choice(tmp_path: Path, uri: str, systemd: bool, mode: str, reason: str)
     assert host.reason.startswith(reason)
     assert mode in str(host)
     assert reason in str(host)
+
+
+@pytest.mark.parametrize(("uid", "mode"), [(1000, "system"), (0, "private")])
+def test_a_libvirtd_that_refuses_a_user_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, mode: str
+) -> None:
+    """With sudo the lab would stand there: the user must not read that no libvirtd answers."""
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "libvirt-sock"))
+        server.listen()
+        host = choose(tmp_path, REFUSES)
+    assert host.mode == mode
+    assert (mode == "system") == ("closed to this user" in host.reason)
+    assert choose(tmp_path, REFUSES).mode == "private"  # a socket that nobody listens at
 
 
 def test_the_environment_decides_and_an_option_before_it(tmp_path: Path) -> None:

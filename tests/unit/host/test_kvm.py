@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,6 @@ from lab.host.kvm import MAX_WAIT_FACTOR, Proof, boot, expected_host, nested_kvm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from lab.planning.plan import Accelerator, HostProof
 
@@ -89,6 +90,25 @@ def test_no_device_needs_no_boot(tmp_path: Path, qemu: Callable[[str, str], Path
     qemu(BOOTS, BOOTS)
     assert f"{tmp_path}/none is absent" in prove(tmp_path, kvm_device=tmp_path / "none").accelerator_reason
     assert calls(tmp_path) == ["tcg"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "group", "expected"),
+    [(0o660, 0, "only root has it"), (0o600, 65500, "only root has it"), (0o660, 65500, "the group 65500 has it")],
+)
+def test_who_has_a_device_that_is_closed_to_this_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, group: int, expected: str
+) -> None:
+    """In a container the device's group often is not the one named kvm: being in that one would not help."""
+    device = tmp_path / "kvm"
+    device.touch()
+    found = os.stat_result((mode, 0, 0, 1, 0, group, 0, 0, 0, 0))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda *_: False)
+        patch.setattr(Path, "stat", lambda *_, **__: found)
+        proof = kvm._unusable(device)
+    assert proof is not None
+    assert expected in proof.reason
 
 
 def test_wanted_kvm_that_fails_is_an_error_with_the_reason(tmp_path: Path, qemu: Callable[[str, str], Path]) -> None:
