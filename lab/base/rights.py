@@ -20,6 +20,8 @@ from lab.base.environment import sudo_words, which
 from lab.base.errors import HostError, LabError, UsageError
 from lab.base.surroundings import user_name
 
+CALLED_AS = "LAB_CALLED_AS"
+"""the variable that names the command by which a user reached this `lab`: ./lab-container"""
 _PACKAGE = Path(__file__).resolve().parents[1]
 _made: list[Path] = []
 
@@ -93,6 +95,8 @@ def _give(name: str, user: tuple[int, int], place: Path | int, device: int | Non
 
 def same_with_sudo(user: str = "") -> str:
     """Write this very call with sudo (as root, or as a user), ready to paste."""
+    if wrapped := os.environ.get(CALLED_AS):
+        return shlex.join([wrapped, *sys.argv[1:]])
     # By its path: sudo has a PATH of its own.
     program = which(sys.argv[0]) or sys.argv[0] if _program() == Path(sys.argv[0]).name else _program()
     return shlex.join([*sudo_words(), *(["-u", user] if user else []), program, *sys.argv[1:]])
@@ -100,7 +104,7 @@ def same_with_sudo(user: str = "") -> str:
 
 def as_called(commands: str, options: str = "") -> str:
     """Write `lab VERB` in command lines as this process was called, with these options: ready to paste."""
-    words = ["sudo"] if caller() else []
+    words = ["sudo"] if caller() and not os.environ.get(CALLED_AS) else []
     program = shlex.join([*words, _program()])
     more = f" {options}" if options else ""
     return re.sub(r"(?<![\w./-])lab ((?:box )?[a-z]+)\b", lambda found: f"{program} {found[1]}{more}", commands)
@@ -108,6 +112,8 @@ def as_called(commands: str, options: str = "") -> str:
 
 def _program() -> str:
     """Give this program as a shell finds it: its name where PATH leads to it, else its path, relative if it can be."""
+    if wrapped := os.environ.get(CALLED_AS):
+        return wrapped
     program = Path(sys.argv[0])
     found = which(program.name)
     if found is not None and os.path.exists(program) and os.path.samefile(found, program):

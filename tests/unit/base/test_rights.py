@@ -106,6 +106,13 @@ def test_advice_calls_lab_as_it_was_called(tmp_path: Path, monkeypatch: pytest.M
     )
 
 
+def test_in_a_container_advice_names_the_command_outside(sudo: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_CALLED_AS", "./lab-container")
+    called_as(monkeypatch, "/usr/local/bin/lab", "status")
+    assert rights.as_called("run `lab up`") == "run `./lab-container up`"
+    assert rights.same_with_sudo() == "./lab-container status"
+
+
 @pytest.mark.parametrize(
     ("number", "path", "kind", "hint"),
     [
