@@ -1,5 +1,5 @@
-# The doors of the project. Each sets up what it needs on a fresh Debian or Ubuntu machine, then calls `lab`.
-#   make lab-up [LAB=path/to/lab.yaml] [RELEASE=zed]
+# The doors of the project. Each sets up what it needs on a fresh Debian machine, then calls `lab`.
+#   make lab-up [LAB=path/to/lab.yaml] [RELEASE=zed] [TO=20-database]
 
 LAB ?= lab.yaml
 PYTHON ?= python3
@@ -42,7 +42,7 @@ SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 TEST_PACKAGES := bats vagrant vagrant-libvirt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-archive test-faults lint format bench wheel clean
+.PHONY: help setup dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-archive test-faults test-hosts lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,7 @@ help:  ## this list
 define apt
 	@missing=; for p in $(1); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
+	  command -v apt-get >/dev/null || { echo "no apt-get here: ./lab-container up brings the lab up on any Linux, in a container" >&2; exit 1; }; \
 	  echo "installing$$missing$(if $(SUDO), (with sudo))"; \
 	  for try in $$(seq 60); do \
 	    if said=$$($(SUDO) $(TOOLS) apt-get update -qq 2>&1); then break; fi; \
@@ -131,7 +132,7 @@ $(LAB):
 lab-up: setup $(LAB)  ## from the spec to a running, provisioned and verified lab
 	@$(if $(SUDO),echo "the lab needs root for boxes and its own libvirt: using sudo")
 	@$(SUDO) $(BIN)/lab doctor --fix --file "$(LAB)"
-	@$(SUDO) $(BIN)/lab up --file "$(LAB)"
+	@$(SUDO) $(BIN)/lab up --file "$(LAB)" $(if $(TO),--to $(TO))
 
 lab-verify: setup  ## the testinfra suite on the running lab
 	@$(SUDO) $(BIN)/lab verify --file "$(LAB)"
@@ -179,7 +180,14 @@ test-archive: dev-setup  ## the releases' packages, units and options against th
 test-faults: dev-setup  ## kill, cut, fill and damage a lab, which comes back each time (ARGS="--kills 5 --to 30-identity"; root)
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
 
-SCRIPTS := git ls-files -z '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs
+# HOST=container: podman; runc runs where control groups are of both versions.
+HOSTS_PACKAGES := mmdebstrap util-linux iproute2 $(if $(filter container,$(HOST)),podman runc netavark)
+
+test-hosts: dev-setup  ## a lab on another kind of host (HOST=debian12-minimal|debian13-minimal|container|system; root)
+	$(call apt,$(HOSTS_PACKAGES))
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m hosts $(or $(HOST),debian13-minimal) $(ARGS)
+
+SCRIPTS := git ls-files -z lab-container '*.sh' provision/run-step provision/remove-compute .ci/run .ci/release .ci/proofs
 
 lint: dev-setup  ## ruff, mypy, import-linter, shellcheck, shfmt
 	$(BIN)/ruff check .

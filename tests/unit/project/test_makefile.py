@@ -93,3 +93,17 @@ def test_another_apt_is_waited_for_and_nothing_else(
         with pytest.raises(subprocess.CalledProcessError):
             setup(checkout)
     assert noted.read_text().split() == calls
+
+
+def test_a_machine_without_apt_is_shown_the_container(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fedora := tmp_path / "fedora").mkdir()
+    for directory in ("/usr/bin", "/bin"):
+        for program in Path(directory).iterdir():
+            if program.name not in ("apt-get", "dpkg-query") and not (fedora / program.name).is_symlink():
+                (fedora / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(fedora))
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        setup(checkout)
+    assert "./lab-container up" in refused.value.stderr
