@@ -7,7 +7,7 @@
     │   └── LockedError     3   another process works on this lab
     └── MachineError        4   a machine or a step failed
         ├── StepError       4   a provisioning step failed on a node
-        └── DamagedFileError 4   a file of the build directory cannot be read; `lab up` sets it aside
+        └── DamagedFileError 4   a file of the build directory cannot be read; `lab up` renames it
 
 A failed check of `lab verify` is a result, not an error: it ends with CHECK_FAILED (1).
 lab.cli.main is the one place that catches LabError, prints it and exits.
@@ -112,7 +112,7 @@ class DamagedFileError(MachineError):
     """A file that lab wrote is cut short, or not what it wrote; nothing that only that file knows is needed."""
 
     def __init__(self, path: Path, what: str) -> None:
-        super().__init__(f"{path} is damaged: {what}", hint="`lab up` sets it aside and proves everything anew")
+        super().__init__(f"{path} is damaged: {what}", hint="`lab up` renames it and runs every step again")
         self.path = path
 
     def set_aside(self) -> Path:
@@ -141,6 +141,6 @@ class StepError(MachineError):
         super().__init__(
             f"step {failure.step} failed on {failure.node} (exit code {failure.exit_code}): {failure.command}",
             detail="\n".join([*failure.tail, f"full log: {failure.log}"]),
-            hint="fix the cause, then run `lab up` again: it goes on at this step",
+            hint="fix the cause, then run `lab up` again: it continues at this step",
         )
         self.failure = failure

@@ -58,7 +58,7 @@ def _refused(build_dir: Path, text: bytes) -> LockedError:
     return LockedError(
         f"{who} works on this lab",
         detail=f"lab: {build_dir}",
-        hint="wait until it has ended, or end it; its work is picked up where it stopped",
+        hint="wait until it has ended, or end it; the next command continues its work",
     )
 
 

@@ -133,7 +133,7 @@ def explained(error: OSError) -> LabError | None:
     if error.errno in (errno.EACCES, errno.EPERM):
         return _denied(Path(where), text) if where else HostError(text, hint=f"run: {same_with_sudo()}")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free some, then run the same command again: `lab doctor` looks how much there is, and where"
+        hint = "free some, then run the same command again: `lab doctor` shows how much there is, and where"
         return HostError(f"the disk is full{f' ({where})' if where else ''}", hint=hint)
     if error.errno == errno.ENOENT:
         return _absent(where, text)
@@ -147,11 +147,11 @@ def explained(error: OSError) -> LabError | None:
 _CALLS_FAULT = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY)
 _HOSTS_FAULT = {
     errno.EROFS: "name another place: this file system is mounted read-only",
-    errno.EIO: "the disk or its file system is at fault: the kernel's log (dmesg) says more",
-    errno.ESTALE: "the file server has lost it: mount that file system again",
+    errno.EIO: "the disk or its file system is damaged: the kernel's log (dmesg) says more",
+    errno.ESTALE: "the file server does not have it any more: mount that file system again",
     errno.EMFILE: "raise the limit (`ulimit -n 4096`), then run the same command again",
     errno.ENFILE: "too many files are open on this machine",
-    errno.ENOMEM: "this machine has no memory left: `lab doctor` looks how much there is",
+    errno.ENOMEM: "this machine has no memory left: `lab doctor` shows how much there is",
     errno.EAGAIN: "no further process or thread can be started (`ulimit -u`)",
 }
 
@@ -177,7 +177,7 @@ def _denied(path: Path, text: str) -> HostError:
         closed = path.absolute().parent
         owner = os.stat(closed).st_uid if os.path.exists(closed) else 0
     if os.geteuid() == 0:
-        return HostError(text, hint="even root may not: name another place")
+        return HostError(text, hint="not even root may do this: name another place")
     if owner == os.geteuid():
         return HostError(text, hint=f"it is yours: {shlex.join(['chmod', 'u+rwX', str(closed)])}")
     run = same_with_sudo("" if owner == 0 else user_name(owner))

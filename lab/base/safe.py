@@ -89,15 +89,15 @@ def open_file(path: str | Path, flags: int, mode: int = 0o600) -> int:
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO):  # ENXIO: a FIFO that nobody reads, a socket
             raise
-        raise HostError(f"{path} is not a plain file", hint="look where it leads, and remove it") from None
+        raise HostError(f"{path} is not a plain file", hint="check where it leads, then remove it") from None
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise HostError(f"{path} is not a plain file", hint="look what it is, and remove it")
+            raise HostError(f"{path} is not a plain file", hint="check what it is, then remove it")
         if found.st_uid not in trusted():
             raise HostError(
-                f"{path} belongs to {_user(found.st_uid)}: what is in it cannot be trusted",
-                hint="look who put it there, and remove it",
+                f"{path} belongs to {_user(found.st_uid)}: its content cannot be trusted",
+                hint="check who put it there, then remove it",
             )
         os.set_blocking(descriptor, True)
         if flags & os.O_TRUNC:

@@ -58,7 +58,7 @@ def home() -> Path:
         return Path(named).absolute()
     with contextlib.suppress(KeyError):
         return Path(pwd.getpwuid(os.geteuid()).pw_dir)
-    raise HostError(f"user {os.geteuid()} has no home directory", hint="set HOME to a directory of yours")
+    raise HostError(f"user {os.geteuid()} has no home directory", hint="set HOME to a directory that belongs to you")
 
 
 def user_name(uid: int | None = None) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lab.box.store import Box
 
 OLD_DAYS = 30
-ADVICE = "`lab box build --force` builds the boxes of a spec again, `lab up --recreate` makes its lab of them"
+ADVICE = "`lab box build --force` builds the boxes of a spec again, `lab up --recreate` creates its lab from them"
 _PATIENCE_S = 5.0
 _STANZA = re.compile(r"^Package: (\S+)$(?:\n.+)*?\nVersion: (\S+)$", re.MULTILINE)
 

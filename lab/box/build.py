@@ -115,16 +115,18 @@ def _build_all(
     on_event: Callable[[BoxEvent], None],
 ) -> None:
     if os.geteuid() != 0:
-        what = "building boxes needs root: their files belong to many users"
+        what = "building boxes needs root, because their files belong to many users"
         raise HostError(what, hint=f"run: {rights.same_with_sudo()}", detail=_for_an_administrator(cache))
     if not _GRUB.is_dir():
-        raise HostError(f"{_GRUB} is missing: a box could not be made bootable", hint="apt-get install grub-pc-bin")
+        raise HostError(
+            f"{_GRUB} is missing: without it no box can be made bootable", hint="apt-get install grub-pc-bin"
+        )
     free = shutil.disk_usage(_existing(cache)).free // 2**30
     needed = _SCRATCH_GIB * len(missing)
     if free < needed:
         raise HostError(
             f"{cache} has {free} GiB free; building {len(missing)} boxes takes {needed} GiB for a while",
-            hint="make room, or set LAB_CACHE to a directory on a larger disk",
+            hint="free some space, or set LAB_CACHE to a directory on a larger disk",
         )
     rights.made(cache)
     safe.make(cache / "logs", mode=0o755)
@@ -164,7 +166,7 @@ def sources_for(definition: BoxDefinition, mirror: str | None, on_event: Callabl
     if wanted and not any(s.suite in wanted for s in sources):
         asked = ", ".join(s.uri for s in candidates)
         why = f"no answer from {asked}" if asked else "no source names that archive"
-        on_event(BoxEvent("", f"the security updates of {definition.suite} are left out: {why}"))
+        on_event(BoxEvent("", f"the security updates of {definition.suite} are missing: {why}"))
     return sources
 
 

@@ -181,9 +181,9 @@ def _problems_of_lists(definition: BoxDefinition, file: str) -> list[Problem]:
 
 def _not_built(box: UpstreamBox) -> UsageError:
     return UsageError(
-        f"boxes of {box.suite} are not built here, and their checksum is yours to give",
+        f"boxes of {box.suite} are not built here: provide one, with its checksum",
         detail=f"Download the libvirt box {box.upstream} of Vagrant's catalog, or make one; compare its checksum\n"
         "(sha256sum FILE) with what its publisher says. Then, in the spec:\n"
         "  box: {url: FILE-OR-ADDRESS, sha256: 64 HEXADECIMAL DIGITS}",
-        hint="a lab has no way out: a box that holds the packages already needs none",
+        hint="a lab has no access to the internet, so the box should already contain the packages",
     )

@@ -93,7 +93,7 @@ def tool_versions() -> dict[str, str]:
             raise HostError(f"boxes cannot be built: {error.message}", hint=f"apt-get install {package}") from error
         match = re.search(pattern, done.stdout + done.stderr)
         if match is None:
-            raise HostError(f"{argv[0]} does not tell its version", detail=str(done))
+            raise HostError(f"{argv[0]} does not print its version", detail=str(done))
         versions[name] = match[1]
     return versions
 

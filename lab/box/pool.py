@@ -98,7 +98,7 @@ class Pool:
         )
         if not done.ok:
             raise HostError(
-                f"packages that {self._definition.suite} does not offer, or not together",
+                f"packages that {self._definition.suite} does not have, or that cannot be installed together",
                 detail="\n".join(x for x in (done.stdout + done.stderr).splitlines() if not x.startswith("'"))[-2000:],
                 hint="the mirror may lack an archive (security, updates), or a step names a wrong package",
             )
@@ -128,7 +128,7 @@ class Pool:
             raise HostError(
                 "packages could not be downloaded",
                 detail=f"{done.tail()}\nfree in {self.root}: {free_mib} MiB\nfull log: {self._log}",
-                hint="run it again: what has arrived is kept",
+                hint="run the command again: what was downloaded is kept",
             )
 
     def download(self, packages: Sequence[str]) -> None:

@@ -67,7 +67,7 @@ def ensure_ready_made(
         on_event(BoxEvent(name, f"fetching {url}{why}"))
         started = time.monotonic()
         box = _fetch(name, url, sha256, root)
-    on_event(BoxEvent(name, "ready, its checksum is the one of the spec", round(time.monotonic() - started, 1)))
+    on_event(BoxEvent(name, "ready, its checksum is that of the spec", round(time.monotonic() - started, 1)))
     return box
 
 
@@ -129,7 +129,7 @@ def _unpack(source: IO[bytes], target: Path, url: str, sha256: str) -> None:
         raise HostError(
             f"the box at {url} is not the one of the spec: its checksum is another one",
             detail=f"box.sha256: {sha256}\nthe file:   {found}",
-            hint="the file was changed, or it did not arrive whole: compare with what its publisher says",
+            hint="the file was changed, or the download is incomplete: compare it with the checksum of its publisher",
         )
     if refusal:
         raise HostError(f"the file at {url} is no Vagrant box", detail=refusal, hint=_HINT)

@@ -91,7 +91,7 @@ class Machines:
     def repair(self, directory: Path) -> None:
         """Bring back, after a crash, those that an unfinished save in this directory has suspended or ended.
 
-        One whose memory is not there in full stays off: it boots like any machine after a power cut. The memory goes
+        One whose memory is incomplete stays off: it boots like any machine after a power cut. The memory goes
         before anybody goes on: with a disk that was written to since, it would ruin the file system.
         """
         for node in self._nodes:
@@ -144,8 +144,9 @@ class Machines:
             domain = self._connection.defineXML(ET.tostring(own, encoding="unicode"))
         if domain.UUIDString() != own.findtext("uuid") or xml.findtext("name") != tag:
             raise MachineError(
-                f"the checkpoint is of another machine {self._nodes[node]} than the one that stands",
-                hint="that one was made anew, or the directory renamed; `lab checkpoint delete` removes the checkpoint",
+                f"the checkpoint belongs to another machine {self._nodes[node]} than the existing one",
+                hint="the machine was created again, or the directory was renamed; "
+                "`lab checkpoint delete` removes the checkpoint",
             )
         if tag not in domain.snapshotListNames():
             domain.snapshotCreateXML(snapshot, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE)

@@ -49,7 +49,7 @@ def repair(lab: Lab, host: Host, say: Say) -> None:
     # All are off between two states: if all run, nobody was stopped yet, or everybody is back.
     # A checkpoint that is not there: the save was undone above.
     if name is not None and not all_run(lab, host) and name in {each.name for each in store.complete()}:
-        say(f"checkpoint {name} was not brought back in full: that is done now")
+        say(f"checkpoint {name} was not restored completely: restoring it now")
         put_back(lab, host, fitting(lab.plan, store, name))
     store.end_restore()
     if all_run(lab, host):
@@ -79,9 +79,9 @@ def refuse_away(lab: Lab, host: Host) -> None:
     store = Checkpoints(lab.build_dir)
     if store.any() and is_away(lab.plan, host):
         raise UsageError(
-            "the lab was put away with its checkpoints",
+            "the lab was removed, its checkpoints were kept",
             detail=f"checkpoints: {', '.join(each.name for each in store.complete())}",
-            hint="`lab checkpoint restore NAME` brings it back, `lab down` removes it with its checkpoints",
+            hint="`lab checkpoint restore NAME` restores it, `lab down` removes its checkpoints",
         )
 
 
@@ -98,7 +98,7 @@ def put_back(lab: Lab, host: Host, checkpoint: Checkpoint) -> None:
         names = [node.name for node in lab.plan.nodes] if checkpoint.manifest.running else []
         if broken := [name for name in names if not machines.whole(checkpoint.directory, name)]:
             raise MachineError(
-                f"checkpoint {checkpoint.name} is damaged: the memory of {', '.join(broken)} is not there in full",
+                f"checkpoint {checkpoint.name} is damaged: the memory of {', '.join(broken)} is incomplete",
                 hint=f"`lab checkpoint delete {checkpoint.name}` removes it",
             )
         store.begin_restore(checkpoint.name)
@@ -116,7 +116,7 @@ def undo_saves(lab: Lab, host: Host, say: Say) -> None:
     """Undo the saves that did not end."""
     store = Checkpoints(lab.build_dir)
     for name in store.half_written():
-        say(f"the save of checkpoint {name} was cut short: it is undone")
+        say(f"the save of checkpoint {name} was interrupted: undoing it")
         with machines_of(lab.plan, host) as machines:
             undo(machines, store, name)
 
@@ -145,7 +145,7 @@ def fitting(plan: Plan, store: Checkpoints, name: str) -> Checkpoint:
     ]
     if differences:
         raise UsageError(
-            f"checkpoint {name} is of another plan than the lab that stands",
+            f"checkpoint {name} belongs to another plan than the existing lab",
             detail="\n".join(differences),
             hint=f"`lab checkpoint delete {name}` removes it; `lab checkpoint list` shows the others",
         )

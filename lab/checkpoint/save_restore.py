@@ -85,7 +85,7 @@ def take(lab: Lab, host: Host, name: str, progress: Progress) -> Checkpoint:
     if running:
         ssh = Ssh(lab.build_dir)
         wait_for_chrony(ssh, lab.plan, step_clocks(ssh, lab.plan))
-    progress.say(f"checkpoint {name}: {checkpoint.size_mib()} MiB; the lab stood still for {clock(stood_s)}")
+    progress.say(f"checkpoint {name}: {checkpoint.size_mib()} MiB; the lab was stopped for {clock(stood_s)}")
     return checkpoint
 
 
@@ -105,7 +105,7 @@ def restore(lab: Lab, name: str, progress: Progress) -> Report | None:
             whole.undo_saves(lab, host, progress.say)
             whole.put_back(lab, host, checkpoint)
         if not checkpoint.manifest.running:
-            progress.say("its machines were off, and are: `lab up` boots them")
+            progress.say("this checkpoint was saved with the machines off, so they are off now; `lab up` boots them")
             return None
         with progress.phase("settle", "clocks, then heartbeats"):
             _settle(lab, began, progress)
@@ -159,9 +159,9 @@ def _running(machines: Machines) -> bool:
         if set(states.values()) == {state}:
             return state == "running"
     raise MachineError(
-        "the machines of the lab neither all run nor are all off",
+        "some machines of the lab run and some are off",
         detail="\n".join(f"{node}: {state}" for node, state in states.items()),
-        hint="`lab up` makes them run",
+        hint="`lab up` starts them",
     )
 
 
@@ -172,7 +172,7 @@ def _require_space(machines: Machines, lab: Lab) -> None:
     if need > free:
         raise HostError(
             f"no space for a checkpoint in {lab.build_dir}: found {free} MiB free, expected {need} MiB",
-            hint="`lab checkpoint list` shows what others take, `lab checkpoint delete NAME` removes one",
+            hint="`lab checkpoint list` shows the size of the others, `lab checkpoint delete NAME` removes one",
         )
 
 

@@ -116,7 +116,7 @@ class Checkpoints:
         return any(_manifest(path) is not None for path in self._directories())
 
     def unfinished(self) -> bool:
-        """Tell whether a save or a restore was cut short."""
+        """Tell whether a save or a restore was interrupted."""
         return bool(self.half_written()) or self.restoring() is not None
 
     def partial(self, name: str) -> Path:
@@ -135,8 +135,8 @@ class Checkpoints:
             return complete[name]
         if name in self.half_written():
             raise UsageError(
-                f"checkpoint {name} is half-written: its save did not end",
-                hint=f"`lab checkpoint delete {name}` removes it, and brings back the machines that the save stopped",
+                f"checkpoint {name} is incomplete: its save did not end",
+                hint=f"`lab checkpoint delete {name}` removes it, and starts the machines that the save stopped",
             )
         if name in self.of_other_versions():
             raise MachineError(f"checkpoint {name} is of a newer version of lab", hint="use that version")

@@ -11,13 +11,13 @@ from lab.base import errors
 from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, end
 from lab.terminal import progress as ui
 
-checkpoint_app = typer.Typer(no_args_is_help=True, help="Checkpoints of the whole lab: save, list, restore, delete.")
+checkpoint_app = typer.Typer(no_args_is_help=True, help="Checkpoints of the complete lab: save, list, restore, delete.")
 Name = Annotated[str, typer.Argument(help="The checkpoint's name.")]
 
 
 @checkpoint_app.command("save")
 def checkpoint_save(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Save all nodes: their disks and, of a running lab, the memory."""
+    """Save all nodes: their disks and, if the lab runs, their memory."""
     from lab.checkpoint import save_restore as checkpoint
     from lab.verbs.opening import existing
 
@@ -60,7 +60,7 @@ def checkpoint_list(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, a
 
 @checkpoint_app.command("restore")
 def checkpoint_restore(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Put the whole lab back: it goes on where it was, without booting; then that point's quick checks."""
+    """Restore the complete lab: it continues where it was, without booting. Then run the quick checks of that point."""
     from lab.checkpoint import save_restore as checkpoint
     from lab.verbs.opening import existing
 
@@ -74,7 +74,7 @@ def checkpoint_restore(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: Bui
 
 @checkpoint_app.command("delete")
 def checkpoint_delete(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Delete a checkpoint, whole or half-written."""
+    """Delete a checkpoint, complete or not."""
     from lab.checkpoint import save_restore as checkpoint
     from lab.verbs.opening import existing
 
@@ -88,7 +88,7 @@ def goto(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
 ) -> None:
-    """Bring the whole lab to the state just before a chapter, by a checkpoint where there is one."""
+    """Bring the lab to the state just before a chapter, from a checkpoint if there is one."""
     from lab.terminal import overview
     from lab.verbs.goto import goto as bring_to
 

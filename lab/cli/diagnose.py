@@ -27,16 +27,16 @@ def lab_findings(name: str, build_dir: Path) -> list[Finding]:
     try:
         records.require_home(build_dir)
     except UsageError as error:
-        why = "no verb that reaches machines works here"
+        why = "no command that needs the machines works here"
         return [Finding("place", "build directory", False, error.message, why, error.hint)]
     try:
         plan = project.load_plan(build_dir)
     except MachineError as error:
-        why = "no verb of the lab works without it"
+        why = "no command for the lab works without it"
         return [Finding("plan", "plan.json", False, error.message, why, "lab render")]
     except PermissionError as error:
         told = explained(error)
-        return [Finding("rights", "the lab", False, f"closed to this user: {build_dir}", str(told), fatal=False)]
+        return [Finding("rights", "the lab", False, f"not readable for this user: {build_dir}", str(told), fatal=False)]
     if plan is None:
         return []
     host = choose_host(name, build_dir)
@@ -52,7 +52,7 @@ def support(
         Path | None, typer.Option("--output", help="The archive (default: lab-support-NAME-TIME.tar.xz here).")
     ] = None,
 ) -> None:
-    """Pack logs, plan, versions and states into one file, without a secret, to be sent to who can help."""
+    """Pack logs, plan, versions and states into one file without secrets, for a person who can help."""
     from lab.verbs.support import pack
 
     if output is not None:

@@ -12,18 +12,16 @@ from lab.cli.options import DEFAULT_SPEC, AsJson, SpecFile
 from lab.terminal import progress as ui
 
 box_app = typer.Typer(no_args_is_help=True, help="The lab's boxes: build, list, remove.")
-release_app = typer.Typer(no_args_is_help=True, help="The releases: what each has, and what became of it.")
+release_app = typer.Typer(no_args_is_help=True, help="The releases: what each of them contains.")
 
 
 @box_app.command("build")
 def box_build(
     file: SpecFile = DEFAULT_SPEC,
     mirror: Annotated[str | None, typer.Option(help="Package mirror (default: the host's own apt sources).")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Build even what is up to date: with today's packages.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build all boxes again, with today's packages.")] = False,
 ) -> None:
-    """Build the boxes that the spec needs, where they are missing or out of date."""
+    """Build the boxes that the spec needs and that are missing or out of date."""
     from lab.verbs import boxes
 
     started = time.monotonic()
@@ -75,7 +73,7 @@ def release_diff(
     first: Annotated[str, typer.Argument(help="A release.")],
     second: Annotated[str, typer.Argument(help="Another.")],
 ) -> None:
-    """Show what one release has (-) and another has instead (+)."""
+    """Show the differences of two releases: what only the first has (-), what only the second has (+)."""
     from lab.terminal import releases as releases_view
 
     releases_view.print_diff(first, second)

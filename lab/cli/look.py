@@ -44,7 +44,7 @@ def standing(file: Path, build_dir: Path | None) -> Lab:
 
 
 def status(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
-    """Nodes, addresses, and how far the steps got."""
+    """Show the nodes, their addresses, and the steps that are done."""
     from lab.terminal import overview
     from lab.verbs.opening import existing
     from lab.verbs.status import status_of
@@ -65,7 +65,7 @@ def ssh(
 ) -> None:
     """Open a shell on a node, or run a command there: lab ssh NODE -- CMD.
 
-    Several words are a command and its arguments, as they stand; a single one is a line for the node's shell.
+    Several words are a command and its arguments. A single word is a line for the shell of the node.
     """
     from lab.nodes.ssh import Ssh
 
@@ -77,7 +77,7 @@ def ssh(
 def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
     """Run a command in the build directory, on the lab's host: lab exec -- vagrant status.
 
-    The lab's names resolve there, and an OpenStack client finds the lab by its clouds.yaml.
+    The names of the nodes resolve there, and an OpenStack client finds the lab in clouds.yaml.
     """
     from lab.base.environment import search_path
     from lab.host import private_view
@@ -101,7 +101,7 @@ def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildD
 
 
 def forward(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Dashboard, consoles, APIs and ssh on ports of this machine's loopback, until Ctrl-C."""
+    """Open dashboard, consoles, APIs and ssh on local ports of this machine, until Ctrl-C."""
     from lab.host.choice import own_host
     from lab.nodes.ssh import Ssh
     from lab.terminal import overview
@@ -154,7 +154,7 @@ def logs(
 
 
 def secrets(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
-    """Print the lab's passwords (to a terminal or a pipe of your own choice)."""
+    """Print the passwords of the lab."""
     from lab.verbs.opening import existing
 
     values = dict(existing(file, build_dir, reach=False).secrets.items())

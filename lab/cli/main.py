@@ -38,7 +38,7 @@ class _LabGroup(TyperGroup):
             _tell(known)
             raise typer.Exit(known.exit_code) from None
         except KeyboardInterrupt:
-            next_verbs = "`lab up` goes on where it stopped, `lab down` removes the lab"
+            next_verbs = "`lab up` continues where it stopped, `lab down` removes the lab"
             ui.errors.print(f"lab: interrupted; {next_verbs}", markup=False, soft_wrap=True)
             raise typer.Exit(errors.INTERRUPTED) from None
         finally:
@@ -71,16 +71,16 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """One spec in, a real and verified OpenStack Compute lab out."""
+    """Create a real, verified OpenStack Compute lab from one spec."""
 
 
 @app.command(rich_help_panel="The lab")
 def init(
     name: Annotated[str, typer.Argument(help="The lab's name.")] = "compute-101",
     file: SpecFile = DEFAULT_SPEC,
-    release: Annotated[str, typer.Option(help="Its release; by default the newest that is tested.")] = "",
+    release: Annotated[str, typer.Option(help="The release; default: the newest that is tested.")] = "",
 ) -> None:
-    """Write a commented spec."""
+    """Write a spec with comments."""
     from lab.inputs.load import default_spec_text
 
     if file.exists():
@@ -91,7 +91,7 @@ def init(
     except FileExistsError:
         raise errors.UsageError(f"{file} is a symbolic link", hint="name another file with --file") from None
     file.write_text(default_spec_text(name, release), encoding="utf-8")
-    typer.echo(f"wrote {file}; `lab check` shows what it asks for, `lab up` makes it")
+    typer.echo(f"wrote {file}; `lab check` shows what it asks for, `lab up` creates the lab")
 
 
 @app.command(rich_help_panel="The lab")
@@ -104,7 +104,7 @@ def schema() -> None:
 
 @app.command(rich_help_panel="The lab")
 def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
-    """Validate the spec; print the plan against this host, and its difference to a lab that stands; touches nothing."""
+    """Check the spec; print the plan, whether it fits on this host, and the differences from the existing lab."""
     from lab.host.capacity import count_for, host_facts
     from lab.host.choice import host_for
     from lab.inputs.load import load_spec
@@ -124,11 +124,11 @@ def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: As
         try:
             forecast.print_difference(difference(lab))
         except PermissionError as error:
-            told = f"what differs from the lab that exists is not known: {rights.explained(error)}"
+            told = f"the differences from the existing lab are not known: {rights.explained(error)}"
             ui.errors.print(told, markup=False, soft_wrap=True)
     host = host_for(plan, lab.build_dir, look=True)
     if host.is_closed():
-        told = f"whether the lab fits beside what runs of it, root can tell; run: {rights.same_with_sudo()}"
+        told = f"only root sees how much of the lab already runs, so whether it fits; run: {rights.same_with_sudo()}"
         ui.errors.print(told, markup=False, soft_wrap=True)
     else:
         for warning in require_fit(plan, count_for(plan, host)):
@@ -166,7 +166,7 @@ def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Run the commands that repair what is missing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the host (what is missing, why it is needed, what repairs it; the KVM proof) and at a lab in trouble.
+    """Check the host (what is missing, why it is needed, what repairs it, whether KVM works) and the lab.
 
     --fix repairs the host only. To repair a lab, run `lab up` or the command shown with the finding.
     """
@@ -208,13 +208,11 @@ def up(
         bool, typer.Option("--check-only", help="Print what would be done and change nothing; exit code 1 if anything.")
     ] = False,
     recreate: Annotated[
-        bool, typer.Option("--recreate", help="Remove the lab that stands first, with all that is in it.")
+        bool, typer.Option("--recreate", help="Remove the existing lab first, with everything in it.")
     ] = False,
-    checkpoints: Annotated[
-        bool, typer.Option("--checkpoints", help="Chapter by chapter, with a checkpoint after each.")
-    ] = False,
+    checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Save a checkpoint after each chapter.")] = False,
 ) -> None:
-    """Everything to a running, provisioned, verified lab; goes on at the first step that is not proven done."""
+    """Create, provision and verify the lab; continue at the first step that is not known to be done."""
     from lab.terminal import forecast, overview
     from lab.verbs import check_only as checking
     from lab.verbs.up import up as bring_up
@@ -281,7 +279,7 @@ def down(
         typer.Option("--keep-checkpoints", help="Keep the disks and the checkpoints."),
     ] = False,
 ) -> None:
-    """Remove the lab: no domain, volume, network, lease, process or namespace stays."""
+    """Remove the lab, with all its machines, volumes, networks, processes and namespaces."""
     from lab.terminal import overview
     from lab.verbs import down as removal
 

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def halt(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Shut the nodes down, computes first; `lab resume` boots them again."""
+    """Shut down the nodes, compute nodes first; `lab resume` boots them again."""
     from lab.verbs import power
     from lab.verbs.opening import existing
 
@@ -29,7 +29,7 @@ def halt(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
 
 
 def resume(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Boot or wake a lab that was halted, paused or rebooted; wait until it is well; run no step."""
+    """Start a lab that was halted, paused or rebooted; wait until its services work; run no step."""
     from lab.verbs import power
     from lab.verbs.opening import existing
 
@@ -40,17 +40,17 @@ def resume(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
 
 
 def pause(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Stop the nodes where they are; they keep their memory."""
+    """Stop the nodes; they keep their memory."""
     from lab.verbs import power
     from lab.verbs.opening import existing
 
     lab = existing(file, build_dir)
     ran = power.pause(lab)
-    ui.console.print(f"lab {lab.plan.name} is paused{'' if ran else ' already'}; `lab unpause` lets it go on")
+    ui.console.print(f"lab {lab.plan.name} is paused{'' if ran else ' already'}; `lab unpause` continues it")
 
 
 def unpause(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
-    """Let a paused lab go on: clocks first, then wait until it is well."""
+    """Continue a paused lab: set the clocks, then wait until its services work."""
     from lab.verbs import power
     from lab.verbs.opening import existing
 
@@ -64,7 +64,7 @@ def unpause(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
 
 
 def list_labs(as_json: AsJson = False) -> None:
-    """List the labs of this machine, running or left over; `lab down --lab NAME` removes one."""
+    """List the labs of this machine, also those left behind; `lab down --lab NAME` removes one."""
     from lab.terminal.labs import print_labs
     from lab.verbs import labs
 

@@ -60,7 +60,7 @@ def _run_when_apt_is_free(argv: list[str], log: Path, say: Callable[[str], None]
             raise CommandError(f"{argv[0]} failed with exit code {done.returncode}", done)
         if time.monotonic() > deadline:
             hint = "wait until it has ended, then run this again"
-            raise HostError(f"another apt works: waited {APT_LIMIT_S:.0f} s for it", detail=busy, hint=hint)
+            raise HostError(f"another apt is running: waited {APT_LIMIT_S:.0f} s for it", detail=busy, hint=hint)
         if not told:
             say(f"waiting for another apt: {busy}")
             told = True
@@ -147,7 +147,7 @@ def _standing(seen: Seen) -> list[Finding]:
         repair, advice = "", "an administrator says in /etc/libvirt/libvirtd.conf whom it lets in (auth_unix_rw)"
     elif _closed(seen):
         repair = _as_root(seen, "usermod", "-aG", ",".join(_missing_groups(seen)), seen.user)
-        advice = "then log in again: a session keeps the groups that it began with"
+        advice = "then log in again, because a session keeps its groups"
     else:
         repair, advice = _as_root(seen, "systemctl", "enable", "--now", "libvirtd.socket"), ""
     why = "the lab's machines live there"
@@ -156,7 +156,10 @@ def _standing(seen: Seen) -> list[Finding]:
 
 def _fence(seen: Seen) -> Finding:
     """Note where a lab on the machine's libvirt could not be kept apart from the machine."""
-    why = "nodes reach this machine's services, and its users what has no password in the lab (docs/security.md)"
+    why = (
+        "nodes can reach services of this machine, and its users can reach services of the lab "
+        "that have no password (docs/security.md)"
+    )
     if not seen.unfenced:
         return Finding("fence", "packet filter", True, "nft", "keeps nodes and this machine's services apart")
     repair = "apt-get install nftables" if seen.root else "run the lab with sudo"
@@ -204,12 +207,12 @@ def _room(numbers: HostNumbers, plan: Plan | None) -> list[Finding]:
     result = fit(plan, numbers) if plan is not None else None
     if result is None:  # no spec: the default lab
         need_mib = default_memory_mib()
-        why = f"the default lab takes {need_mib / 1024:.1f} GiB"
+        why = f"the default lab needs {need_mib / 1024:.1f} GiB"
         small = numbers.memory_available_mib < need_mib
         tight = numbers.disk_free_gib < _DEFAULT_DISK_GIB
         return [
             Finding("memory", "memory", not small, memory, why, fatal=False, advice=_LESS),
-            Finding("disk", "disk", not tight, disk, "boxes and nodes write about 15 GiB", fatal=False, advice=_FREE),
+            Finding("disk", "disk", not tight, disk, "boxes and nodes need about 15 GiB", fatal=False, advice=_FREE),
         ]
     problems = {text.partition(":")[0]: text for text in result.problems}
     return [

@@ -37,25 +37,25 @@ class Package:
 
 
 PACKAGES = (
-    Package("vagrant", "makes the virtual machines", command="vagrant"),
-    Package("vagrant-libvirt", "lets Vagrant speak to libvirt"),
+    Package("vagrant", "creates the virtual machines", command="vagrant"),
+    Package("vagrant-libvirt", "connects Vagrant with libvirt"),
     Package("libvirt-daemon-system", "libvirtd: networks, volumes, virtual machines", programs=("libvirtd",)),
-    Package("libvirt-clients", "virsh, to look at them by hand", command="virsh"),
+    Package("libvirt-clients", "virsh, to inspect them by hand", command="virsh"),
     Package("qemu-system-x86", "runs the virtual machines", command="qemu-system-x86_64"),
     Package("qemu-utils", "qemu-img: the boxes' disks", command="qemu-img"),
     Package("lzop", "compresses the memory in checkpoints", command="lzop"),
     Package("dnsmasq-base", "DHCP of libvirt's networks", command="dnsmasq"),
     Package("iproute2", "network namespaces", command="ip"),
-    Package("openssh-client", "the way into the nodes", command="ssh", programs=("ssh-keygen",)),
+    Package("openssh-client", "the connection to the nodes", command="ssh", programs=("ssh-keygen",)),
     Package("nftables", "keeps a system libvirt's lab and this machine's services apart", command="nft"),
     Package("mmdebstrap", "installs the boxes' systems", command="mmdebstrap"),
-    Package("debian-archive-keyring", "proves the boxes' packages"),
+    Package("debian-archive-keyring", "verifies the boxes' packages"),
     Package("grub-pc-bin", "makes the boxes bootable", programs=("grub-mkimage",)),
     Package("fdisk", "sfdisk: the boxes' partition table", command="sfdisk"),
     Package("e2fsprogs", "mke2fs: the boxes' file system", command="mke2fs"),
     Package("mount", "mmdebstrap mounts /proc and the packages into a new system", command="mount"),
     Package("xz-utils", "xz: unpacks the kernel's modules for the guests' images", command="xz"),
-    Package("procps", "ps and free: what `lab support` tells of the host", command="ps", programs=("free", "pkill")),
+    Package("procps", "ps and free, for `lab support`", command="ps", programs=("free", "pkill")),
 )
 
 

@@ -63,7 +63,7 @@ def judge(seen: LabSeen, plan: Plan) -> list[Finding]:
     return [*found, *_cells(seen, plan)]
 
 
-_LIBVIRTD_WHY = "virtual machines run on without it, but nobody can start, stop or see them"
+_LIBVIRTD_WHY = "virtual machines continue without it, but cannot be started, stopped or listed"
 _LIBVIRTD_MEND = {"private": "lab up", "system": "systemctl restart libvirtd"}
 
 
@@ -80,35 +80,38 @@ def _bad(
 def _space(seen: LabSeen) -> Iterator[Finding]:
     for path, free in seen.free_mib.items():
         if free < HOST_FULL_MIB:
-            why = "the host's disk is full: virtual machines stop with an I/O error, logs and state are not kept"
+            why = "the host's disk is full: virtual machines stop with an I/O error, logs and state are not written"
             yield _bad("host-disk", f"disk {path}", f"{free} MiB free", why, f"du -xh -d 2 {path} | sort -h | tail")
 
 
 def _memory(seen: LabSeen) -> Iterator[Finding]:
     if seen.memory_available_mib < HOST_MEMORY_MIB:
-        why = "the host runs out of memory: its kernel will end a virtual machine"
+        why = "the host runs out of memory: its kernel will kill a virtual machine"
         yield _bad("host-memory", "memory", f"{seen.memory_available_mib} MiB available", why, _WHO, advice=_LESS)
     if seen.oom_kills:
-        why = "this host's kernel ended a virtual machine for want of memory since its boot"
+        why = "since boot, this host's kernel has killed a virtual machine because memory ran out"
         now = any(domain.reason for domain in seen.domains.values())  # else it is told of, and over
         yield _bad("host-oom", "memory", f"killed: {', '.join(seen.oom_kills)}", why, _WHO, fatal=now, advice=_LESS)
 
 
 _WHO = "ps -eo rss,pid,args --sort=-rss | head"
-_LESS = "ask for less in nodes.*.memory of the spec, then `lab down` and `lab up`; who has the memory is shown by"
+_LESS = (
+    "ask for less in nodes.*.memory of the spec, then `lab down` and `lab up`; "
+    "this shows which processes use the memory"
+)
 
 
 def _boxes(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
     for box in seen.boxes_missing:
         nodes = [node.name for node in plan.nodes if node.box == box]
         needed = any(seen.domains.get(name, DomainSeen()).state == "absent" for name in nodes)
-        why = f"{', '.join(nodes)} cannot be made again without it"
+        why = f"{', '.join(nodes)} cannot be created again without it"
         yield _bad(f"box-{box}", f"box {box}", "gone from the cache", why, "lab box build", fatal=needed)
 
 
 def _state(seen: LabSeen) -> Iterator[Finding]:
     if seen.damaged:
-        why = "what is done is not known; every step then runs again, which changes nothing that is right"
+        why = "nobody knows which steps are done; every step runs again, which changes nothing that is right"
         yield _bad("state", "state.json", seen.damaged, why, f"rm {seen.damaged.partition(' is ')[0]}; lab up")
 
 
@@ -116,7 +119,7 @@ def _pool(seen: LabSeen) -> Iterator[Finding]:
     if seen.pool == "active":
         yield _good("pool", "pool default", "active")
     else:
-        yield _bad("pool", "pool default", seen.pool, "the nodes' disks are in it: no machine starts", "lab up")
+        yield _bad("pool", "pool default", seen.pool, "the nodes' disks are in it, so no machine starts", "lab up")
 
 
 def _networks(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
@@ -125,7 +128,7 @@ def _networks(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
         if seen.networks.get(network.name):
             yield _good(name, what, "active")
         elif network.name in seen.networks:
-            why = f"the nodes' {network.kind} interfaces lead nowhere, and machines that are off do not start"
+            why = f"the nodes' {network.kind} interfaces are not connected, and machines that are off do not start"
             # A bridge that is made anew has no ports: libvirtd plugs the machines that run in when it starts.
             repair = f"{_virsh('net-start', network.name)} && {seen.stop_libvirtd}; lab up"
             yield _bad(name, what, "inactive", why, repair)
@@ -135,9 +138,9 @@ def _networks(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
 
 def _volumes(seen: LabSeen) -> Iterator[Finding]:
     for volume, ours in seen.left_over.items():
-        why, repair = "a disk of this lab without its machine: `lab up` makes both again", "lab up"
+        why, repair = "a disk of this lab without its machine: `lab up` creates both again", "lab up"
         if not ours:
-            why = "not known to be this lab's: Vagrant refuses to make a machine whose disk has the name of another"
+            why = "perhaps not of this lab: Vagrant refuses to create a machine if a disk of its name exists"
             repair = f"if nobody needs it: {_virsh('vol-delete', volume, '--pool', 'default')} && lab up"
         yield _bad(f"volume-{volume}", f"volume {volume}", "left over", why, repair)
 
@@ -152,19 +155,17 @@ def _domain(seen: LabSeen, node: Node) -> Iterator[Finding]:
         return
     remove = f"{_virsh('destroy', node.domain)}; {_virsh('undefine', node.domain, '--remove-all-storage')} && lab up"
     if not domain.ours:
-        why = f"the name is taken: a domain of that name exists, from elsewhere, so {node.name} cannot be made"
+        why = f"a domain of that name exists that is not of this lab, so {node.name} cannot be created"
         if seen.mode == "system":
             yield _bad(f"domain-{node.name}", what, "not of this lab", why, advice="another `name` in the spec")
         else:
             yield _bad(f"domain-{node.name}", what, "not of this lab", why, remove)
         return
     if not domain.known_to_vagrant:
-        why = (
-            "the name is taken: the machine was made, but Vagrant was cut short before it wrote down that it is its own"
-        )
+        why = "the machine was created, but Vagrant was interrupted before it recorded that"
         yield _bad(f"domain-{node.name}", what, "unknown to Vagrant", why, remove)
     if domain.base_gone:
-        why = f"the disk of {node.name} stands on that image: it does not start again"
+        why = f"the disk of {node.name} needs that image: the machine cannot start again"
         yield _bad(f"base-{node.name}", f"box image {domain.base_gone}", "gone", why, "lab down && lab up")
     if domain.state != "running":
         repair = "lab unpause" if domain.state == "paused" else "lab up"
@@ -187,14 +188,13 @@ def _node(seen: LabSeen, node: Node) -> Iterator[Finding]:
             yield _bad(f"panic-{node.name}", f"{node.name}: kernel", f"panic: {domain.panic}", why, repair)
             return
         repair = f"lab up\n{_virsh('reset', node.domain)} && lab up"
-        advice = "the second where the first waits in vain"
+        advice = "use the second if the first does not succeed"
         if domain.address:
-            why = f"it runs and has the address {domain.address}, but does not let ssh in: it boots, or hangs"
+            why = f"it runs and has the address {domain.address}, but ssh does not answer: it is booting, or it hangs"
             yield _bad(f"ssh-{node.name}", f"{node.name}: ssh", answer, why, repair, advice=advice)
         else:
-            why = (
-                f"it runs, but asked for no address yet: it boots, or hangs; its console: logs/{node.name}/console.log"
-            )
+            why = "it runs, but has not asked for an address yet: it is booting, or it hangs; "
+            why += f"its console: logs/{node.name}/console.log"
             yield _bad(f"address-{node.name}", f"{node.name}: address", "waiting for an IP", why, repair, advice=advice)
     elif answer is not None:
         yield from _guest(answer, node)
@@ -213,22 +213,22 @@ def _guest(seen: NodeSeen, node: Node) -> Iterator[Finding]:
     if seen.memory_total_mib and seen.memory_available_mib < GUEST_MEMORY_MIB:
         found = f"{seen.memory_available_mib} of {seen.memory_total_mib} MiB available"
         yield _bad(
-            f"memory-{node.name}", f"{node.name}: memory", found, "its kernel will end a service", again, advice=more
+            f"memory-{node.name}", f"{node.name}: memory", found, "its kernel will kill a service", again, advice=more
         )
     if seen.oom_kills:
-        why = f"the kernel of {node.name} ended it for want of memory"
+        why = f"the kernel of {node.name} killed it because memory ran out"
         yield _bad(
             f"oom-{node.name}", f"{node.name}: memory", f"killed: {', '.join(seen.oom_kills)}", why, again, advice=more
         )
     for unit in seen.units:
         yield _unit(unit, node)
     if abs(seen.clock_off_s) > TOLERANCE_S:
-        why = "tokens, heartbeats and `service list` go by the clock: services look dead that are well"
+        why = "tokens, heartbeats and `service list` depend on the clock: services that work look dead"
         direction = "ahead" if seen.clock_off_s > 0 else "behind"
         found = f"at least {abs(seen.clock_off_s):.0f} s {direction}"
         yield _bad(f"clock-{node.name}", f"{node.name}: clock", found, why, "lab up")
     if not seen.whole:
-        why = f"it did not come to tell of its failed units; {node.name}, or this host, has too much to do"
+        why = f"it had no time to list its failed units; {node.name} or this host is overloaded"
         yield _bad(f"slow-{node.name}", node.name, "slow", why, _on(node, "top -b -n 1 | head -n 20"), fatal=False)
     if node.nested and not seen.kvm:
         yield _nested(seen, node)
@@ -239,22 +239,22 @@ def _unit(unit: Unit, node: Node) -> Finding:
     log = _on(node, f"sudo journalctl -b -u {unit.name} -n 30")
     again = _on(node, f"sudo systemctl reset-failed {unit.name} && sudo systemctl start {unit.name}")
     if unit.limited or unit.result == "start-limit-hit":
-        why = "it failed so often that systemd has given up starting it"
+        why = "it failed so often that systemd does not start it any more"
         return _bad(f"unit-{node.name}-{unit.name}", what, "in its restart limit", why, f"{log}\n{again}")
     if unit.state == "auto-restart":
-        why = "it ends as often as it is started"
+        why = "it ends each time that it is started"
         return _bad(f"unit-{node.name}-{unit.name}", what, f"restarts again and again ({unit.result})", why, log)
     found = f"failed ({unit.result})"
     return _bad(f"unit-{node.name}-{unit.name}", what, found, "it does not run", f"{log}\n{again}")
 
 
 def _nested(seen: NodeSeen, node: Node) -> Finding:
-    why = "instances were to run under KVM here (nodes.compute.nested)"
+    why = "instances should run under KVM here (nodes.compute.nested)"
     if seen.cpu_flags:
         module = "kvm_amd" if "svm" in seen.cpu_flags else "kvm_intel"
         repair = _on(node, f"sudo modprobe {module}")
         return _bad(f"nested-{node.name}", f"{node.name}: nested virtualization", "no /dev/kvm", why, repair)
-    advice = "switch nesting on in the host's kvm module first: `lab doctor` names the command"
+    advice = "enable nesting in the host's kvm module first: `lab doctor` names the command"
     what = f"{node.name}: nested virtualization"
     return _bad(f"nested-{node.name}", what, "off: no svm or vmx", why, "lab down && lab up", advice=advice)
 
@@ -268,7 +268,7 @@ def _cells(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
     if step is None:  # a release without cells
         return
     for host in sorted(answer.computes - answer.mapped):
-        why = "no instance is scheduled there: the host is not mapped to any cell"
+        why = "no instance is scheduled there, because the host is not mapped to a cell"
         repair = _on(controller, f"sudo /opt/lab/run-step {step}")
         # Before that step has run it is no trouble: `lab up` comes to it.
         yield _bad(f"cell-{host}", f"{host}: cell", "not mapped", why, repair, fatal=step in answer.done)

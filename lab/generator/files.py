@@ -95,7 +95,7 @@ def _write(root: Path, path: str, file: RenderedFile, directories: set[Path]) ->
     """Write one file; the directories that its name, and that of a new directory, went into are still to be synced."""
     for directory in reversed([root / p for p in PurePosixPath(path).parents[:-1]]):
         if directory.is_symlink():
-            raise HostError(f"{directory} is a symbolic link", hint="look where it leads, and remove it")
+            raise HostError(f"{directory} is a symbolic link", hint="check where it leads, then remove it")
         if not directory.is_dir():
             directory.mkdir(mode=0o700)
             directories.add(directory.parent)

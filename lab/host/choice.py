@@ -27,7 +27,9 @@ def require_open(host: Host) -> None:
         HostError: with the same call for root.
     """
     if host.is_closed():
-        raise HostError(f"lab {host.name} is root's: only root can see its machines", hint=f"run: {same_with_sudo()}")
+        raise HostError(
+            f"lab {host.name} belongs to root: run as root to see its machines", hint=f"run: {same_with_sudo()}"
+        )
 
 
 def host_for(
@@ -53,7 +55,7 @@ def host_for(
         if asked or stands or os.geteuid() != 0:
             raise
         first = (error.detail.splitlines() or [error.message])[0]
-        return PrivateHost(plan.name, build_dir, reason=f"the machine's libvirt is not free for it: {first}")
+        return PrivateHost(plan.name, build_dir, reason=f"the machine's libvirt cannot be used for it: {first}")
     return host
 
 
@@ -75,7 +77,7 @@ def own_host(
         if foreign:
             raise MachineError(
                 f"not machines of {build_dir}, though they have its names: {', '.join(foreign)}",
-                hint="`lab list` shows whose they are; give this lab another `name` in the spec",
+                hint="`lab list` shows their owners; give this lab another `name` in the spec",
             )
     return host
 
@@ -89,6 +91,6 @@ def _refuse_namesake(plan: Plan, host: Host, build_dir: Path) -> None:
         other = records.load(key)
         if other is not None and other.name == plan.name and other.mode == "system" and key != own:
             raise HostError(
-                f"lab {plan.name} of {other.build_dir} stands on this machine's libvirt",
+                f"lab {plan.name} of {other.build_dir} already uses this machine's libvirt",
                 hint="another `name` in the spec; `lab list` shows the labs of this machine",
             )

@@ -167,7 +167,7 @@ def choose_host(
         return private("this lab already has it")
     record = records.load(records.lab_key(name, build_dir))
     if record is not None and record.mode == "system":
-        return SystemHost(name, reason="this lab stands there")
+        return SystemHost(name, reason="this lab exists there")
     refusal = why_not(system_uri)
     if refusal is None:
         return SystemHost(name, reason="its libvirtd answers")

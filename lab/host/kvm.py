@@ -121,7 +121,7 @@ def expected_host(
     return HostProof(HostFacts(accelerator="qemu", wait_factor=wait_factor(slow)), reason, EMULATED_NESTED)
 
 
-_KVM_HINT = "`accelerator: auto` falls back to emulation, which is slower and gives the same lab"
+_KVM_HINT = "`accelerator: auto` falls back to emulation, which is slower but gives the same lab"
 
 
 def wait_factor(proof: Proof) -> float:

@@ -74,7 +74,9 @@ class Hypervisor:
         if link.silent(error):
             raise link.no_answer(self._pid_files, self._hint) from error
         if isinstance(error, libvirt.libvirtError):
-            raise MachineError(f"libvirt says: {error}", hint="`lab up` goes on, `lab down` removes the lab") from error
+            raise MachineError(
+                f"libvirt says: {error}", hint="`lab up` continues, `lab down` removes the lab"
+            ) from error
 
     def close(self) -> None:
         """Hang up."""
@@ -236,7 +238,7 @@ class Hypervisor:
         elif not self.exclusive and _bridge(found) != network.bridge:
             if not found.isActive():
                 raise MachineError(
-                    f"network {network.name} does not run, and was not made by this lab: it is left alone",
+                    f"network {network.name} does not run, and was not created by this lab, so nothing was done to it",
                     hint=f"virsh -c {self.uri} net-start {network.name}, then the same command again",
                 )
             return

@@ -59,7 +59,7 @@ def require_no_collision(plan: Plan, host: hosts.Host, build_dir: Path) -> None:
     problems = [f for f in collisions(neighbours(host, plan, build_dir), plan) if not f.ok]
     if problems:
         detail = "\n".join(f"{f.what}: {f.found} — {f.advice}" for f in problems)
-        raise HostError("the lab collides with something on this host", detail=detail)
+        raise HostError("the lab conflicts with something on this host", detail=detail)
 
 
 def collisions(seen: Neighbours, plan: Plan) -> list[Finding]:
@@ -69,11 +69,11 @@ def collisions(seen: Neighbours, plan: Plan) -> list[Finding]:
         others = [f"libvirt network {n}" for n, cidrs in seen.networks.items() if _overlaps(network.cidr, cidrs)]
         others += [f"route to {route}" for route in seen.routes if _overlaps(network.cidr, [route])]
         found = ", ".join(others) if others else "free"
-        why = f"the lab's {network.kind} network must be its own"
+        why = f"the lab's {network.kind} network must not overlap another one"
         advice, what = f"another networks.{network.kind} in the spec", f"subnet {network.cidr}"
         findings.append(Finding(f"subnet-{network.kind}", what, not others, found, why, advice=advice))
     for name, kind in seen.namesakes.items():
-        why, repair, advice = f"a {kind} of that name exists, from elsewhere", "", "another `name` in the spec"
+        why, repair, advice = f"a {kind} of that name exists that is not of this lab", "", "another `name` in the spec"
         if kind == "volume":
             repair = shown(["virsh", "-c", hosts.SYSTEM_URI, "vol-delete", name, "--pool", POOL])
             advice += "; or, if nobody needs it, remove it"

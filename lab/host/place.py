@@ -100,7 +100,7 @@ def require_home(build_dir: Path, recorded: str = "") -> None:
     if at is At.MOVED:
         raise UsageError(
             f"this lab was moved from {_was(build_dir)} to {build_dir}",
-            hint="`lab up` goes on here, with its machines; or move the directory back. `lab down` removes the lab",
+            hint="`lab up` continues here, with its machines; or move the directory back. `lab down` removes the lab",
         )
     refuse_other(build_dir, at, recorded)
 
@@ -118,7 +118,7 @@ def refuse_other(build_dir: Path, at: At, recorded: str = "") -> None:
             hint=f"work there (`--dir {was}`); for a lab of its own here: `rm -r {build_dir}`, then `lab up`",
         )
     if at is At.ALIAS:
-        raise UsageError(f"{build_dir} is {was} by another path", hint="use that path: the lab was made there")
+        raise UsageError(f"{build_dir} is {was} by another path", hint="use that path: the lab was created there")
 
 
 def _was(build_dir: Path) -> str:

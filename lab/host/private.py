@@ -122,7 +122,7 @@ class PrivateHost:
             # `ip netns add` would name the new namespace in our own mount namespace only.
             raise HostError(
                 f"this process stands on the private host {other or 'that it has removed'}: it cannot start another",
-                hint="leave that shell, and start from the machine itself",
+                hint="leave that shell, and start from a shell of the machine itself",
             )
         with self._starting():
             self.end_silent()
@@ -199,7 +199,7 @@ class PrivateHost:
                 exclusive=True,
                 pid_files=(self.state_dir / "libvirtd.pid",),
                 limit_s=limit_s,
-                hint="`lab up` ends it and starts another; the virtual machines run on",
+                hint="`lab up` ends it and starts another; the virtual machines keep running",
             )
         finally:
             os.close(fd)

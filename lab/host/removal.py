@@ -96,8 +96,7 @@ def refuse_in_the_way(hypervisor: Hypervisor, domains: Iterable[str], pool: str 
     there = [volume for domain in domains for volume in in_the_way(domain, volumes)]
     if there:
         raise MachineError(
-            f"the pool {pool} has volumes of the machines' names that are not known to be this lab's: "
-            f"{', '.join(there)}",
+            f"the pool {pool} has volumes of the machines' names that may not be of this lab: {', '.join(there)}",
             detail="\n".join(_left_volumes(hypervisor, there, pool)),
             hint="remove what you do not need by these commands, then `lab up`; or give the lab another `name`",
         )
@@ -136,13 +135,13 @@ def _left_volumes(hypervisor: Hypervisor, names: list[str], pool: str) -> list[s
             lines.append(f"volume {name} is a disk of domain {', '.join(sorted(users[name]))}")
         else:
             command = shown(["virsh", "-c", "qemu:///system", "vol-delete", name, "--pool", pool])
-            lines.append(f"volume {name} is left over, or somebody else's; if nobody needs it: {command}")
+            lines.append(f"volume {name} was left behind, or is not of this lab; if nobody needs it: {command}")
     return lines
 
 
 def _left_network(name: str) -> str:
     command = f"virsh -c qemu:///system net-destroy {name}; virsh -c qemu:///system net-undefine {name}"
-    return f"network {name} was not made by this lab; if nobody needs it: {command}"
+    return f"network {name} was not created by this lab; if nobody needs it: {command}"
 
 
 def _refuse_shared(hypervisor: Hypervisor, networks: Sequence[str], domains: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lab.inputs.release import Release
 
-INIT_HINT = "`lab init` writes one to begin with"
+INIT_HINT = "`lab init` writes one to start from"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _overlaps(spec: Spec) -> Iterator[_Finding]:
         yield _Finding(
             ("networks", here),
             str(found),
-            f"a network apart from networks.{other}",
+            f"a network that does not overlap networks.{other}",
             f"that is {taken}" + ("" if other in given else ", by default"),
             others=(("networks", other),),
         )

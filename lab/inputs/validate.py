@@ -104,7 +104,7 @@ def _keep(model: type[BaseModel], document: Document, loc: Loc, detail: ErrorDet
         document.problem(loc, found, f"{word} {bound}")
     elif kind in _KINDS and value is None and (field := _field(model, loc)) is not None:
         expected = _description(model, loc) if field.is_required() else _KINDS[kind]
-        document.problem(loc, found, expected, "" if field.is_required() else "leave the key out to have the default")
+        document.problem(loc, found, expected, "" if field.is_required() else "remove the key to get the default")
     elif kind in _KINDS:
         document.problem(loc, found, _KINDS[kind], _type_hint(kind, value))
     else:

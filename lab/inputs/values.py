@@ -18,7 +18,7 @@ NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
 """of a lab: becomes part of host names (RFC 1123), libvirt domains and networks. In the schema `$` is the text's end;
 Python's `$` lets a line break follow, so that here every pattern is compared by fullmatch"""
 PASSWORD_PATTERN = r"^[A-Za-z0-9._~-]{8,64}$"
-"""of a password: it stands unescaped in SQL, URLs and ini files, as in the guide"""
+"""of a password: it is written unescaped into SQL, URLs and ini files, as in the guide"""
 PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15")
 """RFC 1918, RFC 6598 and RFC 2544"""
 DOCUMENTATION_RANGES = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
@@ -103,7 +103,7 @@ ControllerMemoryMib = Annotated[
 ]
 ComputeMemoryMib = Annotated[
     int,
-    AfterValidator(_size(1024, 1024 * 1024, "a compute node needs about 0.7 GiB, its instances come on top")),
+    AfterValidator(_size(1024, 1024 * 1024, "a compute node needs about 0.7 GiB, and its instances need more")),
     BeforeValidator(parse_size_mib),
     PlainSerializer(size_text, when_used="json"),
     _SCHEMA,
@@ -144,7 +144,7 @@ def parse_network(value: object) -> IPv4Network:
         raise wrong(
             "a private network or one for documentation",
             "one inside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 203.0.113.0/24: "
-            "others belong to somebody, whom the lab would hide",
+            "other ranges are public; the lab would cut this host off from their owners",
         )
     return network
 
@@ -210,7 +210,7 @@ def _mirror(url: str) -> str:
         raise wrong(expected) from None
     if parts.username or parts.password:
         raise wrong(
-            "a URL without user and password", "apt's auth.conf.d is the place for them", found="one that has them"
+            "a URL without user and password", "apt's auth.conf.d is the place for them", found="a URL with them"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname or not _URL_CHARACTERS.fullmatch(url):
         raise wrong(expected, _look_alike(url))
@@ -221,7 +221,7 @@ def _box_url(url: str) -> str:
     if url.startswith("/") and url.isprintable() and len(url) > 1:
         return Path(url).as_uri()
     if not re.match(r"https?://.|file:///.", url) or not _URL_CHARACTERS.fullmatch(url):
-        raise wrong("a URL, or the whole path of a file, as /srv/boxes/ubuntu1604.box", _look_alike(url))
+        raise wrong("a URL, or the complete path of a file, as /srv/boxes/ubuntu1604.box", _look_alike(url))
     return url
 
 
@@ -240,7 +240,7 @@ def _password(value: object) -> str:
     if not re.fullmatch(PASSWORD_PATTERN, value):
         length = len(value)
         found = f"{length} characters" if not 8 <= length <= 64 else _odd_character(value)
-        raise wrong(expected, "it stands unescaped in SQL, URLs and ini files, as in the guide", found=found)
+        raise wrong(expected, "it is written unescaped into SQL, URLs and ini files, as in the guide", found=found)
     return value
 
 

@@ -62,7 +62,7 @@ def refuse_lost(name: str, build_dir: Path) -> None:
         return
     if not SshConfig(build_dir).path.exists():
         raise UsageError(
-            f"this machine has a lab {name} of {build_dir}, but that directory does not know of it",
+            f"this machine has a lab {name} of {build_dir}, but that directory has no record of it",
             hint="where you moved it to, `lab up` goes on with its machines; "
             f"if it is deleted: `lab down --lab {record.key}` removes them, then `lab up`",
         )
@@ -74,11 +74,11 @@ def _adopt(name: str, build_dir: Path, say: Callable[[str], None]) -> None:
     assert old is not None  # else it would not be known that it was moved
     record = records.load(old.key)
     if record is None or record.id != old.id:
-        say(f"the lab was moved here from {old.build_dir}; this machine has nothing of it")
+        say(f"the lab was moved here from {old.build_dir}; this machine has no machines of it")
         _forget_connections(build_dir, Path(old.build_dir))
         place.save(build_dir, Place(id=place.new_id(), key=records.lab_key(name, build_dir), build_dir=str(build_dir)))
         return
-    say(f"the lab was moved here from {old.build_dir}: it goes on here")
+    say(f"the lab was moved here from {old.build_dir}: it continues here")
     _tell_libvirt(record, build_dir)
     _forget_connections(build_dir, Path(old.build_dir))
     place.save(build_dir, old.model_copy(update={"build_dir": str(build_dir)}))

@@ -39,7 +39,7 @@ def shut_down(
             if domain is None:  # it went while we looked
                 continue
             if now > deadline:
-                say(f"{name} did not shut down within {timeout_s:.0f} s: its power is cut")
+                say(f"{name} did not shut down within {timeout_s:.0f} s: switching it off")
                 unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.destroy)
             elif now > press_at:
                 if hypervisor.state(name) == "paused":

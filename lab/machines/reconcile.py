@@ -68,7 +68,7 @@ def look(plan: Plan, build_dir: Path, hypervisor: Hypervisor, known: Iterable[st
             if _whole(node, vagrant, hypervisor):
                 adopt.append(node.name)
             else:
-                make[node.name] = "it was not made to its end"
+                make[node.name] = "it was not completely created"
         elif state != "running":
             start[node.name] = state
     if CONTROLLER in make:  # the computes belong to an OpenStack that is gone
@@ -121,7 +121,7 @@ def make(plan: Plan, machines: Machines, boxes: list[Box], host: Host, ssh: Ssh,
     vagrant = Vagrant(ssh.build_dir)
     for name, why in machines.make.items():
         if why != ABSENT:
-            progress.say(f"{name:<11} is made anew: {why}")
+            progress.say(f"{name:<11} is created again: {why}")
     ssh.forget(names)
     domains = [plan.node(name).domain for name in names]
     with host.hypervisor() as hypervisor:

@@ -121,14 +121,14 @@ class Shrink:
             )
         if code == OTHERS_LIVE_THERE:
             raise UsageError(
-                f"{names} cannot be removed: instances live there that the lab did not make",
+                f"{names} cannot be removed: instances run there that the lab did not create",
                 detail="\n".join(said),
                 hint="`openstack server delete ID`, or to keep one `openstack server shelve ID`, then `lab up`, then "
-                "`openstack server unshelve ID`: it starts on a node that is left. Or put nodes.compute.count back",
+                "`openstack server unshelve ID`: it starts on another node. Or put nodes.compute.count back",
             )
         if code != 0:
             raise MachineError(
                 f"remove-compute {verb} failed on controller (exit code {code})",
                 detail="\n".join([*said[-15:], f"full log: {log}"]),
-                hint="fix the cause, then `lab up` again: it goes on there; or put nodes.compute.count back",
+                hint="fix the cause, then run `lab up` again: it continues there; or put nodes.compute.count back",
             )

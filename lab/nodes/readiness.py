@@ -118,7 +118,7 @@ def _look_at(ssh: Ssh, wanted: dict[str, Expected], since: float, node: str) -> 
 def _set_clocks(lab: Lab, ssh: Ssh, off: dict[str, float], slept_s: float, say: Callable[[str], None]) -> None:
     """Set clocks that are wrong; where that fails, the next look finds them wrong again."""
     why = f"this host slept for {slept_s:.0f} s: " if slept_s > TOLERANCE_S else ""
-    say(f"{why}clocks set again, which were off by up to {max(map(abs, off.values())):.0f} s: {', '.join(off)}")
+    say(f"{why}set the clocks again, which were off by up to {max(map(abs, off.values())):.0f} s: {', '.join(off)}")
     try:
         for node in off:
             step_clock(ssh, node)
@@ -166,7 +166,7 @@ def complaints(wanted: dict[str, Expected], seen: dict[str, Seen]) -> list[str]:
     for node, want in wanted.items():
         for unit in want.units:
             if unit in _NOVA | _NEUTRON and (node, unit) not in beats:
-                wrong.append(f"{unit} on {node} (has not reported itself)")
+                wrong.append(f"{unit} on {node} (has not reported)")
     return list(dict.fromkeys(wrong))
 
 

@@ -92,9 +92,9 @@ class SshConfig:
         """
         if _OTHER_KEY in said:
             raise HostKeyError(
-                f"{node} shows another host key than the one that the lab has noted",
-                detail="another machine may answer at its address: nothing was sent to it",
-                hint="if you gave the node new keys, or made it again by hand: "
+                f"{node} has another host key than the one that the lab has recorded",
+                detail="another machine may use its address: nothing was sent to it",
+                hint="if you gave the node new keys, or created it again by hand: "
                 f"`ssh-keygen -f {shlex.quote(str(self.known_hosts))} -R {node}`, then the same again",
             )
 

@@ -69,7 +69,7 @@ def not_done(plan: Plan, files: Mapping[str, RenderedFile], state: State) -> dic
         key = f"{job.node}/{job.step}"
         record = state.steps.get(key)
         if record is None:
-            found[job] = "never ran to its end"
+            found[job] = "never finished"
         elif record.inputs != inputs_digest(files, job):
             found[job] = "its inputs changed"
         elif key in state.drifted:
@@ -135,7 +135,7 @@ class StepRunner:
             raise MachineError(
                 f"step {job.step} {error.message}",
                 detail=f"full log: {log}",
-                hint="look at the node with `lab doctor`; `lab up` goes on at this step",
+                hint="look at the node with `lab doctor`; `lab up` continues at this step",
             ) from error
         finally:
             verdict: Verdict = "done" if exit_code == 0 else "interrupted" if self._ssh.aborted else "failed"

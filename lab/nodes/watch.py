@@ -79,7 +79,7 @@ class Watch:
             if ended and not self._stop.is_set():
                 told = ", ".join(f"{name} (domain {self._domains[name]}) is {state}" for name, state in ended.items())
                 self._problem = MachineError(
-                    f"a machine has ended: {told}", hint="`lab doctor` says why; `lab up` starts it and goes on"
+                    f"a machine has ended: {told}", hint="`lab doctor` says why; `lab up` starts it and continues"
                 )
                 self._on_end()
                 return

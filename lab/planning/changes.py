@@ -38,9 +38,9 @@ class Change:
         """
         if self.rebuild:
             raise UsageError(
-                "the lab that stands was made from another plan",
+                "the existing lab was created from another plan",
                 detail="\n".join(self.rebuild),
-                hint="`lab up --recreate` removes it, with all that is in it, and makes the new one",
+                hint="`lab up --recreate` removes it, with everything in it, and creates the new one",
             )
 
 

@@ -41,8 +41,8 @@ def build_dir_of(spec_file: Path, build_dir: Path | None, name: str) -> Path:
     directory = canonical(build_dir or canonical(spec_file).parent / ".lab" / name)
     if not str(directory).isprintable():
         raise UsageError(
-            f"{str(directory)!r} cannot be a lab's directory: ssh and libvirt cannot be told such a name",
-            hint="one without control characters, in UTF-8",
+            f"{str(directory)!r} cannot be a lab's directory: ssh and libvirt do not accept such a name",
+            hint="use a name without control characters, in UTF-8",
         )
     rights.made(directory)
     return directory
@@ -93,7 +93,7 @@ def load_plan(build_dir: Path) -> Plan | None:
         if isinstance(version, int) and version != PLAN_VERSION:
             raise MachineError(
                 f"{path} is of another version of lab (format {version}, this one knows {PLAN_VERSION})",
-                hint="use that version, or `lab render` to write it anew from the spec",
+                hint="use that version, or run `lab render` to write it again from the spec",
             )
         return Plan.model_validate(data, strict=False)
     except ValidationError as error:

@@ -114,9 +114,9 @@ def _box(spec: Spec, release: Release, steps: Mapping[str, LoadedStep], role: Ro
 def _accelerator(spec: Spec, host: HostFacts, reason: str) -> Accelerator:
     if spec.accelerator == "kvm" and host.accelerator != "kvm":
         raise HostError(
-            "the spec asks for accelerator kvm, and no guest boots under KVM here",
+            "the spec asks for accelerator kvm, but no guest boots under KVM here",
             detail=reason,
-            hint="`accelerator: auto` emulates where KVM fails; `lab doctor` shows the proof",
+            hint="`accelerator: auto` emulates if KVM fails; `lab doctor` shows the reason",
         )
     return host.accelerator if spec.accelerator == "auto" else spec.accelerator
 
@@ -127,7 +127,7 @@ def _nested(spec: Spec, accelerator: Accelerator, host: HostFacts) -> bool:
     possible = accelerator == "qemu" or host.nested
     if wish == "required" and not possible:
         raise HostError(
-            "the spec requires nested virtualization, and this host's KVM has it switched off",
+            "the spec requires nested virtualization, but it is disabled in this host's KVM",
             detail="/sys/module/kvm_intel/parameters/nested or /sys/module/kvm_amd/parameters/nested is not 1",
             hint="load the module with nested=1 (`lab doctor` says how), or use `nested: auto`",
         )

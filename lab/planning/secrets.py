@@ -114,7 +114,7 @@ def load_seed(path: Path) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise MachineError(
             f"{path} is damaged: it should hold 64 hexadecimal digits",
-            hint="put it back from a copy; or `lab down`, remove it, and `lab up` with new passwords",
+            hint="restore it from a copy; or run `lab down`, remove the file, and run `lab up` with new passwords",
         )
     if path.stat().st_mode & 0o077:
         path.chmod(0o600)

@@ -34,7 +34,9 @@ def print_list(found: BoxList, *, as_json: bool) -> None:
     if any(row["warnings"] for row in rows):
         console.print(age.ADVICE, soft_wrap=True)
     if damaged:
-        console.print("who needs a damaged box makes it again; `lab box remove NAME` removes it", soft_wrap=True)
+        console.print(
+            "`lab up` builds a damaged box again if it needs it; `lab box remove NAME` removes it", soft_wrap=True
+        )
     total_gib = sum(row["size_mib"] for row in rows) / 1024
     console.print(f"{len(rows)} boxes, {total_gib:.1f} GiB, in {cache_directory() / 'boxes'}", soft_wrap=True)
 

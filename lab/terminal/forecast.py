@@ -24,7 +24,7 @@ def print_forecast(forecast: Forecast) -> None:
         console.print(f"{node} is not running, so its finished steps cannot be checked")
     _print_steps(forecast)
     if forecast.unproven:
-        console.print("would run the whole suite: not all of it has passed since the last step ran")
+        console.print("would run the whole suite: not all checks have passed since the last step ran")
     if forecast.nothing_to_do:
         console.print(f"nothing to do: {forecast.passed} quick checks passed")
 
@@ -42,7 +42,7 @@ def print_difference(forecast: Forecast) -> None:
 
 def _print_damaged(forecast: Forecast) -> None:
     for line in forecast.damaged:
-        console.print(f"[yellow]{line}[/yellow]: `lab up` sets it aside", soft_wrap=True)
+        console.print(f"[yellow]{line}[/yellow]: `lab up` renames it", soft_wrap=True)
 
 
 def _print_change(change: Change) -> None:
@@ -50,7 +50,8 @@ def _print_change(change: Change) -> None:
         console.print(line, soft_wrap=True)
     if change.rebuild:
         console.print(
-            "[yellow]the lab that exists cannot follow[/yellow]: `lab up --recreate` removes it and makes the new one",
+            "[yellow]the existing lab cannot be changed to this spec[/yellow]: "
+            "`lab up --recreate` removes it and creates the new one",
             soft_wrap=True,
         )
 
@@ -60,8 +61,8 @@ def _print_steps(forecast: Forecast) -> None:
     everything = len(waiting) == len(forecast.jobs) == len(jobs_of(forecast.lab.plan))
     if not waiting:
         console.print("no step would run again")
-    elif everything and set(forecast.why.values()) == {"never ran to its end"}:
-        console.print(f"all {len(waiting)} steps would run: none ran to its end yet")
+    elif everything and set(forecast.why.values()) == {"never finished"}:
+        console.print(f"all {len(waiting)} steps would run: none has finished yet")
     else:
         for job in waiting:
             console.print(f"would run {job.step} on {job.node}: {forecast.why[job]}", soft_wrap=True)

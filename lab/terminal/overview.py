@@ -109,7 +109,7 @@ def print_status(lab: Lab, status: dict[str, Any]) -> None:
         steps = f"all {len(node['steps_done'])} steps done" if not left else f"next step: {left[0]}"
         console.print(f"{node['name']}: {steps}")
     if any(node["state"] == UNKNOWN for node in status["nodes"]):
-        console.print(f"the nodes' states are root's to see; run: {same_with_sudo()}", soft_wrap=True, markup=False)
+        console.print(f"only root sees the states of the nodes; run: {same_with_sudo()}", soft_wrap=True, markup=False)
 
 
 def provided(plan: Plan, done: Iterable[str]) -> list[tuple[str, str]]:
@@ -156,12 +156,13 @@ def print_removed(removed: Removed) -> None:
     if not removed.existed:
         told = f"no lab in {removed.directory}: nothing to remove"
     elif removed.kept:
-        told = f"lab {removed.lab} is put away; `lab checkpoint restore NAME` brings it back: {', '.join(removed.kept)}"
+        told = f"lab {removed.lab} is removed, its checkpoints are kept: {', '.join(removed.kept)}; "
+        told += "`lab checkpoint restore NAME` restores it"
     elif removed.directory is None:
         told = f"lab {removed.lab} is gone"
     else:
         seed = removed.directory / "seed"
-        told = f"lab {removed.lab} is gone; {seed} stays, so that `lab up` makes it with the same passwords"
+        told = f"lab {removed.lab} is gone; {seed} stays, so that `lab up` creates it with the same passwords"
     console.print(told, markup=False, soft_wrap=True)
 
 
@@ -190,7 +191,7 @@ def print_forwards(plan: Plan, found: Forwards) -> None:
         where.add_row(name, place)
     console.print(where, soft_wrap=True)
     console.print(
-        "A browser that takes the proxy finds every URL of the lab, consoles too:\n"
+        "A browser that uses the proxy can open every URL of the lab, consoles too:\n"
         f"  chromium --user-data-dir=$(mktemp -d) --proxy-server=socks5://{LOOPBACK}:{found.socks}"
         f" http://{plan.nodes[0].name}/\n"
         "Ctrl-C ends it.",

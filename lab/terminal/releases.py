@@ -86,7 +86,7 @@ def _row(*cells: str) -> str:
 _HEAD = """\
 # Releases
 
-Made from `lab/releases/`, `lab/inputs/components.yaml` and the steps (`.venv/bin/pytest --regenerate tests/golden`
+Generated from `lab/releases/`, `lab/inputs/components.yaml` and the steps (`.venv/bin/pytest --regenerate tests/golden`
 writes it).
 `lab release show NAME` lists packages, units, ports, databases and options, `lab release diff A B` what differs.
 """

@@ -86,7 +86,7 @@ def verdict(report: Report) -> Text:
     if report.good:
         return Text(f"all {len(report.checks)} checks passed", style="bold green")
     words = [f"{report.failed} failed"] if report.failed else []
-    words += [f"{report.errors} could not be judged"] if report.errors else []
+    words += [f"{report.errors} could not be checked"] if report.errors else []
     return Text(f"{', '.join(words)} of {len(report.checks)} checks", style="bold red")
 
 

@@ -141,13 +141,13 @@ def _machines(lab: Lab, change: changes.Change) -> tuple[tuple[str, ...], set[st
     going = dict.fromkeys([*change.removed, *(name for name in known if name not in names)])
     told = [f"would take {name} out of OpenStack, and remove its machine" for name in going]
     if not host.is_running():
-        return (*told, "would start libvirtd, then make or start the machines"), set()
+        return (*told, "would start libvirtd, then create or start the machines"), set()
     with host.hypervisor() as hypervisor:
         wanted = machines.look(lab.plan, lab.build_dir, hypervisor, known)
     host.enter()
-    told += [f"would make the machine {name}: {why}" for name, why in wanted.make.items()]
+    told += [f"would create the machine {name}: {why}" for name, why in wanted.make.items()]
     told += [f"would start the machine {name}: it is {what}" for name, what in wanted.start.items()]
-    told += [f"would wait for the machine {name}, and note its address" for name in wanted.adopt]
+    told += [f"would wait for the machine {name}, and record its address" for name in wanted.adopt]
     return tuple(told), names - {*wanted.make, *wanted.start, *wanted.adopt}
 
 

@@ -128,7 +128,7 @@ def _recorded(lab: SeenLab, progress: Progress) -> Path | None:
         other = ""
     if not other:
         return directory
-    progress.say(f"left alone, because it is of {other} now: {escape(str(directory))}")
+    progress.say(f"not removed, because it belongs to {other} now: {escape(str(directory))}")
     return None
 
 
@@ -159,7 +159,7 @@ def _kept(directory: Path) -> list[str]:
     if not kept:
         raise UsageError("there is no checkpoint to keep", hint="`lab checkpoint save NAME`, or `lab down` alone")
     if Checkpoints(directory).unfinished():
-        raise UsageError("a save or a restore was cut short", hint="`lab up` makes the lab whole first")
+        raise UsageError("a save or a restore was interrupted", hint="run `lab up` first, which completes it")
     return kept
 
 

@@ -33,7 +33,7 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str, progress: Progre
     Gives the checks of that point.
 
     Raises:
-        UsageError: no such chapter; or the lab is past it, and no checkpoint leads back.
+        UsageError: no such chapter; or the lab is past it, and there is no checkpoint of an earlier state.
         LabError: as of `lab up` and `lab checkpoint restore`.
     """
     spec = load_spec(spec_file)
@@ -54,8 +54,8 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str, progress: Progre
             return UpResult(lab, result)
     elif past:
         raise UsageError(
-            f"the lab is past {goal} ({', '.join(past)} done), and no checkpoint leads back",
-            hint=f"`lab down`, then `lab goto {chapter}`; `lab up --checkpoints` makes checkpoints on the way",
+            f"the lab is past {goal} ({', '.join(past)} done), and there is no checkpoint of an earlier state",
+            hint=f"`lab down`, then `lab goto {chapter}`; `lab up --checkpoints` saves checkpoints",
         )
     return bring_up(spec, directory, progress, to_step=goal)
 

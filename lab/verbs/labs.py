@@ -76,7 +76,7 @@ class SeenLab:
     def host(self) -> Host:
         """Give where it stands."""
         if self.mode == "system":
-            return SystemHost(self.name, reason="the lab stands there")
+            return SystemHost(self.name, reason="the lab exists there")
         return _private(self.key, self.name)
 
     def as_dict(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _seen(key: str, record: LabRecord | None) -> SeenLab:
             return _away(lab)
         alive = len(host.processes()) if isinstance(host, PrivateHost) else 0
         if alive:
-            return replace(lab, trouble=f"its libvirtd is gone, {alive} processes live on: `lab resume`")
+            return replace(lab, trouble=f"its libvirtd is gone, {alive} of its processes still run: `lab resume`")
         there = lab.mode == "system" or host.exists()
         return replace(lab, trouble="its libvirtd does not run: `lab resume`" if there else "")
     try:
@@ -163,7 +163,7 @@ def _has_checkpoints(lab: SeenLab) -> bool:
 
 
 def _away(lab: SeenLab) -> SeenLab:
-    return replace(lab, away=True, trouble="`lab checkpoint list`, then `lab checkpoint restore NAME` brings it back")
+    return replace(lab, away=True, trouble="`lab checkpoint list`, then `lab checkpoint restore NAME` restores it")
 
 
 def _on_system() -> list[SeenLab]:
@@ -183,7 +183,7 @@ def _on_system() -> list[SeenLab]:
 
 
 def _private(key: str, name: str) -> PrivateHost:
-    reason = "the lab stands there"
+    reason = "the lab exists there"
     return PrivateHost(name, Path(), reason=reason, state_root=records.STATE_ROOT, key=key)
 
 

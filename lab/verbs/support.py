@@ -92,7 +92,8 @@ def _masking(spec: Spec, directory: Path, plan: Plan, parts: support_parts.Parts
     except (OSError, LabError) as error:
         why = error.message if isinstance(error, LabError) else "no seed"
         parts.missing.append(
-            f"logs, and what the nodes say: the lab's passwords are not known ({why}), and so not hidden"
+            f"logs, and what the nodes say: left out, because the lab's passwords are not known ({why}) "
+            "and could not be hidden"
         )
         return None
     return Masking(values)

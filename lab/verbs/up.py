@@ -86,7 +86,7 @@ def bring_up(
     moved.settle(spec.name, directory, "lab up", progress.say)
     known, plan = _decide(spec, to_step, progress)
     if recreate:
-        with progress.phase("down", "removing the lab that exists, with all that is in it"):
+        with progress.phase("down", "removing the existing lab, with everything in it"):
             _existing_plan(directory, progress)
             remove_lab(spec, directory, progress)
     host = host_for(plan, directory)
@@ -126,7 +126,7 @@ def _decide(spec: Spec, to_step: str | None, progress: Progress) -> tuple[HostPr
     Raises:
         UsageError: the lab has no step `to_step`.
     """
-    with progress.phase("host", "looking at the host"):
+    with progress.phase("host", "checking the host"):
         known = host_facts(spec.accelerator, mirror=spec.box.mirror)
         plan = project.decide(spec, known)
         if to_step not in (None, MACHINES):
@@ -137,7 +137,7 @@ def _decide(spec: Spec, to_step: str | None, progress: Progress) -> tuple[HostPr
 def _require_place(plan: Plan, host: Host, directory: Path, progress: Progress) -> Plan | None:
     """Refuse a lab that cannot follow the spec, or does not fit on the host; give the plan that exists, if any."""
     if host.end_silent():
-        progress.say("[yellow]the lab's own libvirtd did not answer[/yellow]: it was ended, another starts")
+        progress.say("[yellow]the lab's own libvirtd did not answer[/yellow]: it was ended, starting another one")
     existing = _existing_plan(directory, progress)
     changes.compare(existing if host.exists() else None, plan).refuse_rebuild()
     for warning in require_fit(plan, count_for(plan, host)):

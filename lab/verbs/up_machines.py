@@ -51,7 +51,7 @@ def finish_checkpoints(run: Run) -> None:
     """Complete a save or a restore that was cut short.
 
     Raises:
-        UsageError: the lab was put away with its checkpoints.
+        UsageError: the lab was removed, its checkpoints were kept.
     """
     if Checkpoints(run.lab.build_dir).root.exists():
         run.host.enter()
@@ -61,7 +61,7 @@ def finish_checkpoints(run: Run) -> None:
 
 def start_machines(run: Run) -> Machines:
     """Start the machines that are off; tell which are to be made."""
-    with run.progress.phase("machines", "looking at the virtual machines"):
+    with run.progress.phase("machines", "checking the virtual machines"):
         run.host.enter()
         with run.host.hypervisor() as hypervisor:
             wanted = reconcile.look(run.plan, run.lab.build_dir, hypervisor, run.ssh.nodes())
@@ -81,7 +81,7 @@ def take_out_nodes(run: Run, existing: Plan | None, wanted: Machines) -> None:
     shrink = Shrink(run.host, run.ssh, run.state, run.progress, plan.wait_factor, run.lab.secrets.mask)
     told = [f"{node.name} (not in the spec any more)" for node in going]
     told += [f"{node.name} (its machine was lost)" for node in lost]
-    with run.progress.phase("shrink", f"taking out {', '.join(told)}"):
+    with run.progress.phase("shrink", f"removing from OpenStack: {', '.join(told)}"):
         if reconcile.CONTROLLER not in wanted.make:
             shrink.out_of_openstack([*going, *lost])
         shrink.machines([*going, *lost], own_of(plan.name, run.lab.build_dir))

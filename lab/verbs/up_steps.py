@@ -97,7 +97,7 @@ def verified(run: Run, steps: tuple[str, ...] | None = None) -> Report:
     for check in result.checks:
         if not check.good:
             run.progress.say(f"{check.id} [yellow]{check.outcome}[/yellow]: {escape(check.message)}")
-    _provision(run, "repairing what the verification found", [job for job in run.jobs if job in broken], ())
+    _provision(run, "repairing what the checks found", [job for job in run.jobs if job in broken], ())
     with run.progress.phase("verify", "verification, once more"):
         return _suite(run, scope)
 
@@ -107,13 +107,13 @@ def _provision(run: Run, what: str, jobs: Iterable[Job], done: Iterable[Job]) ->
     began = time.time()
     with run.progress.phase("steps", what):
         run.runner.run(jobs, done)
-    with run.progress.phase("services", "waiting for the services to report themselves"):
+    with run.progress.phase("services", "waiting for the services to report"):
         wait_for_services(run, began)
 
 
 def _keep(run: Run, name: str) -> None:
     if Checkpoints(run.lab.build_dir).exists(name):
-        run.progress.say(f"checkpoint {name} exists: it stays as it is")
+        run.progress.say(f"checkpoint {name} exists already and is kept")
         return
     with run.progress.phase("checkpoints", f"checkpoint {name}"), run.watch.paused():
         save_restore.take(run.lab, run.host, name, run.progress)

@@ -118,7 +118,7 @@ def test_a_network_of_the_labs_name_that_it_did_not_make_is_left_as_it_is(hyperv
     network = PLAN.networks[0]
     theirs = f"<network><name>{network.name}</name><bridge name='virbr7'/><ip address='10.9.0.1'/></network>"
     found = hypervisor.connection.networkDefineXML(theirs)
-    with pytest.raises(MachineError, match="was not made by this lab: it is left alone"):
+    with pytest.raises(MachineError, match="was not created by this lab"):
         hypervisor.ensure_network(network)
     assert not found.isActive()
     found.create()

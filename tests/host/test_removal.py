@@ -237,7 +237,7 @@ def test_a_machine_that_was_cut_short_is_made_again_and_nobodys_disk_is_taken_fo
             make(hypervisor, tmp_path, {"controller": ABSENT})
         assert hypervisor.volumes() == ["demo-controller.img"]
     add_volumes(hypervisor, "demo-compute1.img")  # somebody's
-    with pytest.raises(MachineError, match="not known to be this lab's: demo-compute1.img") as caught:
+    with pytest.raises(MachineError, match="that may not be of this lab: demo-compute1.img") as caught:
         make(hypervisor, tmp_path, {"controller": ABSENT, "compute1": ABSENT})
     assert "vol-delete demo-compute1.img --pool default" in caught.value.detail
     assert hypervisor.volumes() == ["demo-compute1.img"]

@@ -178,5 +178,5 @@ def test_a_mirror_keeps_security_updates_or_the_build_says_that_it_does_not(monk
     sources = build.sources_for(definition, "http://gone.example/debian", events.append)
     assert not [s for s in sources if s.suite.endswith("security")]
     assert [e.text for e in events] == [
-        "the security updates of bookworm are left out: no answer from http://gone.example/debian-security"
+        "the security updates of bookworm are missing: no answer from http://gone.example/debian-security"
     ]

@@ -56,7 +56,7 @@ def test_a_box_is_fetched_once_and_is_a_box_as_any(tmp_path: Path, compression: 
     box = ensure_ready_made(file.as_uri(), sha256, tmp_path / "cache", events.append)
     assert box.name == f"compute-lab/ready-made-{sha256}"
     assert {p.name: p.read_bytes() for p in box.files.iterdir()} == FILES
-    assert [e.text for e in events] == [f"fetching {file.as_uri()}", "ready, its checksum is the one of the spec"]
+    assert [e.text for e in events] == [f"fetching {file.as_uri()}", "ready, its checksum is that of the spec"]
     assert (register(box, tmp_path / "home") / "box.img").read_bytes() == b"disk"
     pool = tmp_path / "pool"
     pool.mkdir()

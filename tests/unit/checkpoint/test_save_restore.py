@@ -163,10 +163,10 @@ def test_a_lab_that_was_put_away_comes_back(lab: Lab) -> None:
     with Hypervisor(URI, exclusive=True) as hypervisor:
         own, domains = Own(lab.build_dir), [n.domain for n in lab.plan.nodes]
         remove(hypervisor, domains, [n.name for n in lab.plan.networks], own=own, keep_volumes=True)
-    with pytest.raises(UsageError, match="put away with its checkpoints") as caught:
+    with pytest.raises(UsageError, match="the lab was removed, its checkpoints were kept") as caught:
         whole.refuse_away(lab, host())
     assert "first, second" in str(caught.value)
-    with pytest.raises(UsageError, match="put away"):
+    with pytest.raises(UsageError, match="the lab was removed"):
         checkpoint.delete(lab, "first", LiveProgress())
     checkpoint.restore(lab, "second", LiveProgress())
     assert states(lab) == {"running"}
@@ -360,7 +360,7 @@ def test_an_unknown_name(verb: Any, lab: Lab) -> None:
 def test_a_half_written_one_is_not_restored(lab: Lab) -> None:
     save(lab)
     (lab.build_dir / "checkpoints" / "first" / "manifest.json").unlink()
-    with pytest.raises(UsageError, match="checkpoint first is half-written") as caught:
+    with pytest.raises(UsageError, match="checkpoint first is incomplete") as caught:
         checkpoint.restore(lab, "first", LiveProgress())
     assert "lab checkpoint delete first" in caught.value.hint
 
@@ -383,7 +383,7 @@ def test_a_checkpoint_of_another_plan_is_refused_with_the_difference(which: str,
     save(lab)
     before = unchanged(lab)
     plan, difference = other_plans()[which]
-    with pytest.raises(UsageError, match="is of another plan") as caught:
+    with pytest.raises(UsageError, match="belongs to another plan") as caught:
         checkpoint.restore(Lab(lab.build_dir, plan, lab.secrets), "first", LiveProgress())
     assert difference in caught.value.detail.splitlines()
     assert unchanged(lab) == before
@@ -399,7 +399,7 @@ def test_a_chapter_that_came_later_does_not_matter(lab: Lab) -> None:
 def test_a_lab_that_does_not_run_as_a_whole(lab: Lab) -> None:
     with whole.machines_of(lab.plan, host()) as machines:
         machines._domain("compute1").destroy()
-    with pytest.raises(MachineError, match="neither all run nor are all off") as caught:
+    with pytest.raises(MachineError, match="some machines of the lab run and some are off") as caught:
         save(lab)
     assert "compute1: shut off" in caught.value.detail
 
@@ -434,7 +434,7 @@ def test_machines_that_were_made_anew_are_not_overwritten(lab: Lab) -> None:
         remove(hypervisor, [node.domain for node in lab.plan.nodes], own=Own(lab.build_dir))
         for node in lab.plan.nodes:
             hypervisor.connection.defineXML(DOMAIN.format(name=node.domain)).create()
-    with pytest.raises(MachineError, match="of another machine demo-controller"):
+    with pytest.raises(MachineError, match="belongs to another machine demo-controller"):
         checkpoint.restore(lab, "first", LiveProgress())
     assert states(lab) == {"running"}
     checkpoint.delete(lab, "first", LiveProgress())

@@ -88,7 +88,7 @@ def test_another_apt_is_waited_for(busy: int, tmp_path: Path, monkeypatch: pytes
         ran = [line.split()[0] for line in (tmp_path / "calls").read_text().splitlines()]
         assert ran == [*["update"] * 3, "DEBIAN_FRONTEND=noninteractive"]
     else:
-        with pytest.raises(HostError, match="another apt works: waited 1 s for it") as caught:
+        with pytest.raises(HostError, match="another apt is running: waited 1 s for it") as caught:
             doctor.fix(said.append)
         assert "held by process 4711" in caught.value.detail
     assert len([line for line in said if "waiting for another apt: E: Could not get lock" in line]) == 1
@@ -284,7 +284,7 @@ def test_findings_are_json() -> None:
         "what": "vagrant",
         "ok": False,
         "found": "missing",
-        "why": "makes the virtual machines",
+        "why": "creates the virtual machines",
         "mend": "apt-get install vagrant",
         "fatal": True,
         "advice": "",

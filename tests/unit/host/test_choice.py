@@ -47,7 +47,7 @@ def test_a_taken_subnet_leads_root_to_a_private_host(tmp_path: Path, monkeypatch
     libvirt_has(tmp_path, monkeypatch, NETWORK)
     host = host_for(PLAN, tmp_path, choose=system)
     assert isinstance(host, PrivateHost)
-    assert "not free for it: subnet 10.0.0.0/24: libvirt network theirs" in str(host)
+    assert "cannot be used for it: subnet 10.0.0.0/24: libvirt network theirs" in str(host)
 
 
 @pytest.mark.parametrize("why", ["no root", "asked for", "stands there"])
@@ -60,7 +60,7 @@ def test_a_taken_subnet_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("LAB_HOST", "system")
     else:
         records.save(records.record_of(PLAN, tmp_path, "system"))
-    with pytest.raises(HostError, match="collides with something on this host"):
+    with pytest.raises(HostError, match="conflicts with something on this host"):
         host_for(PLAN, tmp_path, choose=system)
 
 
@@ -68,7 +68,7 @@ def test_a_namesake_on_the_same_libvirt_leads_to_a_private_host(tmp_path: Path) 
     records.save(records.record_of(PLAN, tmp_path / "other", "system"))
     host = host_for(PLAN, tmp_path / "mine", choose=system)
     assert host.mode == "private"
-    assert f"lab demo of {tmp_path}/other stands on this machine's libvirt" in str(host)
+    assert f"lab demo of {tmp_path}/other already uses this machine's libvirt" in str(host)
 
 
 def test_namesakes_on_private_hosts_are_nobodys_business(tmp_path: Path) -> None:

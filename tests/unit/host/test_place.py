@@ -95,7 +95,7 @@ def test_a_lab_that_was_moved_is_told_how_to_go_on(tmp_path: Path, original: Pat
     code, text = lab(tmp_path, there, *verb)
     assert code == 2
     assert f"this lab was moved from {original} to {there}" in text
-    assert "`lab up` goes on here" in text
+    assert "`lab up` continues here" in text
 
 
 def test_passwords_and_logs_of_a_copy_can_be_read(tmp_path: Path, original: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_lab_is_not_made_in_the_place_of_one_that_was_moved_away(tmp_path: Pat
     original.rename(tmp_path / "there")
     code, text = lab(tmp_path, original, "up")
     assert code == 2
-    assert f"this machine has a lab demo of {original}, but that directory does not know of it" in text
+    assert f"this machine has a lab demo of {original}, but that directory has no record of it" in text
     assert f"`lab down --lab {key}`" in text
 
 
@@ -209,7 +209,7 @@ def test_a_lab_of_which_this_machine_has_nothing_begins_anew(tmp_path: Path, ori
     records.remove(records.known_keys()[0])
     said: list[str] = []
     moved.settle("demo", there, "lab up", said.append)
-    assert "this machine has nothing of it" in said[0]
+    assert "this machine has no machines of it" in said[0]
     records.require_home(there)
     assert str(original) not in SshConfig(there).path.read_text()
 

@@ -115,7 +115,7 @@ def test_a_node_that_hangs_or_is_off_cannot_come_back(world: World) -> None:
 
 def test_instances_of_others_stop_it_before_anything_is_changed(world: World) -> None:
     world.codes = {"drain": 3}
-    with pytest.raises(UsageError, match="instances live there") as caught:
+    with pytest.raises(UsageError, match="instances run there") as caught:
         shrink(world).out_of_openstack(LEAVING)
     assert world.done == ["drain compute2 compute3"]
     assert "drain said something" in caught.value.detail

@@ -85,7 +85,7 @@ def test_both_end_lab_up_soon_with_what_to_do_next(number: signal.Signals, tmp_p
         for pid in _pids(tmp_path / "masters"):
             os.kill(int(pid), signal.SIGKILL)
     text = (tmp_path / "said").read_text()
-    assert "lab: interrupted; `lab up` goes on where it stopped" in text
+    assert "lab: interrupted; `lab up` continues where it stopped" in text
     assert "Traceback" not in text
     assert "20-database              interrupted after" in text
     assert not [pid for pid in _pids(tmp_path / "clients") if Path(f"/proc/{pid}").exists()]

@@ -81,7 +81,7 @@ def test_each_thing_that_is_not_well_is_named() -> None:
     assert complaints(WANTED, sick) == [
         "nova-compute on compute1 (activating)",
         "http://controller:8774/ (status 503)",
-        "nova-compute on compute1 (has not reported itself)",
+        "nova-compute on compute1 (has not reported)",
     ]
 
 
@@ -242,7 +242,7 @@ def test_clocks_are_set_again_where_the_host_slept_meanwhile(ssh: Any, lab: Lab)
     assert settle(lab, nodes, since=NOON, say=told.append, limit_s=5.0) == []
     assert sorted(nodes.set) == sorted(nodes.waited) == ["compute1", "controller"]
     (line,) = told
-    assert line.startswith("clocks set again, which were off by up to 600 s: ")
+    assert line.startswith("set the clocks again, which were off by up to 600 s: ")
 
 
 def test_the_sleep_of_the_host_is_told(ssh: Any, lab: Lab) -> None:

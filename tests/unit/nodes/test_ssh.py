@@ -159,7 +159,7 @@ def test_the_key_of_a_machine_that_is_made_again_is_forgotten_whatever_ssh_confi
 def test_another_host_key_is_refused_at_once_with_what_to_do(ssh: Ssh, notes: Path) -> None:
     notes.with_name("notes.changed").touch()
     began = time.monotonic()
-    with pytest.raises(HostKeyError, match="compute1 shows another host key") as caught:
+    with pytest.raises(HostKeyError, match="compute1 has another host key") as caught:
         ssh.wait_ready("compute1", 60.0)
     assert time.monotonic() - began < 30
     assert f"ssh-keygen -f {ssh.build_dir / 'known_hosts'} -R compute1" in caught.value.hint

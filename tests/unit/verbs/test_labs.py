@@ -84,7 +84,7 @@ def test_a_lab_that_was_put_away_says_what_brings_it_back(tmp_path: Path) -> Non
     qemu = tmp_path / "state" / key / "host" / "etc" / "qemu"
     qemu.mkdir(parents=True)
     assert "private: put away\n" in lab("list")[1]
-    assert "`lab checkpoint restore NAME` brings it back" in lab("list")[1]
+    assert "`lab checkpoint restore NAME` restores it" in lab("list")[1]
     (qemu / "demo-controller.xml").touch()  # the machine was rebooted: nobody took the lab away
     assert "its libvirtd does not run: `lab resume`" in lab("list")[1]
 
@@ -237,9 +237,9 @@ def test_down_leaves_what_only_looks_like_the_labs(libvirt: Hypervisor) -> None:
     )
     code, text = lab("down", "--lab", "/labs/a")
     assert code == 0
-    assert "left alone: volume demo-controller.qcow2 is left over, or somebody else's" in text
+    assert "left alone: volume demo-controller.qcow2 was left behind, or is not of this lab" in text
     assert "virsh -c qemu:///system vol-delete demo-controller.qcow2 --pool default" in text
-    assert "left alone: network demo-access was not made by this lab" in text
+    assert "left alone: network demo-access was not created by this lab" in text
     assert libvirt.volumes() == ["demo-controller.qcow2"]
     assert list(libvirt.subnets()) == ["demo-access"]
 
@@ -272,7 +272,7 @@ def test_a_recorded_directory_that_is_something_else_by_now_is_left_alone(tmp_pa
     (tmp_path / "build" / "logs" / "mine").write_text("stays")
     code, text = lab("down", "--lab", key)
     assert code == 0
-    assert "left alone, because it is of no lab now" in text
+    assert "not removed, because it belongs to no lab now" in text
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
         "build",
         "build/logs",
@@ -286,5 +286,5 @@ def test_a_recorded_directory_of_another_lab_by_now_is_left_alone(tmp_path: Path
     (tmp_path / "build" / "plan.json").write_text(other.model_dump_json())
     code, text = lab("down", "--lab", key)
     assert code == 0
-    assert "left alone, because it is of other now" in text
+    assert "not removed, because it belongs to other now" in text
     assert (tmp_path / "build" / "plan.json").exists()

@@ -121,7 +121,7 @@ def test_why_a_step_runs() -> None:
         "controller", "80-first-network", StepRecord(inputs="other", seconds=1, finished="2026-01-01T00:00:00+00:00")
     )
     assert not_done(PLAN, render(PLAN, SECRETS), old) == {
-        Job("controller", "20-database"): "never ran to its end",
+        Job("controller", "20-database"): "never finished",
         Job("controller", "80-first-network"): "its inputs changed",
     }
 
@@ -141,7 +141,7 @@ def test_only_what_depends_on_the_computes_runs_again(before: int, after: int, r
         Job("controller", "70-discover-hosts"),
         Job("controller", "90-first-instance"),
     }
-    new_jobs = {job for job, why in again.items() if why == "never ran to its end"}
+    new_jobs = {job for job, why in again.items() if why == "never finished"}
     assert new_jobs == {job for job in jobs_of(new) if job.node == "compute2"}
 
 
