@@ -53,7 +53,7 @@ def place_of(options: argparse.Namespace, work: Path) -> Place:
     if options.host == "container":
         return Container(work, cache_of_systems(), options.release)
     if options.host == "system":
-        return Desktop(work)
+        return Desktop(work, options.release)
     return minimal(options.host, work, cache_of_systems(), options.release, boxes=not options.own_boxes)
 
 

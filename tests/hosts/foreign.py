@@ -74,6 +74,9 @@ nft add rule inet theirs input iifname virbr0 tcp dport 631 drop
 """
 
 
+_NO_BOXES = "| grep -v _vagrant_box_image_"
+"""boxes' images stay in the pool, since the disks of other labs may stand on them"""
+
 LOOKS = {
     "domains": "virsh list --all --name | xargs -n 1 virsh dumpxml",
     "domains, as they will start": "virsh list --all --name | xargs -n 1 virsh dumpxml --inactive",
@@ -81,7 +84,9 @@ LOOKS = {
     "networks": "virsh net-list --all --name | xargs -n 1 virsh net-dumpxml",
     "networks' states": "virsh net-list --all",
     "pools": "virsh pool-list --all && virsh pool-dumpxml default | grep -vE '<(capacity|allocation|available)'",
-    "volumes": "virsh vol-list default && ls -lnA /var/lib/libvirt/images && sha256sum /var/lib/libvirt/images/*",
+    "volumes": f"virsh vol-list default {_NO_BOXES}",
+    "volumes' files": f"cd /var/lib/libvirt/images && ls -lnA | grep -v ^total {_NO_BOXES}",
+    "volumes' content": f"cd /var/lib/libvirt/images && ls {_NO_BOXES} | xargs sha256sum",
     "libvirt's files": "cd /etc/libvirt && find . -type f | sort | xargs sha256sum",
     "processes": "pgrep -a 'qemu|libvirtd|virtlogd|dnsmasq' | sort",
     "packet filter": "nft --stateless list ruleset",
