@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = "base"
-"""the key that names the base: a file beside, without its ending"""
+"""the key that names the base: a file of the directory `base`, without its ending"""
 
 
 def read_layers(path: Path, *, top: str, above: tuple[str, ...] = ()) -> Document:
@@ -32,14 +32,13 @@ def read_layers(path: Path, *, top: str, above: tuple[str, ...] = ()) -> Documen
     base = own.data.pop(KEY, None)
     if base is None:
         return own
-    known = sorted(file.stem for file in path.parent.glob("*.yaml") if file.stem not in (path.stem, *above))
+    bases = path.parent if path.parent.name == KEY else path.parent / KEY
+    known = sorted(file.stem for file in bases.glob("*.yaml") if file.stem not in (path.stem, *above))
     if base not in known:
         hint = did_you_mean(str(base), known)
         expected = f"one of: {', '.join(known)}"
         raise SpecError([Problem(own.file, own.line_of((KEY,)), KEY, f"'{base}'", expected, hint)])
-    below = read_layers(
-        path.with_name(f"{base}.yaml"), top="what several files have in common", above=(*above, path.stem)
-    )
+    below = read_layers(bases / f"{base}.yaml", top="what several files have in common", above=(*above, path.stem))
     return _joined(own, below)
 
 

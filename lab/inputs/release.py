@@ -1,6 +1,6 @@
 """A release: its operating system, its steps in teaching order, its capabilities. Files: lab/releases/NAME.yaml.
 
-What several releases have in common is in a file there without a `name`, which they name as their `base`.
+What several releases have in common is in a file of `base/` there, which they name as their `base`.
 """
 
 from __future__ import annotations
@@ -88,8 +88,7 @@ class Release(Frozen):
 @lru_cache(maxsize=1)
 def release_names() -> tuple[str, ...]:
     """Name the releases that the project has."""
-    files = {path.stem: path.read_text(encoding="utf-8") for path in resources.RELEASES.glob("*.yaml")}
-    return tuple(sorted(name for name, text in files.items() if re.search(r"^name:", text, re.MULTILINE)))
+    return tuple(sorted(path.stem for path in resources.RELEASES.glob("*.yaml")))
 
 
 def default_release() -> str:

@@ -48,7 +48,9 @@ chapters:
 @pytest.fixture
 def zed(tmp_path: Path) -> Document:
     for name, text in (("common", COMMON), ("debian", DEBIAN), ("zed", ZED)):
-        (tmp_path / f"{name}.yaml").write_text(text)
+        file = tmp_path / ("zed.yaml" if name == "zed" else f"base/{name}.yaml")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
     return read_layers(tmp_path / "zed.yaml", top="a release")
 
 
@@ -89,7 +91,8 @@ def test_a_problem_names_the_file_and_the_line_that_have_the_value(
 
 
 def test_problems_of_a_base_are_kept(tmp_path: Path) -> None:
-    (tmp_path / "common.yaml").write_text("a: 1\na: 2\n")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/common.yaml").write_text("a: 1\na: 2\n")
     (tmp_path / "zed.yaml").write_text("base: common\n")
     with pytest.raises(SpecError, match=r"common\.yaml:2: a: found the same key again"):
         read_layers(tmp_path / "zed.yaml", top="a release").raise_problems()
@@ -99,7 +102,8 @@ def test_problems_of_a_base_are_kept(tmp_path: Path) -> None:
     ("base", "hint"), [("comon", "did you mean `common`"), ("zed", "one of: common"), ("[x]", "one of: common")]
 )
 def test_a_base_that_is_none(tmp_path: Path, base: str, hint: str) -> None:
-    (tmp_path / "common.yaml").write_text("a: 1\n")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/common.yaml").write_text("a: 1\n")
     (tmp_path / "zed.yaml").write_text(f"name: zed\nbase: {base}\n")
     with pytest.raises(SpecError) as caught:
         read_layers(tmp_path / "zed.yaml", top="a release")
@@ -108,7 +112,8 @@ def test_a_base_that_is_none(tmp_path: Path, base: str, hint: str) -> None:
 
 
 def test_bases_do_not_go_round_in_a_circle(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("base: b\n")
-    (tmp_path / "b.yaml").write_text("base: a\n")
-    with pytest.raises(SpecError, match=r"b\.yaml:1: base: found 'a'"):
+    (tmp_path / "base").mkdir()
+    for name, base in (("a", "b"), ("b", "c"), ("c", "b")):
+        (tmp_path / ("a.yaml" if name == "a" else f"base/{name}.yaml")).write_text(f"base: {base}\n")
+    with pytest.raises(SpecError, match=r"c\.yaml:1: base: found 'b'"):
         read_layers(tmp_path / "a.yaml", top="a release")
