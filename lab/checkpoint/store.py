@@ -13,7 +13,6 @@ The disks' content is not here: it is a snapshot inside each volume (lab.checkpo
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import shutil
@@ -26,6 +25,7 @@ from pydantic import ValidationError
 from lab.base import durable
 from lab.base.errors import MachineError, UsageError
 from lab.base.models import Frozen
+from lab.base.words import did_you_mean
 from lab.nodes.schedule import MACHINES, jobs_of
 from lab.nodes.state import State, StateFile
 
@@ -140,9 +140,8 @@ class Checkpoints:
             )
         if name in self.of_other_versions():
             raise MachineError(f"checkpoint {name} is of a newer version of lab", hint="use that version")
-        close = difflib.get_close_matches(name, complete, n=1)
         known = f"checkpoints: {', '.join(complete)}" if complete else "there is none yet: `lab checkpoint save NAME`"
-        raise UsageError(f"no checkpoint {name}", hint=f"did you mean {close[0]}?" if close else known)
+        raise UsageError(f"no checkpoint {name}", hint=did_you_mean(name, complete) or known)
 
     def refuse_taken(self, name: str) -> None:
         """Refuse a name that cannot be one, or is one already.

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lab.base.errors import SpecError
+from lab.base.words import did_you_mean
 from lab.inputs.blocks import ConfigOption, config_options, variables_used
-from lab.inputs.document import Document, Loc, did_you_mean, read_document
+from lab.inputs.document import Document, Loc, read_document
 from lab.inputs.steps import StepFacts
 from lab.inputs.validate import validate
 

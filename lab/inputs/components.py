@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from lab.base import resources
 from lab.base.errors import UsageError
 from lab.base.models import Frozen
-from lab.inputs.document import did_you_mean, read_document
+from lab.base.words import did_you_mean
+from lab.inputs.document import read_document
 from lab.inputs.release import load_release, release_names
 from lab.inputs.validate import validate
 

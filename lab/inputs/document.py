@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from lab.base.errors import Problem, SpecError
 from lab.inputs import bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 Loc = tuple[str | int, ...]
@@ -230,10 +228,3 @@ def shown(value: object) -> str:
     text = str(value)
     text = text if len(text) <= 60 else text[:57] + "..."
     return f"'{text}'" if isinstance(value, str) else f"the number {text}" if isinstance(value, int | float) else text
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Give a hint "did you mean `x`?" where a known word is near; else an empty string."""
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f"did you mean `{by_lower[near[0]]}`?" if near else ""

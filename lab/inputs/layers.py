@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lab.base.errors import Problem, SpecError
-from lab.inputs.document import Document, Loc, did_you_mean, read_document
+from lab.base.words import did_you_mean
+from lab.inputs.document import Document, Loc, read_document
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,10 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from lab.base import addresses as addressing
+from lab.base.words import did_you_mean
 from lab.inputs.components import find as find_component
 from lab.inputs.components import in_order
-from lab.inputs.document import Loc, did_you_mean, read_document
+from lab.inputs.document import Loc, read_document
 from lab.inputs.model import Spec
 from lab.inputs.release import default_release, load_release, release_hint, release_names
 from lab.inputs.validate import validate

@@ -13,7 +13,7 @@ from pydantic import Field
 from lab.base import resources
 from lab.base.errors import UsageError
 from lab.base.models import Frozen
-from lab.inputs.document import did_you_mean
+from lab.base.words import did_you_mean
 from lab.inputs.layers import read_layers
 from lab.inputs.validate import validate
 

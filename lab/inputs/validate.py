@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from lab.inputs.document import Document, Loc, did_you_mean, kind_of, shown
+from lab.base.words import did_you_mean
+from lab.inputs.document import Document, Loc, kind_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

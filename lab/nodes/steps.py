@@ -92,10 +92,6 @@ class StepRunner:
         self.seconds: dict[str, float] = {}
         """NODE/STEP -> seconds, of the jobs that this runner ran; all runs of a job together"""
 
-    def known_done(self) -> set[Job]:
-        """Jobs whose record carries today's inputs, and that the suite has not found broken since."""
-        return set(jobs_of(self._lab.plan)) - set(not_done(self._lab.plan, self._files, self._state_file.load()))
-
     def run(self, jobs: Iterable[Job], done: Iterable[Job]) -> None:
         """Run jobs in their order, side by side where it allows.
 

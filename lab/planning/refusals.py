@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from lab.base.errors import HostError, UsageError
+from lab.base.words import did_you_mean
 from lab.planning.hostfit import fit
 
 if TYPE_CHECKING:
@@ -34,8 +34,5 @@ def require_step(plan: Plan, step: str) -> None:
     ids = [s.id for s in plan.steps]
     if step in ids:
         return
-    close = difflib.get_close_matches(step, ids, n=1, cutoff=0.4)
-    raise UsageError(
-        f"no step {step} in release {plan.release}",
-        hint=f"did you mean {close[0]}?" if close else f"steps: {', '.join(ids)}",
-    )
+    hint = did_you_mean(step, ids) or f"steps: {', '.join(ids)}"
+    raise UsageError(f"no step {step} in release {plan.release}", hint=hint)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from lab.base.errors import UsageError
+from lab.base.words import did_you_mean
 from lab.checkpoint import recovery as whole
 from lab.checkpoint import save_restore as checkpoint
 from lab.checkpoint.store import Checkpoint, Checkpoints
@@ -75,9 +75,8 @@ def step_of(plan: Plan, chapter: str) -> str:
     names = {name: step.id for step in plan.steps for name in (step.id, step.id.partition("-")[2])}
     if chapter in names:
         return names[chapter]
-    close = difflib.get_close_matches(chapter, names, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"chapters: {', '.join(step.id for step in plan.steps)}"
-    raise UsageError(f"no chapter {chapter} in this lab", hint=hint)
+    chapters = f"chapters: {', '.join(step.id for step in plan.steps)}"
+    raise UsageError(f"no chapter {chapter} in this lab", hint=did_you_mean(chapter, names) or chapters)
 
 
 def nearest(found: Iterable[Checkpoint], before: list[str]) -> Checkpoint | None:

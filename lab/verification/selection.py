@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from lab.base.errors import UsageError
+from lab.base.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,9 +23,9 @@ def require_steps(plan: Plan, steps: Sequence[str]) -> None:
     for step in steps:
         if step not in known:
             slugs = {name.split("-", 1)[-1]: name for name in known}
-            near = difflib.get_close_matches(step, [*known, *slugs], n=1, cutoff=0.5)
-            guess = f"did you mean {slugs.get(near[0], near[0])}? " if near else ""
-            raise UsageError(f"no step {step} in lab {plan.name}", hint=f"{guess}steps: {', '.join(known)}")
+            near = did_you_mean(slugs.get(step, step), known) or did_you_mean(step, slugs)
+            hint = f"{near} steps: {', '.join(known)}".strip()
+            raise UsageError(f"no step {step} in lab {plan.name}", hint=hint)
 
 
 def select(

@@ -349,7 +349,7 @@ def test_an_unknown_name(verb: Any, lab: Lab) -> None:
     assert "there is none yet" in caught.value.hint
     save(lab)
     before = unchanged(lab)
-    for name, hint in (("frist", "did you mean first?"), ("zzz", "checkpoints: first")):
+    for name, hint in (("frist", "did you mean `first`?"), ("zzz", "checkpoints: first")):
         with pytest.raises(UsageError) as caught:
             verb(lab, name, LiveProgress())
         assert caught.value.hint == hint

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from lab.base.errors import SpecError
-from lab.inputs.document import did_you_mean, read_document
+from lab.base.words import did_you_mean
+from lab.inputs.document import read_document
 from lab.inputs.load import default_spec_text, load_spec
 from lab.inputs.model import Spec, json_schema
 from lab.inputs.release import default_release

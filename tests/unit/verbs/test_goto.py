@@ -149,7 +149,7 @@ def test_a_halted_checkpoint_is_booted(story: Story, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chapter", "hint"), [("databse", "did you mean database?"), ("zzz", f"chapters: {', '.join(IDS)}")]
+    ("chapter", "hint"), [("databse", "did you mean `database`?"), ("zzz", f"chapters: {', '.join(IDS)}")]
 )
 def test_an_unknown_chapter(chapter: str, hint: str, story: Story, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"no chapter {chapter} in this lab") as caught:

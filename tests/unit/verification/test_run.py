@@ -46,7 +46,7 @@ def test_selection_by_step_quick_and_id() -> None:
 def test_an_unknown_step_is_refused_with_a_guess(wrong: str) -> None:
     with pytest.raises(UsageError, match=f"no step {wrong}") as refused:
         select(a_plan(), [wrong])
-    assert "did you mean 55-compute-node?" in refused.value.hint
+    assert "did you mean `55-compute-node`?" in refused.value.hint
 
 
 def test_each_node_is_asked_once_per_lane_and_facts_are_merged(tmp_path: Path) -> None:
