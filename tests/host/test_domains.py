@@ -122,7 +122,7 @@ def test_the_snapshot_of_another_machine_is_refused(machines: Machines, hypervis
     remove(hypervisor, list(NODES.values()), own=Own(Path("/labs/demo")))
     for name in NODES.values():
         hypervisor.connection.defineXML(DOMAIN.format(name=name))
-    with pytest.raises(MachineError, match="of another machine demo-controller"):
+    with pytest.raises(MachineError, match="to another machine demo-controller"):
         machines.define("controller", taken["controller"], TAG)
     assert snapshots(hypervisor) == dict.fromkeys(NODES.values(), [])
 

@@ -213,4 +213,4 @@ def test_who_does_not_follow_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None
     machines.shut_down(guest, ["demo-compute1"], timeout_s=0.1, say=told.append)
     assert guest.cut
     assert guest.pressed == 1
-    assert told == ["demo-compute1 did not shut down within 0 s: its power is cut"]
+    assert told == ["demo-compute1 did not shut down within 0 s: switching it off"]

@@ -231,7 +231,7 @@ def test_a_damaged_manifest_is_a_half_written_checkpoint_among_good_ones(root: P
     assert [each.name for each in checkpoints.complete()] == ["good"]
     assert checkpoints.half_written() == ["broken"]
     assert checkpoints.any()
-    with pytest.raises(UsageError, match="broken is half-written"):
+    with pytest.raises(UsageError, match="broken is incomplete"):
         checkpoints.find("broken")
 
 

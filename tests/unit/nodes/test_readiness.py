@@ -250,7 +250,7 @@ def test_the_sleep_of_the_host_is_told(ssh: Any, lab: Lab) -> None:
     nodes: Any = SleepyNodes(ssh)
     told: list[str] = []
     assert settle(lab, nodes, since=NOON, say=told.append, limit_s=5.0, clock=clock_of_a_host_that_slept(600.0)) == []
-    assert told[0].startswith("this host slept for 600 s: clocks set again")
+    assert told[0].startswith("this host slept for 600 s: set the clocks again")
 
 
 def test_a_clock_that_cannot_be_set_is_not_waited_for_without_end(ssh: Any, lab: Lab) -> None:

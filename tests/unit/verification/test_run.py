@@ -300,7 +300,7 @@ def test_report_shows_failures_first_and_groups_what_has_one_cause() -> None:
     assert "command  do" in shown
     assert shown.count("no ssh") == 1
     assert "9 checks of compute1" in shown
-    assert "1 failed, 9 could not be judged of 11 checks" in shown
+    assert "1 failed, 9 could not be checked of 11 checks" in shown
 
 
 def test_a_text_option_of_a_file_that_is_no_text(tmp_path: Path) -> None:
