@@ -76,8 +76,9 @@ class User:
                 said.append(line)
                 if _FORWARDS in line:
                     break
-            try:
-                assert process.poll() is None, "".join(said)
+            try:  # its output may end before the process does
+                assert said, f"lab forward ended with {process.wait(_ENDS_S)}"
+                assert _FORWARDS in said[-1], "".join(said)
                 yield "".join(said)
             finally:
                 if process.poll() is None:
