@@ -1,4 +1,4 @@
-"""What the suite said last, kept in state.json: so that `lab up` knows what is proven, and what it has to mend."""
+"""What the suite said last, kept in state.json: so that `lab up` knows what is proven, and what it has to repair."""
 
 from __future__ import annotations
 

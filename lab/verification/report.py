@@ -25,7 +25,7 @@ class CheckResult:
 
     @property
     def good(self) -> bool:
-        """Whether nothing needs to be mended."""
+        """Whether nothing needs to be repaired."""
         return self.outcome in ("passed", "skipped")
 
 
