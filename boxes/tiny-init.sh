@@ -31,9 +31,11 @@ done
 
 # Not wget: busybox 1.35's ends with a segmentation fault on http addresses. Nor nc alone, which waits for an answer
 # without end: on a compute node that has just booted, the network agent may cut the connection without a word.
+# An answer that is not 200 counts as none: where the service is slow, the proxy before it sends a page about a timeout.
 metadata() {
   printf 'GET /latest/meta-data/%s HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n' "$1" |
-    timeout 60 nc 169.254.169.254 80 2>/dev/null | tr -d '\r' | awk 'body {print} /^$/ {body = 1}'
+    timeout 60 nc 169.254.169.254 80 2>/dev/null | tr -d '\r' |
+    awk 'NR == 1 {ok = $2 == 200} body && ok {print} /^$/ {body = 1}'
 }
 give_up=$(($(date +%s) + 600))
 until
