@@ -216,8 +216,10 @@ class Ssh:
 
         Raises:
             HostKeyError: another machine than the node answers, or the node has other keys.
-            MachineError: not within `timeout_s`, or abort() was called.
+            MachineError: not within `timeout_s`, or abort() was called; at once where its address is not known.
         """
+        if node not in self.nodes():
+            raise MachineError(f"the address of {node} is not known", hint="`lab up` finds the addresses of all nodes")
         deadline = time.monotonic() + timeout_s
         said = ""
         while (left := deadline - time.monotonic()) > 0:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -164,6 +165,7 @@ def say(text: str) -> None:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or its lab would stay
     options = arguments()
     say(f"seed {options.seed}: {options.kills} faults")
     work = Path(tempfile.mkdtemp(prefix="lab-faults-"))

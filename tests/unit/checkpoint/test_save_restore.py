@@ -135,6 +135,27 @@ def test_a_restore_brings_back_machines_disks_and_state(lab: Lab) -> None:
     assert not Checkpoints(lab.build_dir).unfinished()
 
 
+def test_nodes_whose_addresses_are_lost_are_not_asked_for_their_clocks(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may empty ssh_config beside a save that did not end; `lab up` finds the addresses afterwards."""
+    asked: list[object] = []
+
+    def step_clocks(*_: object) -> dict[str, float]:
+        asked.append("clocks")
+        return {}
+
+    monkeypatch.setattr(whole, "step_clocks", step_clocks)
+    half = lab.build_dir / "checkpoints" / "fault"
+    half.mkdir(parents=True)
+    (half / "manifest.json").touch()
+    (lab.build_dir / "ssh_config").touch()
+    whole.repair(lab, host(), lambda _: None)
+    assert not Checkpoints(lab.build_dir).unfinished()
+    assert states(lab) == {"running"}
+    assert asked == []
+
+
 def test_a_halted_lab_has_disks_alone_and_comes_back_halted(lab: Lab) -> None:
     with whole.machines_of(lab.plan, host()) as machines:
         machines.destroy()

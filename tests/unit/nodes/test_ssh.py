@@ -372,6 +372,14 @@ def test_wait_ready_has_a_limit_and_says_where_to_look(ssh: Ssh, notes: Path) ->
     assert "logs/compute1/console.log" in caught.value.hint
 
 
+def test_a_node_without_an_address_is_not_waited_for(ssh: Ssh, notes: Path) -> None:
+    before = time.monotonic()
+    with pytest.raises(MachineError, match="the address of compute9 is not known") as caught:
+        ssh.wait_ready("compute9", 60)
+    assert time.monotonic() - before < 30
+    assert "lab up" in caught.value.hint
+
+
 def test_abort_ends_the_waiting(ssh: Ssh, notes: Path) -> None:
     Path(f"{notes}.refuse").touch()
     threading.Timer(0.5, ssh.abort).start()
