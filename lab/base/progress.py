@@ -19,14 +19,14 @@ def clock(seconds: float) -> str:
 class Progress(Protocol):
     """What a story tells while it runs. Every method may be called from several threads.
 
-    Texts may hold rich's markup, as `[yellow]drifted[/yellow]`; what comes from outside is escaped by the caller.
+    Texts are plain: who shows them decides how, and nothing in them is markup.
     """
 
     def phase(self, name: str, title: str) -> AbstractContextManager[None]:
         """Time a phase of the work, and say its title; phases of one name add up."""
 
-    def say(self, text: str) -> None:
-        """Tell one line of news, to be kept."""
+    def say(self, text: str, loud: str = "") -> None:
+        """Tell one line of news, to be kept; `loud` is the part of it that a reader should notice."""
 
     def note(self, key: str, text: str) -> None:
         """Tell what goes on now under a key (a node, a box); the next note of the key replaces it."""

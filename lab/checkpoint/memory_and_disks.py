@@ -2,7 +2,7 @@
 
     save:     suspend all → memory of each to a file, which ends its QEMU → a snapshot inside each disk
     revive:   memory of each from its file, still paused → resume all
-    repair:     after a crash somewhere between: whatever each machine needs to run again
+    repair:   after a crash somewhere between: whatever each machine needs to run again
 
 The memory is libvirt's save image (virDomainSave). The disk is an internal snapshot of the qcow2 volume, made by
 libvirt while the machine is off: it takes the blocks that change later, and no file of its own.

@@ -16,7 +16,7 @@ from lab.base.durable import write_text
 from lab.base.errors import HostError, LabError, MachineError
 from lab.base.lock import lab_lock
 from lab.base.progress import clock
-from lab.checkpoint import recovery as whole
+from lab.checkpoint import recovery
 from lab.checkpoint.store import Checkpoint, Checkpoints, Manifest, steps_done, tag_of
 from lab.host import fence
 from lab.host.choice import own_host
@@ -48,7 +48,7 @@ def save(lab: Lab, name: str, progress: Progress) -> Checkpoint:
     Checkpoints(lab.build_dir).refuse_taken(name)
     with lab_lock(lab.build_dir, f"lab checkpoint save {name}"):
         host = _enter(lab)
-        whole.repair(lab, host, progress.say)
+        recovery.repair(lab, host, progress.say)
         return take(lab, host, name, progress)
 
 
@@ -56,7 +56,7 @@ def take(lab: Lab, host: Host, name: str, progress: Progress) -> Checkpoint:
     """Save a checkpoint of a lab that is whole and locked, on a host that was entered; errors as of `save`."""
     store = Checkpoints(lab.build_dir)
     store.refuse_taken(name)
-    with whole.machines_of(lab.plan, host) as machines:
+    with recovery.machines_of(lab.plan, host) as machines:
         running = _running(machines)
         if running:
             _require_space(machines, lab)
@@ -75,7 +75,7 @@ def take(lab: Lab, host: Host, name: str, progress: Progress) -> Checkpoint:
         except BaseException:
             if partial.exists():  # otherwise it is complete, and the next verb brings its machines back
                 with contextlib.suppress(LabError, libvirt.libvirtError, OSError):  # what is left, it repairs too
-                    whole.undo(machines, store, name)
+                    recovery.undo(machines, store, name)
                     store.end_restore()
             raise
         if running:
@@ -97,13 +97,13 @@ def restore(lab: Lab, name: str, progress: Progress) -> Report | None:
         HostError: the host has no memory for the machines.
         MachineError: a part of it is missing (nothing was changed), or the lab does not come back.
     """
-    checkpoint = whole.fitting(lab.plan, Checkpoints(lab.build_dir), name)
+    checkpoint = recovery.fitting(lab.plan, Checkpoints(lab.build_dir), name)
     with lab_lock(lab.build_dir, f"lab checkpoint restore {name}"):
         host = _enter(lab)
         began = time.time()
         with progress.phase("restore", f"restoring checkpoint {name}"):
-            whole.undo_saves(lab, host, progress.say)
-            whole.put_back(lab, host, checkpoint)
+            recovery.undo_saves(lab, host, progress.say)
+            recovery.put_back(lab, host, checkpoint)
         if not checkpoint.manifest.running:
             progress.say("this checkpoint was saved with the machines off, so they are off now; `lab up` boots them")
             return None
@@ -127,20 +127,20 @@ def delete(lab: Lab, name: str, progress: Progress) -> None:
         store.find(name)
     with lab_lock(lab.build_dir, f"lab checkpoint delete {name}"):
         host = _enter(lab)
-        whole.refuse_away(lab, host)
+        recovery.refuse_away(lab, host)
         try:
-            whole.repair(lab, host, progress.say)
+            recovery.repair(lab, host, progress.say)
         except MachineError:
             if store.restoring() != name:
                 raise
             store.end_restore()  # it cannot be brought back: otherwise it could never be removed
         if store.exists(name):  # the repair has removed a half-written one
             checkpoint = store.find(name)
-            with whole.machines_of(lab.plan, host) as machines:
+            with recovery.machines_of(lab.plan, host) as machines:
                 with contextlib.suppress(MachineError):  # of machines that are gone, as their disks are
-                    whole.define(machines, lab.plan, checkpoint)
+                    recovery.define(machines, lab.plan, checkpoint)
                 store.spoil(name)
-                whole.undo(machines, store, name)
+                recovery.undo(machines, store, name)
 
 
 def _settle(lab: Lab, began: float, progress: Progress) -> None:
@@ -148,7 +148,7 @@ def _settle(lab: Lab, began: float, progress: Progress) -> None:
     off = step_clocks(ssh, lab.plan)
     progress.say(f"clocks set: they were off by up to {clock(max(off.values()))}")
     for wrong in settle(lab, ssh, since=began, say=progress.say):
-        progress.say(f"[yellow]not well:[/yellow] {wrong}")
+        progress.say(f"not well: {wrong}", "not well:")
     wait_for_chrony(ssh, lab.plan, off)
 
 

@@ -51,9 +51,9 @@ def box_remove(name: Annotated[str, typer.Argument(help="A box's name, or `all`.
 @release_app.command("list")
 def release_list(as_json: AsJson = False) -> None:
     """List the releases, oldest first."""
-    from lab.terminal import releases as releases_view
+    from lab.terminal import releases
 
-    releases_view.print_list(as_json)
+    releases.print_list(as_json)
 
 
 @release_app.command("show")
@@ -63,9 +63,9 @@ def release_show(
     as_json: AsJson = False,
 ) -> None:
     """Show the packages, units, ports, databases, options and components of a release."""
-    from lab.terminal import releases as releases_view
+    from lab.terminal import releases
 
-    releases_view.print_one(name, component, as_json)
+    releases.print_one(name, component, as_json)
 
 
 @release_app.command("diff")
@@ -74,6 +74,6 @@ def release_diff(
     second: Annotated[str, typer.Argument(help="Another.")],
 ) -> None:
     """Show the differences of two releases: what only the first has (-), what only the second has (+)."""
-    from lab.terminal import releases as releases_view
+    from lab.terminal import releases
 
-    releases_view.print_diff(first, second)
+    releases.print_diff(first, second)

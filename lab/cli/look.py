@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def standing(file: Path, build_dir: Path | None) -> Lab:
     """Open the lab of a read verb and step onto its host."""
-    from lab.checkpoint import recovery as whole
+    from lab.checkpoint import recovery
     from lab.host.choice import own_host
     from lab.verbs.opening import existing
 
@@ -39,7 +39,7 @@ def standing(file: Path, build_dir: Path | None) -> Lab:
     host = own_host(lab.plan, lab.build_dir)
     host.start()
     host.enter()
-    whole.repair_for_reader(lab, host, lambda text: ui.errors.print(text, soft_wrap=True))
+    recovery.repair_for_reader(lab, host, lambda text: ui.errors.print(text, markup=False, soft_wrap=True))
     return lab
 
 

@@ -244,7 +244,7 @@ def verify(
     html: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
 ) -> None:
     """Run the testinfra suite against the running lab."""
-    from lab.terminal import report as reports
+    from lab.terminal.report import print_drift, print_report
     from lab.verification import proven
     from lab.verification.run import verify as run_suite
 
@@ -259,8 +259,8 @@ def verify(
     if as_json:
         ui.print_json(result.as_dict())
     else:
-        reports.print_report(ui.console, lab.plan, result)
-        reports.print_drift(ui.console, result)
+        print_report(ui.console, lab.plan, result)
+        print_drift(ui.console, result)
     proven.note(lab, result)
     if not result.good:
         raise typer.Exit(errors.CHECK_FAILED)

@@ -110,7 +110,7 @@ def _packages(seen: Seen) -> list[Finding]:
 
 
 PROVEN = ("debian bookworm", "debian trixie")
-"""distributions on which labs have been brought up; make test-hosts"""
+"""distributions that the project is made for and tried on; others may do"""
 CONTAINER = "./lab-container up, in a checkout, brings the lab up in a container (podman or Docker) on any Linux"
 
 
@@ -189,14 +189,14 @@ def _processor(seen: Seen) -> list[Finding]:
         facts.nested,
         "yes" if facts.nested else "no",
         f"instances under KVM on the compute nodes: {seen.proof.nested_reason}",
-        _NESTED_MEND,
+        _NESTED_REPAIR,
         fatal=False,
         advice="while no VM runs; on an AMD processor the module is kvm_amd",
     )
     return [kvm, nested]
 
 
-_NESTED_MEND = """\
+_NESTED_REPAIR = """\
 echo 'options kvm_intel nested=1' | sudo tee /etc/modprobe.d/kvm-nested.conf
 sudo modprobe -r kvm_intel && sudo modprobe kvm_intel"""
 

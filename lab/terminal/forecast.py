@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from lab.nodes.schedule import jobs_of
 from lab.terminal.progress import console
 
@@ -42,7 +44,7 @@ def print_difference(forecast: Forecast) -> None:
 
 def _print_damaged(forecast: Forecast) -> None:
     for line in forecast.damaged:
-        console.print(f"[yellow]{line}[/yellow]: `lab up` renames it", soft_wrap=True)
+        console.print(f"[yellow]{escape(line)}[/yellow]: `lab up` renames it", soft_wrap=True)
 
 
 def _print_change(change: Change) -> None:

@@ -69,7 +69,6 @@ class LiveProgress:
         self._phase_started = 0.0
         self._notes: dict[str, str] = {}
         self.phases: dict[str, float] = {}
-        self._live: Live | None = None
         self._start = time.monotonic()
 
     @contextmanager
@@ -79,7 +78,7 @@ class LiveProgress:
             self._phase_name = title
             self._phase_started = time.monotonic()
             self._notes.clear()
-        self.say(f"[bold]{title}[/bold]")
+        self._print(Text(title, style="bold"))
         try:
             yield
         finally:
@@ -89,11 +88,18 @@ class LiveProgress:
                 self._phase_name = ""
                 self._notes.clear()
 
-    def say(self, text: str) -> None:
-        """One line of news, with the time since the beginning."""
+    def say(self, text: str, loud: str = "") -> None:
+        """One line of news, with the time since the beginning; `loud`, a part of it, in yellow."""
+        line = Text(text)
+        if loud:
+            line.highlight_words([loud], "yellow")
+        self._print(line)
+
+    def _print(self, line: Text) -> None:
         with self._lock:
             s = int(time.monotonic() - self._start)
-            console.print(f"[dim]{s // 60:3d}:{s % 60:02d}[/dim] {text}" if self._stamped else text, soft_wrap=True)
+            stamp = Text(f"{s // 60:3d}:{s % 60:02d} " if self._stamped else "", style="dim")
+            console.print(Text.assemble(stamp, line), soft_wrap=True)
 
     def note(self, key: str, text: str) -> None:
         """What goes on now under a key (a node, a box); shown on a terminal only."""
@@ -117,7 +123,8 @@ class LiveProgress:
         with self._lock:
             started, _ = self._running.pop((node, step))
         seconds = time.monotonic() - started
-        self.say(f"{node:<11} {step:<24} {_VERDICTS[verdict]} {clock(seconds)}")
+        line = Text(f"{node:<11} {step:<24} ")
+        self._print(line.append_text(Text.from_markup(_VERDICTS[verdict])).append(f" {clock(seconds)}"))
         return seconds
 
     @contextmanager
@@ -139,9 +146,9 @@ class LiveProgress:
                 table.add_row("   …", node, step, Text(f"{clock(elapsed)} of about {clock(expected)}", style=style))
             if not self._running:
                 for key, text in sorted(self._notes.items()):
-                    table.add_row("   …", key, text, "")
+                    table.add_row("   …", key, Text(text), "")
                 if not self._notes and self._phase_name:
-                    table.add_row("   …", self._phase_name, clock(now - self._phase_started), "")
+                    table.add_row("   …", Text(self._phase_name), clock(now - self._phase_started), "")
         return table
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
 from lab.base.errors import UsageError
 from lab.box import age
 from lab.box.manifest import Manifest, ReadyMade
@@ -36,9 +34,7 @@ def build_for_spec(spec_file: Path, mirror: str | None, progress: Progress, *, f
     """Build the boxes that a spec needs, where they are missing or out of date; with `force`, all of them."""
     spec = load_spec(spec_file)
     plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
-    return ensure_for_plan(
-        plan, mirror or spec.box.mirror, lambda event: progress.say(escape(line_of(event))), force=force
-    )
+    return ensure_for_plan(plan, mirror or spec.box.mirror, lambda event: progress.say(line_of(event)), force=force)
 
 
 def list_all() -> BoxList:

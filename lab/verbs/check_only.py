@@ -12,7 +12,7 @@ from lab.host.capacity import host_facts
 from lab.host.choice import require_open
 from lab.host.host import choose_host
 from lab.inputs.load import load_spec
-from lab.machines import reconcile as machines
+from lab.machines import reconcile
 from lab.nodes.schedule import jobs_of
 from lab.nodes.ssh import Ssh
 from lab.nodes.state import State, StateFile
@@ -143,7 +143,7 @@ def _machines(lab: Lab, change: changes.Change) -> tuple[tuple[str, ...], set[st
     if not host.is_running():
         return (*told, "would start libvirtd, then create or start the machines"), set()
     with host.hypervisor() as hypervisor:
-        wanted = machines.look(lab.plan, lab.build_dir, hypervisor, known)
+        wanted = reconcile.look(lab.plan, lab.build_dir, hypervisor, known)
     host.enter()
     told += [f"would create the machine {name}: {why}" for name, why in wanted.make.items()]
     told += [f"would start the machine {name}: it is {what}" for name, what in wanted.start.items()]

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from lab.base import builddir, durable
 from lab.base.addresses import NETWORK_KINDS
 from lab.base.errors import DamagedFileError, HostError, MachineError, UsageError
@@ -128,7 +126,7 @@ def _recorded(lab: SeenLab, progress: Progress) -> Path | None:
         other = ""
     if not other:
         return directory
-    progress.say(f"not removed, because it belongs to {other} now: {escape(str(directory))}")
+    progress.say(f"not removed, because it belongs to {other} now: {directory}")
     return None
 
 
@@ -204,7 +202,7 @@ def _remove_from(hypervisor: Hypervisor, record: LabRecord, progress: Progress, 
     own = own_of(record.name, Path(record.build_dir), record.key)
     removed = remove(hypervisor, list(record.domains.values()), record.networks, own=own, keep_volumes=keep_volumes)
     for line in removed.left:
-        progress.say(f"left alone: {escape(line)}")
+        progress.say(f"left alone: {line}")
 
 
 def _clear(directory: Path) -> None:

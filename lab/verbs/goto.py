@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lab.base.errors import UsageError
 from lab.base.words import did_you_mean
-from lab.checkpoint import recovery as whole
+from lab.checkpoint import recovery
 from lab.checkpoint import save_restore as checkpoint
 from lab.checkpoint.store import Checkpoint, Checkpoints
 from lab.host import records
@@ -63,7 +63,7 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str, progress: Progre
 def _away(plan: Plan, directory: Path) -> bool:
     host = own_host(plan, directory)
     host.start()
-    return whole.is_away(plan, host)
+    return recovery.is_away(plan, host)
 
 
 def step_of(plan: Plan, chapter: str) -> str:

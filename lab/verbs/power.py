@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lab.base.errors import UsageError
 from lab.base.lock import lab_lock
 from lab.base.progress import clock
-from lab.checkpoint import recovery as whole
+from lab.checkpoint import recovery
 from lab.host import fence
 from lab.host.choice import own_host
 from lab.machines import power as switch
@@ -108,7 +108,7 @@ def resume(lab: Lab, progress: Progress, *, command: str = "lab resume") -> Repo
         with progress.phase("services", "waiting for the services"):
             # Services that ran all the time have reported themselves within the last minute and a half.
             for wrong in settle(lab, ssh, since=since if woken else since - 90, say=progress.say):
-                progress.say(f"[yellow]not well:[/yellow] {wrong}")
+                progress.say(f"not well: {wrong}", "not well:")
             wait_for_chrony(ssh, lab.plan, off)
         with progress.phase("verify", "quick checks"):
             return _checked(lab, progress)
@@ -128,7 +128,7 @@ def _states(lab: Lab, host: Host) -> dict[str, State]:
             states = hypervisor.states(domains)
         if any(state != "absent" for state in states.values()):
             return states
-        whole.refuse_away(lab, host)
+        recovery.refuse_away(lab, host)
     raise UsageError(f"lab {lab.plan.name} has no virtual machines", hint="`lab up` makes them")
 
 

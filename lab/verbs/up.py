@@ -137,11 +137,12 @@ def _decide(spec: Spec, to_step: str | None, progress: Progress) -> tuple[HostPr
 def _require_place(plan: Plan, host: Host, directory: Path, progress: Progress) -> Plan | None:
     """Refuse a lab that cannot follow the spec, or does not fit on the host; give the plan that exists, if any."""
     if host.end_silent():
-        progress.say("[yellow]the lab's own libvirtd did not answer[/yellow]: it was ended, starting another one")
+        silent = "the lab's own libvirtd did not answer"
+        progress.say(f"{silent}: it was ended, starting another one", silent)
     existing = _existing_plan(directory, progress)
     changes.compare(existing if host.exists() else None, plan).refuse_rebuild()
     for warning in require_fit(plan, count_for(plan, host)):
-        progress.say(f"[yellow]warning:[/yellow] {warning}")
+        progress.say(f"warning: {warning}", "warning:")
     return existing
 
 
@@ -152,5 +153,5 @@ def _existing_plan(directory: Path, progress: Progress) -> Plan | None:
             read()
         except DamagedFileError as error:
             kept = error.set_aside().name
-            progress.say(f"[yellow]{error.message}[/yellow]; kept as {kept}, everything is checked again")
+            progress.say(f"{error.message}; kept as {kept}, everything is checked again", error.message)
     return project.load_plan(directory)

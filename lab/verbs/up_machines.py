@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
-
-from rich.markup import escape
 
 from lab.base.addresses import domain_name
 from lab.checkpoint import recovery
@@ -32,9 +29,10 @@ def start_host(run: Run) -> None:
     """Start what the machines live in, and close what this machine and the nodes need not reach of each other."""
     run.host.start()
     if why := fence.close(run.host, run.plan, run.lab.build_dir):
-        run.progress.say(f"[yellow]nodes and this machine reach each other[/yellow] (docs/security.md): {escape(why)}")
+        open_ = "nodes and this machine reach each other"
+        run.progress.say(f"{open_} (docs/security.md): {why}", open_)
     if why := why_root(run.host):
-        run.progress.say(f"[yellow]QEMU runs as root[/yellow]: {escape(why)}")
+        run.progress.say(f"QEMU runs as root: {why}", "QEMU runs as root")
 
 
 def see_to_boxes(run: Run, mirror: str | None) -> list[Box]:
@@ -43,7 +41,7 @@ def see_to_boxes(run: Run, mirror: str | None) -> list[Box]:
         wanted = reconcile.look(run.plan, run.lab.build_dir, hypervisor, run.ssh.nodes())
     boxes = reconcile.boxes_for(run.plan, wanted, run.progress, mirror)
     for line in age_lines(run.plan, updates=bool(boxes)):
-        run.progress.say(f"[yellow]{escape(line)}[/yellow]")
+        run.progress.say(line, line)
     return boxes
 
 
@@ -115,8 +113,7 @@ def wait_for_nodes(run: Run, wanted: Machines, since: float) -> None:
             wait_for_services(run, since)
 
 
-def wait_for_services(run: Run, since: float | None = None) -> None:
+def wait_for_services(run: Run, since: float) -> None:
     """Wait until the services of the finished steps have reported themselves, after `since` (time.time())."""
-    began = time.time() if since is None else since
-    settle(run.lab, run.ssh, since=began, say=run.progress.say, running=lambda: run.watch.all_run)
+    settle(run.lab, run.ssh, since=since, say=run.progress.say, running=lambda: run.watch.all_run)
     run.watch.check()

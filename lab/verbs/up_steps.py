@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from lab.checkpoint import save_restore
 from lab.checkpoint.store import Checkpoints
 from lab.machines.vagrant import Vagrant
@@ -37,9 +35,9 @@ def check_what_is_done(run: Run) -> tuple[set[Job], Report]:
         drift = _failing(quick)
         for job in run.jobs:
             if job in drift:
-                run.progress.say(f"{job.node:<11} {job.step:<24} [yellow]drifted[/yellow]: runs again")
+                run.progress.say(f"{job.node:<11} {job.step:<24} drifted: runs again", "drifted")
             elif missing.get(job, "").startswith("the suite"):
-                run.progress.say(f"{job.node:<11} {job.step:<24} [yellow]runs again[/yellow]: {missing[job]}")
+                run.progress.say(f"{job.node:<11} {job.step:<24} runs again: {missing[job]}", "runs again")
         run.runner.forget(drift)
         return known - drift, quick
 
@@ -96,7 +94,7 @@ def verified(run: Run, steps: tuple[str, ...] | None = None) -> Report:
         return result
     for check in result.checks:
         if not check.good:
-            run.progress.say(f"{check.id} [yellow]{check.outcome}[/yellow]: {escape(check.message)}")
+            run.progress.say(f"{check.id} {check.outcome}: {check.message}", check.outcome)
     _provision(run, "repairing what the checks found", [job for job in run.jobs if job in broken], ())
     with run.progress.phase("verify", "verification, once more"):
         return _suite(run, scope)

@@ -18,7 +18,7 @@ from lab.host.libvirt import Hypervisor
 from lab.host.neighbours import require_no_collision
 from lab.host.ownership import Own, own_of
 from lab.host.removal import Removed, own_volumes, remove
-from lab.machines import reconcile as machines
+from lab.machines import reconcile
 from lab.machines.reconcile import ABSENT, Machines
 from lab.terminal.progress import LiveProgress
 
@@ -216,7 +216,9 @@ class Host:
 
 
 def make(hypervisor: Hypervisor, build: Path, nodes: dict[str, str]) -> None:
-    machines.make(PLAN, Machines(nodes, {}), [], cast("Any", Host(hypervisor)), cast("Any", Ssh(build)), LiveProgress())
+    reconcile.make(
+        PLAN, Machines(nodes, {}), [], cast("Any", Host(hypervisor)), cast("Any", Ssh(build)), LiveProgress()
+    )
 
 
 def test_a_machine_that_was_cut_short_is_made_again_and_nobodys_disk_is_taken_for_its_own(
@@ -224,7 +226,7 @@ def test_a_machine_that_was_cut_short_is_made_again_and_nobodys_disk_is_taken_fo
 ) -> None:
     monkeypatch.setattr(records, "STATE_ROOT", tmp_path / "state")
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr(machines, "show_to_vagrant", lambda *_: None)
+    monkeypatch.setattr(reconcile, "show_to_vagrant", lambda *_: None)
 
     def cut_short(_vagrant: Any, names: list[str], **_: Any) -> None:
         add_volumes(hypervisor, *(f"demo-{name}.img" for name in names))

@@ -23,7 +23,8 @@ class RecordedProgress:
         self.lines.append(f"{name}: {title}")
         yield
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, loud: str = "") -> None:
+        assert loud in text
         self.lines.append(text)
 
     def note(self, key: str, text: str) -> None:

@@ -15,7 +15,7 @@ from lab.box.guests import Guests
 from lab.box.proof import proof_images
 from lab.box.sources import Distribution, Source
 from lab.diagnosis import doctor, doctor_look
-from lab.host import capacity as host_facts
+from lab.host import capacity
 from lab.verbs import goto, up
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def test_the_specs_mirror_reaches_the_proof(tmp_path: Path, monkeypatch: pytest.
 
     for module in (up, goto, doctor_look):
         monkeypatch.setattr(module, "host_facts", stop)
-    monkeypatch.setattr(host_facts, "proof_images", stop)
+    monkeypatch.setattr(capacity, "proof_images", stop)
     calls: list[Callable[[], object]] = [
         lambda: up.up(spec, tmp_path / "build", RecordedProgress()),
         lambda: goto.goto(spec, tmp_path / "build", "30-identity", RecordedProgress()),
-        lambda: host_facts.host_facts(mirror="http://near.example/debian"),
+        lambda: capacity.host_facts(mirror="http://near.example/debian"),
     ]
     for call in calls:
         with pytest.raises(HostError, match="that is all"):

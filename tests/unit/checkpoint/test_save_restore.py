@@ -15,11 +15,11 @@ from lab.base import builddir
 from lab.base.durable import write_text
 from lab.base.errors import HostError, LockedError, MachineError, UsageError
 from lab.base.lock import lab_lock
-from lab.checkpoint import recovery as whole
+from lab.checkpoint import recovery
 from lab.checkpoint import save_restore as checkpoint
 from lab.checkpoint.memory_and_disks import Machines, memory_file
 from lab.checkpoint.store import Checkpoints, age, tag_of
-from lab.host import capacity as host_facts
+from lab.host import capacity
 from lab.host.libvirt import Hypervisor
 from lab.host.ownership import Own
 from lab.host.removal import remove
@@ -67,8 +67,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     write_text(tmp_path / "plan.json", plan.model_dump_json(), mode=0o600)
     StateFile(tmp_path / "state.json").save(steps("10-environment"))
     monkeypatch.setattr(checkpoint, "own_host", lambda *_: TestHost())
-    monkeypatch.setattr(host_facts, "memory_mib", lambda: (24000, 20000))
-    for module in (checkpoint, whole):
+    monkeypatch.setattr(capacity, "memory_mib", lambda: (24000, 20000))
+    for module in (checkpoint, recovery):
         monkeypatch.setattr(module, "step_clocks", lambda *_: {"controller": 0.0})
     monkeypatch.setattr(checkpoint, "settle", lambda *_, **__: [])
     monkeypatch.setattr(checkpoint, "verify", lambda *_, **__: Report(()))
@@ -84,7 +84,7 @@ def steps(*ids: str) -> State:
 
 
 def states(lab: Lab) -> set[str]:
-    with whole.machines_of(lab.plan, host()) as machines:
+    with recovery.machines_of(lab.plan, host()) as machines:
         return set(machines.states().values())
 
 
@@ -126,7 +126,7 @@ def test_a_restore_brings_back_machines_disks_and_state(lab: Lab) -> None:
     known_hosts = lab.build_dir / "known_hosts"
     known_hosts.write_text("compute1 ssh-ed25519 OF-A-MACHINE-MADE-SINCE\n")
     StateFile(lab.build_dir / "state.json").save(steps("10-environment", "20-database"))
-    with whole.machines_of(lab.plan, host()) as machines:
+    with recovery.machines_of(lab.plan, host()) as machines:
         machines.destroy()
     assert checkpoint.restore(lab, "first", LiveProgress()) == Report(())
     assert states(lab) == {"running"}
@@ -145,19 +145,19 @@ def test_nodes_whose_addresses_are_lost_are_not_asked_for_their_clocks(
         asked.append("clocks")
         return {}
 
-    monkeypatch.setattr(whole, "step_clocks", step_clocks)
+    monkeypatch.setattr(recovery, "step_clocks", step_clocks)
     half = lab.build_dir / "checkpoints" / "fault"
     half.mkdir(parents=True)
     (half / "manifest.json").touch()
     (lab.build_dir / "ssh_config").touch()
-    whole.repair(lab, host(), lambda _: None)
+    recovery.repair(lab, host(), lambda _: None)
     assert not Checkpoints(lab.build_dir).unfinished()
     assert states(lab) == {"running"}
     assert asked == []
 
 
 def test_a_halted_lab_has_disks_alone_and_comes_back_halted(lab: Lab) -> None:
-    with whole.machines_of(lab.plan, host()) as machines:
+    with recovery.machines_of(lab.plan, host()) as machines:
         machines.destroy()
         save(lab)
         assert list((lab.build_dir / "checkpoints" / "first").glob("*.mem")) == []
@@ -185,7 +185,7 @@ def test_a_lab_that_was_put_away_comes_back(lab: Lab) -> None:
         own, domains = Own(lab.build_dir), [n.domain for n in lab.plan.nodes]
         remove(hypervisor, domains, [n.name for n in lab.plan.networks], own=own, keep_volumes=True)
     with pytest.raises(UsageError, match="the lab was removed, its checkpoints were kept") as caught:
-        whole.refuse_away(lab, host())
+        recovery.refuse_away(lab, host())
     assert "first, second" in str(caught.value)
     with pytest.raises(UsageError, match="the lab was removed"):
         checkpoint.delete(lab, "first", LiveProgress())
@@ -193,7 +193,7 @@ def test_a_lab_that_was_put_away_comes_back(lab: Lab) -> None:
     assert states(lab) == {"running"}
     with Hypervisor(URI, exclusive=True) as hypervisor:
         assert all(hypervisor.networks([n.name for n in lab.plan.networks]).values())
-    whole.refuse_away(lab, host())
+    recovery.refuse_away(lab, host())
     checkpoint.delete(lab, "first", LiveProgress())
     assert tags(lab) == {tag_of("second")}
 
@@ -217,7 +217,7 @@ def killed(monkeypatch: pytest.MonkeyPatch, where: type, method: str, *, after: 
 
     with monkeypatch.context() as patch:
         patch.setattr(where, method, end)
-        patch.setattr(whole, "undo", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(recovery, "undo", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             yield
 
@@ -243,7 +243,7 @@ def test_a_save_that_is_killed_leaves_the_old_set_or_the_new_one(
     saved = saved or (method == "finish" and after)
     with killed(monkeypatch, where, method, after=after):
         save(lab)
-    whole.repair(lab, host(), print)
+    recovery.repair(lab, host(), print)
     assert states(lab) == {"running"}
     assert files(lab) == ({"old", "first"} if saved else {"old"})
     assert tags(lab) == {tag_of(name) for name in files(lab)}
@@ -268,7 +268,7 @@ def test_a_restore_that_is_killed_can_be_repeated_or_mended(
     if again:
         checkpoint.restore(lab, "first", LiveProgress())
     else:
-        whole.repair(lab, host(), print)
+        recovery.repair(lab, host(), print)
     assert states(lab) == {"running"}
     assert not Checkpoints(lab.build_dir).unfinished()
     untouched = method == "destroy" and not after and not again
@@ -286,13 +286,13 @@ def test_a_deletion_that_is_killed_leaves_a_half_written_one(lab: Lab, monkeypat
 
 def test_a_reader_mends_only_where_there_is_something_to_mend(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     with lab_lock(lab.build_dir):
-        whole.repair_for_reader(lab, host(), print)
+        recovery.repair_for_reader(lab, host(), print)
     with killed(monkeypatch, Machines, "suspend", after=True):
         save(lab)
     assert states(lab) == {"paused"}
     with lab_lock(lab.build_dir), pytest.raises(LockedError):
-        whole.repair_for_reader(lab, host(), print)
-    whole.repair_for_reader(lab, host(), print)
+        recovery.repair_for_reader(lab, host(), print)
+    recovery.repair_for_reader(lab, host(), print)
     assert states(lab) == {"running"}
 
 
@@ -329,9 +329,9 @@ def test_no_space(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_memory_for_machines_that_are_off(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who runs or is paused has its memory already, as after a crash in the middle of bringing back."""
     save(lab)
-    monkeypatch.setattr(host_facts, "memory_mib", lambda: (24000, 1000))
+    monkeypatch.setattr(capacity, "memory_mib", lambda: (24000, 1000))
     checkpoint.restore(lab, "first", LiveProgress())
-    with whole.machines_of(lab.plan, host()) as machines:
+    with recovery.machines_of(lab.plan, host()) as machines:
         machines.suspend()
         checkpoint.restore(lab, "first", LiveProgress())
         machines.destroy()
@@ -418,7 +418,7 @@ def test_a_chapter_that_came_later_does_not_matter(lab: Lab) -> None:
 
 
 def test_a_lab_that_does_not_run_as_a_whole(lab: Lab) -> None:
-    with whole.machines_of(lab.plan, host()) as machines:
+    with recovery.machines_of(lab.plan, host()) as machines:
         machines._domain("compute1").destroy()
     with pytest.raises(MachineError, match="some machines of the lab run and some are off") as caught:
         save(lab)

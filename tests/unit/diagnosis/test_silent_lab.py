@@ -13,7 +13,7 @@ from lab.base.process import Completed
 from lab.diagnosis import support_parts
 from lab.diagnosis.support_parts import Parts
 from lab.diagnosis.trouble import diagnose_lab
-from lab.host import capacity as host_facts
+from lab.host import capacity
 from lab.host.libvirt_link import NoAnswerError
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
@@ -104,4 +104,4 @@ def test_down_ends_it_first(host: Any, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_silent_libvirtds_machines_count_as_running(host: Any) -> None:
-    assert host_facts.count_for(PLAN, host).running == {node.name for node in PLAN.nodes}
+    assert capacity.count_for(PLAN, host).running == {node.name for node in PLAN.nodes}

@@ -10,7 +10,7 @@ import pytest
 from recorded_progress import RecordedProgress
 from sample_plans import SECRETS, sample_plan
 
-from lab.machines import reconcile as machines
+from lab.machines import reconcile
 from lab.machines.reconcile import ABSENT, Machines, look, start_off
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
@@ -184,8 +184,8 @@ def test_boxes_are_seen_to_before_lab_up_moves_onto_the_host(
         acts.append(f"make of {boxes}")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(machines, "ensure_for_plan", ensure)
-    monkeypatch.setattr(machines, "make", make)
+    monkeypatch.setattr(reconcile, "ensure_for_plan", ensure)
+    monkeypatch.setattr(reconcile, "make", make)
     hypervisor.domains.clear()
     run = Run.of(Lab(tmp_path, PLAN, Secrets(SECRETS)), cast("Any", FakeHost()), RecordedProgress())
     with pytest.raises(KeyboardInterrupt):
