@@ -166,7 +166,8 @@ class PrivateHost:
             pid = self._pid_of("libvirtd")
             if not self.is_running():  # the pid file names a process of this namespace, or nothing of ours
                 return True
-            _signal(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
             deadline = time.monotonic() + _STOP_LIMIT_S
             while self.is_running() and self._pid_of("libvirtd") == pid:
                 if time.monotonic() > deadline:
@@ -221,7 +222,7 @@ class PrivateHost:
         """
         inode = view.netns_inode(self.netns)
         if inode:
-            self._end_processes(inode)
+            view.end_processes(inode, self.netns, limit_s=_STOP_LIMIT_S)
         path = view.NETNS_DIR / self.netns
         if path.exists():
             if inode:
@@ -316,23 +317,6 @@ class PrivateHost:
             return 0
         return int(text) if re.fullmatch(r"\s*\d+\s*", text) else 0
 
-    def _end_processes(self, inode: int) -> None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            deadline = time.monotonic() + _STOP_LIMIT_S
-            signalled = set[int]()
-            while pids := view.pids_in(inode):
-                for pid in set(pids) - signalled:
-                    signalled.add(pid)
-                    _signal(pid, number)
-                if time.monotonic() > deadline:
-                    break
-                time.sleep(0.1)
-            else:
-                return
-        raise HostError(
-            f"processes {pids} of {self.netns} cannot be ended", hint=f"look at `ip netns pids {self.netns}`"
-        )
-
 
 def _is_at(fd: int, path: Path) -> bool:
     """Tell whether an open directory is the one that has this name now."""
@@ -345,8 +329,3 @@ def _is_at(fd: int, path: Path) -> bool:
 def why_root(host: object) -> str:
     """Tell why a host's virtual machines run as root; empty where they do not, or where that is not the lab's."""
     return host.qemu_account().why_root if isinstance(host, PrivateHost) else ""
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)

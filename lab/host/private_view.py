@@ -14,10 +14,13 @@ Linux's manual: namespaces(7), mount_namespaces(7); `ip netns exec` does the sam
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +111,28 @@ def pids_in(inode: int) -> list[int]:
     own = _self_and_ancestors()
     pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
     return [pid for pid in pids if pid not in own and inode_of(pid) == inode and not _is_zombie(pid)]
+
+
+def end_processes(inode: int, netns: str, *, limit_s: float) -> None:
+    """End all processes of a network namespace: politely, and after `limit_s` by force.
+
+    Raises:
+        HostError: some do not end.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + limit_s
+        signalled = set[int]()
+        while pids := pids_in(inode):
+            for pid in set(pids) - signalled:
+                signalled.add(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        else:
+            return
+    raise HostError(f"processes {pids} of {netns} cannot be ended", hint=f"look at `ip netns pids {netns}`")
 
 
 def _self_and_ancestors() -> set[int]:
