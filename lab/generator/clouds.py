@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from lab.openstack import identity_url
+
 if TYPE_CHECKING:
     from lab.planning.plan import Plan
 
 CLOUDS = "clouds.yaml"
 ADMIN_PASSWORD = "ADMIN_PASS"
 """the guide's name of the administrator's password"""
-
-
-def auth_url(plan: Plan) -> str:
-    """Give the address of the Identity API (version 3), as the services' own options name it."""
-    set_by = (c for c in plan.checks if c.kind == "option" and c.args.get("option") == "auth_url")
-    named = next((str(check.args["value"]) for check in set_by), f"http://{plan.nodes[0].name}:5000")
-    return f"{named.rstrip('/').removesuffix('/v3')}/v3"
 
 
 def clouds_yaml(plan: Plan, password: str) -> str:
@@ -30,7 +25,7 @@ def clouds_yaml(plan: Plan, password: str) -> str:
 clouds:
   {plan.name}:
     auth:
-      auth_url: {json.dumps(auth_url(plan))}
+      auth_url: {json.dumps(identity_url(plan))}
       username: admin
       password: {json.dumps(password)}
       project_name: admin

@@ -10,6 +10,7 @@ from lab.base import safe
 from lab.base.errors import MachineError, UsageError
 from lab.host.removal import remove
 from lab.machines.vagrant import Vagrant
+from lab.openstack import KEEP_OTHERS, OTHERS_LIVE_THERE, STOP_SERVICES, remove_computes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,18 +22,8 @@ if TYPE_CHECKING:
     from lab.nodes.state import StateFile
 
 LOG = "logs/controller/remove-compute.log"
-OTHERS_LIVE_THERE = 3
-"""exit code of provision/remove-compute"""
 CONTROLLER_LIMIT_S, NODE_LIMIT_S = 60.0, 15.0
 """for an answer over ssh; on a KVM host"""
-
-# Nothing to take out where the lab never came as far as a database of nova.
-_REMOVE = '[ ! -d /var/lib/mysql/nova ] || LAB_GONE="$1" exec /opt/lab/remove-compute "$2" $3'
-# Whatever of it is there: a node may have been left half-way. Disabled too: it might be switched on again.
-_STOP_SERVICES = (
-    "for unit in nova-compute neutron-openvswitch-agent neutron-linuxbridge-agent; do "
-    'systemctl disable --now "$unit" 2>/dev/null || true; done'
-)
 
 
 @dataclass(frozen=True)
@@ -72,11 +63,11 @@ class Shrink:
         """
         self._ssh.wait_ready("controller", CONTROLLER_LIMIT_S * self._factor)
         there = [node for node in leaving if self._answers(node)]
-        gone = " ".join(node.name for node in leaving if node not in there)
+        gone = [node.name for node in leaving if node not in there]
         self._remove("drain", leaving, gone)
         for node in leaving:
             if node in there:
-                self._ssh.run(node.name, ["sudo", "sh", "-c", _STOP_SERVICES])
+                self._ssh.run(node.name, ["sudo", "sh", "-c", STOP_SERVICES])
             else:  # one that hangs could come back and register itself again
                 with self._host.hypervisor() as hypervisor:
                     hypervisor.power_off(node.domain)
@@ -105,8 +96,8 @@ class Shrink:
             return False
         return True
 
-    def _remove(self, verb: str, leaving: Sequence[Leaving], gone: str) -> None:
-        names = " ".join(node.name for node in leaving)
+    def _remove(self, verb: str, leaving: Sequence[Leaving], gone: Sequence[str]) -> None:
+        names = [node.name for node in leaving]
         log = self._ssh.build_dir / LOG
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         said: list[str] = []
@@ -116,15 +107,12 @@ class Shrink:
                 said.append(self._mask(line))
                 print(said[-1], file=out, flush=True)
 
-            code = self._ssh.stream(
-                "controller", ["sudo", "sh", "-c", _REMOVE, "remove-compute", gone, verb, names], hear
-            )
+            code = self._ssh.stream("controller", ["sudo", *remove_computes(verb, names, gone)], hear)
         if code == OTHERS_LIVE_THERE:
             raise UsageError(
-                f"{names} cannot be removed: instances run there that the lab did not create",
+                f"{' '.join(names)} cannot be removed: instances run there that the lab did not create",
                 detail="\n".join(said),
-                hint="`openstack server delete ID`, or to keep one `openstack server shelve ID`, then `lab up`, then "
-                "`openstack server unshelve ID`: it starts on another node. Or put nodes.compute.count back",
+                hint=KEEP_OTHERS,
             )
         if code != 0:
             raise MachineError(

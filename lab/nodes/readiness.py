@@ -11,13 +11,13 @@ import functools
 import shlex
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lab.base.errors import HostKeyError, MachineError
 from lab.base.side_by_side import for_all
 from lab.nodes.clock import TOLERANCE_S, HostClock, off_by_s, step_clock, wait_for_chrony
 from lab.nodes.state import StateFile
+from lab.openstack import REPORTING, heartbeat_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,10 +32,6 @@ _LOOK_EVERY_S = 3.0
 _LOOK_LIMIT_S = 60.0
 _FETCH_LIMIT_S = 20
 _TELL_EVERY_S = 60.0
-
-_NOVA = frozenset({"nova-conductor", "nova-scheduler", "nova-compute"})
-_NEUTRON = frozenset(f"neutron-{of}-agent" for of in ("openvswitch", "linuxbridge", "dhcp", "metadata", "l3"))
-"""units that report themselves, by the name that the database knows them by (column `binary`)"""
 
 
 @dataclass(frozen=True)
@@ -165,7 +161,7 @@ def complaints(wanted: dict[str, Expected], seen: dict[str, Seen]) -> list[str]:
     beats = frozenset[tuple[str, str]]().union(*(look.beats for look in seen.values()))
     for node, want in wanted.items():
         for unit in want.units:
-            if unit in _NOVA | _NEUTRON and (node, unit) not in beats:
+            if unit in REPORTING and (node, unit) not in beats:
                 wrong.append(f"{unit} on {node} (has not reported)")
     return list(dict.fromkeys(wrong))
 
@@ -208,18 +204,10 @@ def look(ssh: Ssh, node: str, want: Expected, since: float) -> Seen:
 
 def script(want: Expected, since: float) -> str:
     """Write the command of one look; APIs and heartbeats are asked only when all units run."""
-    moment = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d %H:%M:%S")
     lines = [_UNITS.format(units=" ".join(want.units))]
     urls = [shlex.quote(url) for url, _ in want.urls]
     lines += [f"printf 'url %s %s\\n' {url} \"$({_FETCH} {url})\"" for url in urls]
-    for names, table, condition in (
-        (_NOVA, "nova.services", f"deleted = 0 AND last_seen_up >= '{moment}'"),
-        (_NEUTRON, "neutron.agents", f"heartbeat_timestamp >= '{moment}'"),
-    ):
-        if names & set(want.units):
-            query = f"SELECT 'beat', host, \\`binary\\` FROM {table} WHERE {condition}"
-            lines.append(f'mariadb --batch --skip-column-names --execute "{query}"')
-    return "\n".join([*lines, "exit 0\n"])
+    return "\n".join([*lines, *heartbeat_commands(want.units, since), "exit 0\n"])
 
 
 _UNITS = """\

@@ -11,6 +11,7 @@ from rich.table import Table
 from lab.base.progress import clock
 from lab.base.rights import as_called, same_with_sudo
 from lab.nodes.state import StateFile
+from lab.openstack import provided
 from lab.planning.plan import management_address
 from lab.terminal.progress import console, timing_table
 from lab.terminal.report import print_report
@@ -110,31 +111,6 @@ def print_status(lab: Lab, status: dict[str, Any]) -> None:
         console.print(f"{node['name']}: {steps}")
     if any(node["state"] == UNKNOWN for node in status["nodes"]):
         console.print(f"only root sees the states of the nodes; run: {same_with_sudo()}", soft_wrap=True, markup=False)
-
-
-def provided(plan: Plan, done: Iterable[str]) -> list[tuple[str, str]]:
-    """Name what the steps recorded as done (NODE/STEP) provide, and where: APIs, the dashboard, consoles."""
-    known = set(done)
-    checks = [check for check in plan.checks if f"{check.node}/{check.step}" in known]
-    urls = {
-        check.args["service"]: check.args["url"]
-        for check in checks
-        if check.kind == "endpoint" and check.args["interface"] == "public"
-    }
-    found = [
-        (f"{check.args['type']} API", str(urls[check.args["name"]]))
-        for check in checks
-        if check.kind == "service" and check.args["name"] in urls
-    ]
-    found += [("dashboard", str(check.args["url"])) for check in checks if check.kind == "dashboard-login"]
-    controller = plan.nodes[0]
-    address = management_address(controller)
-    found = [(what, url.replace(f"//{controller.name}", f"//{address}")) for what, url in found]
-    consoles = {check.kind: check.command for check in reversed(checks) if check.kind in _CONSOLES}
-    return found + [("console", command) for command in consoles.values()]
-
-
-_CONSOLES = ("instance-vnc", "instance-spice", "instance-serial")
 
 
 def print_up(result: UpResult, progress: LiveProgress) -> None:

@@ -1,8 +1,7 @@
-"""How an OpenStack client outside the nodes finds the lab: the ports of its services, variables, and names."""
+"""How an OpenStack client outside the nodes finds the lab: variables and names."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,26 +10,11 @@ from lab.generator.clouds import CLOUDS
 from lab.generator.render import hosts_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from lab.planning.plan import Plan
 
 MACHINES_HOSTS = Path("/etc/hosts")
-HTTP_PORT = 80
-
-
-def urls(plan: Plan) -> Iterator[str]:
-    """Give every URL of the controller that a check of the plan names: APIs, dashboard, consoles. Some come twice."""
-    base = re.compile(rf"(?:https?|ws)://{re.escape(plan.nodes[0].name)}(?![\w.-])[^\s'\"]*")
-    for check in plan.checks:
-        for value in check.args.values():
-            yield from base.findall(str(value))
-
-
-def service_ports(plan: Plan) -> list[int]:
-    """Name the TCP ports of the controller that a client outside may want, in ascending order."""
-    found = (re.match(r"\w+://[^:/]+(?::(\d+))?", url) for url in urls(plan))
-    return sorted({int(match[1] or HTTP_PORT) for match in found if match})
 
 
 def environment(plan: Plan, build_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:

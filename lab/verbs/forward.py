@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lab.base.environment import tool_environment
 from lab.base.errors import MachineError, UsageError
-from lab.verbs.clients import HTTP_PORT, service_ports
+from lab.openstack import HTTP_PORT, service_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -16,9 +16,9 @@ from clients.examples import of_page
 from clients.outside import SPEC, User
 
 from lab.inputs.load import load_spec
+from lab.openstack import HTTP_PORT, service_ports
 from lab.planning.project import build_dir_of, load_plan
 from lab.planning.secrets import Secrets
-from lab.verbs.clients import HTTP_PORT, service_ports
 
 pytest.importorskip("selenium", reason="make test-browser")
 

@@ -10,7 +10,7 @@ import io
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
-from lab.generator.clouds import auth_url
+from lab.openstack import identity_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +82,7 @@ def settings(plan: Plan, cloud: Cloud, password: str, work: Path) -> Mapping[str
             "spice_console": has(plan, "SPICE"),
             "serial_console": has(plan, "SERIAL"),
         },
-        "identity": {**region, "uri_v3": auth_url(plan)},
+        "identity": {**region, "uri_v3": identity_url(plan)},
         "image": {**waits, **region},
         "network": {
             **waits,

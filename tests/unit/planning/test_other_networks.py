@@ -12,9 +12,9 @@ from lab.generator.render import render
 from lab.inputs.catalog import load_steps
 from lab.inputs.model import Spec
 from lab.inputs.release import load_release, release_names
+from lab.openstack import provided
 from lab.planning.plan import HostFacts, Plan
 from lab.planning.resolve import resolve
-from lab.terminal import overview
 
 NETWORKS = {"access": "172.20.4.0/24", "management": "172.20.5.0/24", "provider": "172.20.6.0/24"}
 GUIDES = re.compile(r"(?<![\d.])(?:10\.0\.0|203\.0\.113|192\.168\.121)\.\d+")
@@ -39,7 +39,7 @@ def test_no_address_of_the_default_networks_is_left(name: str) -> None:
         ]
         assert found == [], chapters
         done = [f"{node.name}/{step}" for node in plan.nodes for step in node.steps]
-        assert not GUIDES.search(str(overview.provided(plan, done)))
+        assert not GUIDES.search(str(provided(plan, done)))
 
 
 def test_the_guides_networks_are_shown_as_the_guide_has_them() -> None:
@@ -52,10 +52,10 @@ def test_the_guides_networks_are_shown_as_the_guide_has_them() -> None:
 def test_only_what_is_done_is_named_at_the_end() -> None:
     plan = decided("zed", ("dashboard",))
     steps = [f"{node.name}/{step}" for node in plan.nodes for step in node.steps]
-    assert overview.provided(plan, [step for step in steps if step[-11:] in ("environment", "20-database")]) == []
+    assert provided(plan, [step for step in steps if step[-11:] in ("environment", "20-database")]) == []
     until_identity = [step for step in steps if step.startswith("controller/") and step < "controller/31"]
-    assert overview.provided(plan, until_identity) == [("identity API", "http://10.0.0.11:5000/v3/")]
-    everything = overview.provided(plan, steps)
+    assert provided(plan, until_identity) == [("identity API", "http://10.0.0.11:5000/v3/")]
+    everything = provided(plan, steps)
     assert [what for what, _ in everything] == [
         "identity API",
         "image API",

@@ -10,10 +10,11 @@ from ruamel.yaml import YAML
 
 from lab.base import resources
 from lab.base.errors import UsageError
-from lab.generator.clouds import auth_url, clouds_yaml
+from lab.generator.clouds import clouds_yaml
 from lab.inputs.catalog import load_steps
 from lab.inputs.model import Spec
 from lab.inputs.release import load_release, release_names
+from lab.openstack import identity_url, service_ports
 from lab.planning.plan import HostFacts
 from lab.planning.resolve import resolve
 from lab.verbs import clients, forward
@@ -33,8 +34,8 @@ def plan_of(release: str, *chapters: str, **spec: object) -> Plan:
 @pytest.mark.parametrize("release", release_names())
 def test_every_release_says_where_its_identity_api_is(release: str) -> None:
     plan = plan_of(release)
-    port = 35357 if 35357 in clients.service_ports(plan) else 5000
-    assert auth_url(plan) == f"http://controller:{port}/v3"
+    port = 35357 if 35357 in service_ports(plan) else 5000
+    assert identity_url(plan) == f"http://controller:{port}/v3"
 
 
 @pytest.mark.parametrize("password", ["plain", 'a"b', "a: b # c", "back\\slash", "'", "ä€", "%s {x}"])
@@ -45,8 +46,8 @@ def test_clouds_yaml_holds_any_password(password: str) -> None:
 
 
 def test_ports_are_those_that_the_plan_names() -> None:
-    assert clients.service_ports(plan_of("zed")) == [5000, 6080, 8774, 8775, 8778, 9292, 9696]
-    with_more = clients.service_ports(plan_of("zed", "dashboard", "spice", "serial"))
+    assert service_ports(plan_of("zed")) == [5000, 6080, 8774, 8775, 8778, 9292, 9696]
+    with_more = service_ports(plan_of("zed", "dashboard", "spice", "serial"))
     assert set(with_more) >= {80, 6082, 6083}
     assert 6080 not in with_more
 
