@@ -1,6 +1,7 @@
 """Texts without the secrets in them: the lab's passwords in any form, and whatever looks like one.
 
-The one masker of the steps' logs, of messages, of the suite and of `lab support`.
+The one masker of the steps' logs, of messages, of the suite and of `lab support`. A password of the lab is shown as
+`${NOVA_PASS}`, as scripts and checks name it; one without a known name, and all else that looks like one, as `***`.
 
 A text comes from logs, so a line may be long and hold anything: the time is linear in its length. Each shape keeps two
 rules for that. A quantifier is possessive (`++`) wherever giving characters back cannot help, and a shape that would
@@ -100,10 +101,12 @@ def forms(value: str) -> set[str]:
 class Masking:
     """Hides these values, in any form, and everything that has the shape of a secret."""
 
-    def __init__(self, values: Iterable[str] | Mapping[str, str], shown: str = MASK) -> None:
-        """Take values, or values by name; `shown` stands in the place of one, with its name for `{name}`."""
+    def __init__(self, values: Iterable[str] | Mapping[str, str]) -> None:
+        """Take values, or values by name."""
         named = values.items() if isinstance(values, Mapping) else [("", value) for value in values]
-        self._shown = {form: shown.replace("{name}", name) for name, value in named if value for form in forms(value)}
+        self._shown = {
+            form: f"${{{name}}}" if name else MASK for name, value in named if value for form in forms(value)
+        }
         # the longest first: one may be a part of another
         longest_first = sorted(self._shown, key=len, reverse=True)
         self._forms = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None

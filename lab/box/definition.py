@@ -13,6 +13,7 @@ from lab.base import resources
 from lab.base.errors import Problem, SpecError, UsageError
 from lab.base.models import Frozen
 from lab.inputs.steps import Role
+from lab.inputs.values import BOX_DISK_GIB
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,7 @@ class BoxDefinition(Frozen):
     keyring: str
     """file name in /usr/share/keyrings"""
     kernel: str
-    disk_gib: int = Field(default=20, ge=4, le=1024)
+    disk_gib: int = Field(default=BOX_DISK_GIB, ge=4, le=1024)
     cmdline: str
     packages: tuple[str, ...]
     role_packages: dict[Role, tuple[str, ...]] = Field(default_factory=dict)

@@ -210,9 +210,10 @@ def _room(numbers: HostNumbers, plan: Plan | None) -> list[Finding]:
         why = f"the default lab needs {need_mib / 1024:.1f} GiB"
         small = numbers.memory_available_mib < need_mib
         tight = numbers.disk_free_gib < _DEFAULT_DISK_GIB
+        room = f"boxes and nodes need about {_DEFAULT_DISK_GIB:.0f} GiB"
         return [
             Finding("memory", "memory", not small, memory, why, fatal=False, advice=_LESS),
-            Finding("disk", "disk", not tight, disk, "boxes and nodes need about 15 GiB", fatal=False, advice=_FREE),
+            Finding("disk", "disk", not tight, disk, room, fatal=False, advice=_FREE),
         ]
     problems = {text.partition(":")[0]: text for text in result.problems}
     return [

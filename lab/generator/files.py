@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lab.base import durable, safe
 from lab.base.errors import HostError
+from lab.base.masking import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from lab.generator.render import RenderedFile
 
 KEPT_LIST = ".rendered.json"
-_MASK = "********"
 _ASSIGNED = re.compile(r"(?P<head>\s*(?P<name>\w+)(?:=|: ))(?P<value>.*)")
 """a line of an environment file, or of YAML"""
 
@@ -135,7 +135,7 @@ def _masked(old: str, new: str, names: frozenset[str]) -> tuple[str, str]:
             match = _ASSIGNED.fullmatch(line)
             if match and match["name"] in names:
                 changed = compare and before.get(match["name"], match["value"]) != match["value"]
-                line = match["head"] + _MASK + (" (changed)" if changed else "")
+                line = match["head"] + MASK + (" (changed)" if changed else "")
             lines.append(line)
         return "\n".join(lines)
 

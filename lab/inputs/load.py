@@ -11,9 +11,10 @@ from lab.base.words import did_you_mean
 from lab.inputs.components import find as find_component
 from lab.inputs.components import in_order
 from lab.inputs.document import Loc, read_document
-from lab.inputs.model import Spec
+from lab.inputs.model import NetworksSpec, NodesSpec, Spec
 from lab.inputs.release import default_release, load_release, release_hint, release_names
 from lab.inputs.validate import validate
+from lab.inputs.values import BOX_DISK_GIB, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +183,17 @@ def default_spec_text(name: str, release: str = "") -> str:
         UsageError: there is no such release; without one it is the newest that is tested.
     """
     chosen = load_release(release or default_release())
-    return _DEFAULT_SPEC.format(name=name, release=chosen.name, releases=" | ".join(release_names()))
+    sizes, networks = NodesSpec(), NetworksSpec()
+    return _DEFAULT_SPEC.format(
+        name=name,
+        release=chosen.name,
+        releases=" | ".join(release_names()),
+        controller=size_text(sizes.controller.memory_mib),
+        compute=size_text(sizes.compute.memory_mib),
+        disk=size_text(BOX_DISK_GIB * 1024),
+        networks=networks,
+        pool="{}-{}".format(*addressing.provider_pool(networks.provider)),
+    )
 
 
 _DEFAULT_SPEC = """\
@@ -197,22 +208,22 @@ release: {release:<23} # {releases}
 # nodes:
 #   controller:
 #     cpus: 2
-#     memory: 5 GiB              # MiB or GiB
-#     disk: 20 GiB               # as the node sees it; the file holds only what is written
+#     memory: {controller:<18} # MiB or GiB
+#     disk: {disk:<20} # as the node sees it; the file holds only what is written
 #   compute:
 #     count: 1                   # 1 to 16: compute1, compute2 ...
 #     cpus: 1
-#     memory: 3 GiB
-#     disk: 20 GiB
+#     memory: {compute}
+#     disk: {disk}
 #     nested: auto               # auto | required | off: do instances run under KVM inside the compute nodes?
 
 # accelerator: auto              # auto | kvm | qemu: auto takes KVM where a booted guest proves it, else emulates
 
 # networks:                      # isolated; none is routed anywhere
-#   access: 192.168.121.0/24     # Vagrant and ssh
-#   management: 10.0.0.0/24      # controller .11, compute1 .31, compute2 .32 ...
-#   provider: 203.0.113.0/24     # the instances'
-#   provider_pool: 203.0.113.101-203.0.113.250
+#   access: {networks.access!s:<20} # Vagrant and ssh
+#   management: {networks.management!s:<16} # controller .11, compute1 .31, compute2 .32 ...
+#   provider: {networks.provider!s:<18} # the instances'
+#   provider_pool: {pool}
 
 # box:
 #   flavour: installed           # installed | preloaded: preloaded installs the packages inside the nodes, offline

@@ -23,6 +23,7 @@ from lab.inputs.values import (
     Name,
     Password,
     Pool,
+    size_text,
 )
 
 
@@ -31,17 +32,28 @@ def _default(text: str) -> dict[str, Any]:
     return {"default": text}
 
 
-_BOX_DISK = f"{BOX_DISK_GIB} GiB"
+def _memory(mib: int, description: str) -> Any:
+    """Give the field of the key `memory`, with its default."""
+    return Field(mib, alias="memory", description=description, json_schema_extra=_default(size_text(mib)))
+
+
+def _disk(description: str) -> Any:
+    """Give the field of the key `disk`: by default as large as the boxes' disks."""
+    default = _default(size_text(BOX_DISK_GIB * 1024))
+    return Field(BOX_DISK_GIB, alias="disk", description=description, json_schema_extra=default)
+
+
+def _network(cidr: str, description: str) -> Any:
+    """Give the field of a network, with its default."""
+    return Field(IPv4Network(cidr), description=description, json_schema_extra=_default(cidr))
 
 
 class ControllerSpec(Frozen):
     """The controller node."""
 
     cpus: Cpus = Field(2, description="Virtual CPUs.")
-    memory: ControllerMemoryMib = Field(5 * 1024, description="Memory.", json_schema_extra=_default("5 GiB"))
-    disk: DiskGib = Field(
-        BOX_DISK_GIB, description="Size of the disk, as the node sees it.", json_schema_extra=_default(_BOX_DISK)
-    )
+    memory_mib: ControllerMemoryMib = _memory(5 * 1024, "Memory.")
+    disk_gib: DiskGib = _disk("Size of the disk, as the node sees it.")
 
 
 class ComputeSpec(Frozen):
@@ -49,8 +61,8 @@ class ComputeSpec(Frozen):
 
     count: Annotated[int, Strict(), Field(ge=1, le=16)] = Field(1, description="How many compute nodes.")
     cpus: Cpus = Field(1, description="Virtual CPUs of each.")
-    memory: ComputeMemoryMib = Field(3 * 1024, description="Memory of each.", json_schema_extra=_default("3 GiB"))
-    disk: DiskGib = Field(BOX_DISK_GIB, description="Size of each disk.", json_schema_extra=_default(_BOX_DISK))
+    memory_mib: ComputeMemoryMib = _memory(3 * 1024, "Memory of each.")
+    disk_gib: DiskGib = _disk("Size of each disk.")
     nested: Literal["auto", "required", "off"] = Field(
         "auto",
         description="Hardware virtualization inside the compute nodes, so that instances run under KVM. "
@@ -68,21 +80,11 @@ class NodesSpec(Frozen):
 class NetworksSpec(Frozen):
     """The lab's networks: isolated, none of them routed anywhere."""
 
-    access: Cidr = Field(
-        IPv4Network("192.168.121.0/24"),
-        description="Vagrant's own network (eth0, DHCP).",
-        json_schema_extra=_default("192.168.121.0/24"),
+    access: Cidr = _network("192.168.121.0/24", "Vagrant's own network (eth0, DHCP).")
+    management: Cidr = _network(
+        "10.0.0.0/24", "The services' network (eth1): controller .11, compute1 .31, compute2 .32 …"
     )
-    management: Cidr = Field(
-        IPv4Network("10.0.0.0/24"),
-        description="The services' network (eth1): controller .11, compute1 .31, compute2 .32 …",
-        json_schema_extra=_default("10.0.0.0/24"),
-    )
-    provider: Cidr = Field(
-        IPv4Network("203.0.113.0/24"),
-        description="The instances' network (eth2, without an address on the nodes).",
-        json_schema_extra=_default("203.0.113.0/24"),
-    )
+    provider: Cidr = _network("203.0.113.0/24", "The instances' network (eth2, without an address on the nodes).")
     provider_pool: Pool | None = Field(
         None,
         description="First and last address for instances (default: .101 to .250; upper half of a small network).",

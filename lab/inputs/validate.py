@@ -132,14 +132,19 @@ def _type_hint(kind: str, value: object) -> str:
     return ""
 
 
+def _keys(model: type[BaseModel]) -> dict[str, Any]:
+    """Give the fields by the keys that a user writes: `memory` of memory_mib."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def _field(model: type[BaseModel], loc: Loc) -> Any:
     """Find the pydantic field that a place belongs to; None where it is inside a list or a free mapping."""
-    fields, field = model.model_fields, None
+    field = None
     for part in loc:
-        field = fields.get(str(part))
+        field = _keys(model).get(str(part))
         if field is None:
             return None
-        fields = _model_of(field.annotation).model_fields
+        model = _model_of(field.annotation)
     return field
 
 
@@ -156,10 +161,10 @@ def _model_of(annotation: Any) -> type[BaseModel]:
 def _fields(model: type[BaseModel], loc: Loc) -> list[str]:
     """List the keys that a mapping at this place may have."""
     for part in loc:
-        field = model.model_fields.get(str(part))
+        field = _keys(model).get(str(part))
         if field is not None:
             model = _model_of(field.annotation)
-    return list(model.model_fields)
+    return list(_keys(model))
 
 
 def _description(model: type[BaseModel], loc: Loc) -> str:

@@ -71,8 +71,8 @@ def disk_need_gib(plan: Plan, *, boxes_present: bool = False, written_gib: Mappi
 def default_memory_mib() -> int:
     """Give the memory that a lab of the default sizes takes on a host that emulates, with what is left to the host."""
     sizes = NodesSpec()
-    computes = sizes.compute.count * (sizes.compute.memory + OVERHEAD_MIB["qemu"])
-    return sizes.controller.memory + OVERHEAD_MIB["qemu"] + computes + RESERVE_MIB
+    computes = sizes.compute.count * (sizes.compute.memory_mib + OVERHEAD_MIB["qemu"])
+    return sizes.controller.memory_mib + OVERHEAD_MIB["qemu"] + computes + RESERVE_MIB
 
 
 def fit(plan: Plan, host: HostNumbers) -> Fit:

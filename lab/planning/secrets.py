@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 import secrets as random_source
+import shlex
 import string
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 LENGTH = 24
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_ENV_LINE = re.compile(r"""(?:export )?([A-Z][A-Z0-9_]*)=(['"]?)([A-Za-z0-9._~-]+)\2""")
 
 
 class Secrets(Mapping[str, str]):
@@ -29,7 +29,7 @@ class Secrets(Mapping[str, str]):
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = dict(values)
-        self._masking = Masking(self._values, "***{name}***")
+        self._masking = Masking(self._values)
 
     @classmethod
     def derive(cls, seed: str, names: tuple[str, ...], overrides: Mapping[str, str] | None = None) -> Secrets:
@@ -46,8 +46,8 @@ class Secrets(Mapping[str, str]):
         """
         overridden: dict[str, str] = {}
         for node in plan.nodes if plan.overridden_secrets else ():
-            env = _read_env(build_dir / "nodes" / node.name / "env")
-            overridden |= {name: value for name, value in env.items() if name in plan.overridden_secrets}
+            env = read_env(build_dir / "nodes" / node.name / "env")
+            overridden |= {name: value for name, value in env.items() if name in plan.overridden_secrets and value}
         # In a plan of before nodes had secrets of their own, each has all of them.
         used = {name for node in plan.nodes for name in node.secrets} or set(plan.secrets)
         if missing := [name for name in plan.overridden_secrets if name in used and name not in overridden]:
@@ -73,7 +73,7 @@ class Secrets(Mapping[str, str]):
         return f"Secrets({', '.join(self._values)})"
 
     def mask(self, text: str) -> str:
-        """Put `***NAME***` in place of every password in a text, and hide whatever else looks like one."""
+        """Put `${NAME}` in place of every password in a text, and hide whatever else looks like one."""
         return self._masking(text)
 
 
@@ -121,9 +121,22 @@ def load_seed(path: Path) -> str:
     return text
 
 
-def _read_env(path: Path) -> dict[str, str]:
+def read_env(path: Path) -> dict[str, str]:
+    """Read the NAME=VALUE lines of a node's file of values, quoted as for a shell; nothing where there is no such file.
+
+    Raises:
+        MachineError: a line is not one of a shell. It is not repeated: it may hold a password.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return {}
-    return {match[1]: match[3] for match in map(_ENV_LINE.fullmatch, lines) if match}
+    values: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError as error:
+            raise MachineError(f"{path}:{number} is damaged: {error}", hint="`lab render` writes it again") from error
+        pairs = (word.partition("=") for word in words)
+        values |= {name: value for name, equals, value in pairs if equals and name.isidentifier()}
+    return values

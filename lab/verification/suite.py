@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.planning.plan import Check, Plan
+from lab.planning.secrets import read_env
 from lab.verification.facts import LabFacts
 from lab.verification.outcome import CannotTell, Mismatch, Unreachable
 from lab.verification.registry import KINDS
 from lab.verification.remote import Connections, Host
 from lab.verification.selection import select
-from lab.verification.values import Values, read_env
+from lab.verification.values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING
 
 from lab.base.masking import Masking
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
 NAME = re.compile(r"\$\{(\w+)\}")
 _SECRET_OPTION = re.compile(r"pass|secret|(?<!_)key$|connection|transport_url", re.IGNORECASE)
-
-
-def read_env(path: Path) -> dict[str, str]:
-    """Read the NAME=VALUE lines of a shell file, quoted or not; an empty mapping where there is no such file."""
-    values: dict[str, str] = {}
-    if not path.exists():
-        return values
-    for line in path.read_text().splitlines():
-        for word in shlex.split(line, comments=True):
-            name, equals, value = word.partition("=")
-            if equals and name.isidentifier():
-                values[name] = value
-    return values
 
 
 class Values:
@@ -35,7 +20,7 @@ class Values:
     def __init__(self, env: Mapping[str, str], secrets: Collection[str]) -> None:
         self._env = env
         self._secrets = {name: env[name] for name in secrets if env.get(name)}
-        self._masking = Masking(self._secrets, "${{name}}")
+        self._masking = Masking(self._secrets)
 
     def fill(self, text: str) -> str:
         """Replace each `${NAME}` that the environment has."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SECRET_OPTIONS = ("--password", "--os-password")
-MASK = "****"
+MASK = "***"
 _BRACES = re.compile(r"\{(\w+)(?::([^{}]+))?\}")
 
 

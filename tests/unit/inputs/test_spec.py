@@ -29,8 +29,8 @@ def load(text: str, tmp_path: Path) -> Spec:
 
 def test_everything_has_a_default_but_name_and_release(tmp_path: Path) -> None:
     spec = load("name: compute-101\nrelease: zed\n", tmp_path)
-    assert (spec.nodes.controller.memory, spec.nodes.controller.disk) == (5 * 1024, 20)
-    assert (spec.nodes.compute.count, spec.nodes.compute.memory, spec.nodes.compute.nested) == (1, 3 * 1024, "auto")
+    assert (spec.nodes.controller.memory_mib, spec.nodes.controller.disk_gib) == (5 * 1024, 20)
+    assert (spec.nodes.compute.count, spec.nodes.compute.memory_mib, spec.nodes.compute.nested) == (1, 3 * 1024, "auto")
     assert spec.accelerator == "auto"
     assert spec.networks.management == IPv4Network("10.0.0.0/24")
     assert spec.box.flavour == "installed"
@@ -47,12 +47,12 @@ def test_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
 
 def test_anchors(tmp_path: Path) -> None:
     text = "name: a\nrelease: zed\nnodes:\n  controller: {disk: &d 30 GiB}\n  compute: {disk: *d}\n"
-    assert load(text, tmp_path).nodes.compute.disk == 30
+    assert load(text, tmp_path).nodes.compute.disk_gib == 30
 
 
 def test_an_anchor_may_be_used_again(tmp_path: Path) -> None:
     text = "name: a\nrelease: zed\nnodes:\n  controller: {disk: &d 30 GiB}\n  compute: {disk: &d 40 GiB}\n"
-    assert load(text, tmp_path).nodes.compute.disk == 40
+    assert load(text, tmp_path).nodes.compute.disk_gib == 40
 
 
 @pytest.mark.parametrize("text", ["!!int ''", "!!timestamp x", "!!float ''", "!!bool maybe"])
@@ -180,7 +180,15 @@ def test_default_text_shows_the_defaults(tmp_path: Path) -> None:
     spec = load("\n".join(re.sub(r"^# (?=\s*[a-z_]+:)", "", line) for line in lines), tmp_path)
     assert spec == Spec(name="demo", release=default_release())
     assert {"nodes", "accelerator", "networks", "box", "chapters"} <= spec.model_fields_set
-    assert {"count", "cpus", "memory", "disk", "nested"} == spec.nodes.compute.model_fields_set
+    assert {"count", "cpus", "memory_mib", "disk_gib", "nested"} == spec.nodes.compute.model_fields_set
+
+
+def test_a_field_is_written_by_its_key_alone(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load("name: demo\nrelease: zed\nnodes: {controller: {memory_mib: 6 GiB}}\n", tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.found == "the unknown key 'memory_mib'"
+    assert problem.hint == "did you mean `memory`?"
 
 
 def test_published_schema_is_the_models() -> None:

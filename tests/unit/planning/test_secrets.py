@@ -8,7 +8,7 @@ from spec_samples import plan
 
 from lab.base.errors import MachineError
 from lab.inputs.values import PASSWORD_PATTERN
-from lab.planning.secrets import Secrets, derive, load_or_create_seed, load_seed
+from lab.planning.secrets import Secrets, derive, load_or_create_seed, load_seed, read_env
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def test_no_value_in_repr() -> None:
 
 def test_mask() -> None:
     secrets = Secrets({"SHORT": "password", "LONG": "password-longer"})
-    assert secrets.mask("a password-longer b password") == "a ***LONG*** b ***SHORT***"
+    assert secrets.mask("a password-longer b password") == "a ${LONG} b ${SHORT}"
 
 
 def test_seed_is_made_once_and_private(tmp_path: Path) -> None:
@@ -99,6 +99,14 @@ def test_of_build_dir_takes_the_specs_own_from_the_node_that_has_it(tmp_path: Pa
     assert secrets["NOVA_PASS"] == "chosen.by-me"
     assert "ADMIN_PASS" not in secrets
     assert set(secrets) == {*NAMES} - {"ADMIN_PASS"}
+
+
+def test_a_damaged_file_of_values_is_told_without_its_text(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("NOVA_PASS=fine\nADMIN_PASS='hunter2\n")
+    with pytest.raises(MachineError, match="env:2 is damaged") as caught:
+        read_env(tmp_path / "env")
+    assert "hunter2" not in str(caught.value)
+    assert read_env(tmp_path / "none") == {}
 
 
 def test_of_build_dir_without_the_specs_own(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from sample_plans import SECRETS
 
 from lab.base.errors import MachineError, UsageError
+from lab.planning.secrets import read_env
 from lab.terminal.report import print_report
 from lab.verification import facts
 from lab.verification.outcome import CannotTell
@@ -24,7 +25,7 @@ from lab.verification.report import CheckResult, Report
 from lab.verification.run import verify
 from lab.verification.selection import select
 from lab.verification.suite import Suite
-from lab.verification.values import Values, read_env, secret_name
+from lab.verification.values import Values, secret_name
 
 if TYPE_CHECKING:
     from pathlib import Path
