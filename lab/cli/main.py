@@ -19,6 +19,7 @@ from lab.cli.look import standing
 from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, require_place
 from lab.cli.power import list_labs
 from lab.cli.power import register as register_power
+from lab.cli.teaching import register as register_teaching
 from lab.terminal import progress as ui
 
 
@@ -297,6 +298,7 @@ app.command(rich_help_panel="The lab")(goto)
 app.add_typer(checkpoint_app, name="checkpoint", rich_help_panel="The lab")
 register_looks(app)
 register_power(app)
+register_teaching(app)
 app.command("list", rich_help_panel="This machine")(list_labs)
 app.command(rich_help_panel="This machine")(support)
 app.add_typer(box_app, name="box", rich_help_panel="This machine")
