@@ -39,10 +39,11 @@ export PATH := $(value PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 # What pip needs to build libvirt-python, and what the tests without a VM call. `lab doctor --fix` installs the rest.
 SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
-TEST_PACKAGES := bats vagrant vagrant-libvirt
+PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core
+TEST_PACKAGES := bats vagrant vagrant-libvirt $(PDF_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-archive test-faults test-hosts lint format bench wheel clean
+.PHONY: help setup setup-pdf dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-archive test-faults test-hosts lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +93,11 @@ $(VENV)/.dev: $(VENV)/.ready requirements/dev.txt
 	@$(AS_OWNER) $(LOCKED)/dev.txt
 	@$(AS_OWNER) touch $@
 
+$(VENV)/.pdf: $(VENV)/.ready requirements/pdf.txt
+	$(call apt,$(PDF_PACKAGES))
+	@$(AS_OWNER) $(LOCKED)/pdf.txt
+	@$(AS_OWNER) touch $@
+
 $(VENV)/.browser: $(VENV)/.dev requirements/browser.txt
 	$(call apt,chromium chromium-driver fonts-dejavu-core)
 	@$(AS_OWNER) $(LOCKED)/browser.txt
@@ -107,6 +113,8 @@ $(VENV)/tempest/.ready $(VENV)/clients/.ready: $(VENV)/%/.ready: requirements/%.
 
 setup: $(VENV)/.ready  ## the virtualenv with the command `lab`
 
+setup-pdf: $(VENV)/.pdf  ## what `lab handout --format pdf` needs
+
 dev-setup: $(VENV)/.dev
 
 test-setup: dev-setup
@@ -118,7 +126,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --
 
 lock: dev-setup  ## requirements/*.txt: the newest releases that pyproject.toml admits, with checksums
 	@$(LOCK) pyproject.toml --output-file requirements/runtime.txt
-	@$(LOCK) pyproject.toml --extra dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra dev --extra pdf --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra pdf --constraints requirements/dev.txt --output-file requirements/pdf.txt
 	@$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 	@$(LOCK) --group browser --constraints requirements/dev.txt --output-file requirements/browser.txt
 	@$(LOCK) --group clients --output-file requirements/clients.txt

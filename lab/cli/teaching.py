@@ -1,26 +1,56 @@
-"""The verbs of the course on paper: `coverage`. They read the spec; no lab needs to exist."""
+"""The verbs of the course on paper: `graph`, `coverage`. They read the spec; no lab needs to exist."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003  (typer reads annotations)
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.base import errors
-from lab.cli.options import DEFAULT_SPEC, AsJson, SpecFile
+from lab.cli.options import DEFAULT_SPEC, AsJson, SpecFile, require_place
 from lab.terminal import progress as ui
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lab.planning.plan import Plan
 
 PANEL = "Teaching"
 
 
+class GraphFormat(StrEnum):
+    """What `lab graph` writes."""
+
+    SVG = "svg"
+    MERMAID = "mermaid"
+    DOT = "dot"
+
+
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write into this file instead of the terminal.", metavar="FILE")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Give the command line these verbs."""
+    app.command(rich_help_panel=PANEL)(graph)
     app.command(rich_help_panel=PANEL)(coverage)
+
+
+def graph(
+    file: SpecFile = DEFAULT_SPEC,
+    form: Annotated[GraphFormat, typer.Option("--format", help="svg, or text that others draw.")] = GraphFormat.SVG,
+    output: Output = None,
+) -> None:
+    """Draw the lab: nodes, networks, services with their ports, and who talks to whom."""
+    from lab.teaching.drawing import svg
+    from lab.teaching.graph_text import dot, mermaid
+    from lab.teaching.topology import topology
+
+    if output is not None:
+        require_place(output)
+    draw = {GraphFormat.SVG: svg, GraphFormat.MERMAID: mermaid, GraphFormat.DOT: dot}[form]
+    _give(draw(topology(_plan(file))), output)
 
 
 def coverage(file: SpecFile = DEFAULT_SPEC, as_json: AsJson = False) -> None:
@@ -45,3 +75,12 @@ def _plan(file: Path) -> Plan:
 
     spec = load_spec(file)
     return project.decide(spec, host_facts(spec.accelerator, prove=False))
+
+
+def _give(text: str, output: Path | None) -> None:
+    """Print a text, or write it and say where."""
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    output.write_text(text, encoding="utf-8")
+    typer.echo(f"wrote {output}")

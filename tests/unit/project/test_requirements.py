@@ -15,10 +15,12 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = PROJECT["project"]["dependencies"]
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 GROUPS = PROJECT["dependency-groups"]
 WANTED = {
     "runtime": RUNTIME,
-    "dev": [*RUNTIME, *PROJECT["project"]["optional-dependencies"]["dev"]],
+    "dev": [*RUNTIME, *EXTRAS["dev"], *EXTRAS["pdf"]],
+    "pdf": [*RUNTIME, *EXTRAS["pdf"]],
     "build": [*GROUPS["build"], *PROJECT["build-system"]["requires"]],
     "browser": GROUPS["browser"],
     "clients": GROUPS["clients"],
@@ -63,13 +65,13 @@ def test_every_package_has_a_checksum_and_nothing_says_where_it_comes_from(name:
 
 def test_the_files_agree_with_each_other() -> None:
     dev = pinned("dev")
-    assert pinned("runtime").items() <= dev.items()
+    assert pinned("runtime").items() <= pinned("pdf").items() <= dev.items()
     shared = {package: version for package, version in pinned("build").items() if package in dev}
     assert shared.items() <= dev.items()
 
 
-def test_the_runtime_has_no_tool_of_development() -> None:
-    tools = {canonicalize_name(Requirement(r).name) for r in PROJECT["project"]["optional-dependencies"]["dev"]}
+def test_the_runtime_has_no_tool_of_development_and_no_pdf() -> None:
+    tools = {canonicalize_name(Requirement(r).name) for r in (*EXTRAS["dev"], *EXTRAS["pdf"])}
     assert not tools & set(pinned("runtime"))
 
 

@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import ValidationError
+from teaching_labs import LABS, plan_of
 from typer.testing import CliRunner
 
-from lab.base import resources
 from lab.cli.main import app
-from lab.inputs.catalog import load_steps
 from lab.inputs.components import find
-from lab.inputs.model import Spec
 from lab.inputs.release import load_release, release_names
-from lab.planning.plan import HostFacts
-from lab.planning.resolve import resolve
 from lab.teaching.coverage import STATES, cover, name_of
 from lab.teaching.guide import Change, Statement, load_guide
 
@@ -28,18 +24,7 @@ if TYPE_CHECKING:
     from lab.planning.plan import Plan
     from lab.teaching.coverage import Coverage
 
-LABS: list[tuple[str, tuple[str, ...]]] = [(name, ()) for name in release_names()]
-LABS += [(name, (chapter,)) for name in release_names() for chapter in load_release(name).chapters]
 STATEMENTS = [statement for section in load_guide().sections for statement in section.statements]
-
-
-@cache
-def plan_of(name: str, chapters: tuple[str, ...] = (), computes: int = 2) -> Plan:
-    release = load_release(name)
-    spec = Spec.model_validate(
-        {"name": "demo", "release": name, "chapters": chapters, "nodes": {"compute": {"count": computes}}}
-    )
-    return resolve(spec, release, load_steps(release, resources.PROVISION), HostFacts())
 
 
 @cache
