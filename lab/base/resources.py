@@ -1,7 +1,8 @@
-"""Where the project's own data files are: at the top of a checkout, or inside an installed wheel."""
+"""The project's own data files: at the top of a checkout, or inside an installed wheel."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -15,3 +16,14 @@ INFRA_SUITE = _WHEEL_DATA / "infra" if _WHEEL_DATA.is_dir() else _PACKAGE.parent
 RELEASES = _PACKAGE / "releases"
 COMPONENTS = _PACKAGE / "inputs" / "components.yaml"
 GUIDE = _PACKAGE / "teaching" / "guide.yaml"
+
+
+def text(path: Path) -> str:
+    """Read a data file, once as long as it stays as it is: many nodes get the same scripts."""
+    state = path.stat()
+    return _text(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=512)
+def _text(path: Path, _changed_ns: int, _size: int) -> str:
+    return path.read_text(encoding="utf-8")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import Field
 
 from lab.base import resources
-from lab.base.errors import Problem, SpecError, UsageError
+from lab.base.errors import UsageError
 from lab.base.models import Frozen
+from lab.inputs.layers import read_layers
 from lab.inputs.steps import Role
+from lab.inputs.validate import validate
 from lab.inputs.values import BOX_DISK_GIB
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lab.inputs.document import Document, Loc
+    from lab.inputs.validate import ModelT
 
 Flavour = Literal["installed", "preloaded"]
 
@@ -81,103 +84,55 @@ def all_packages(definition: BoxDefinition, spec: BoxSpec) -> tuple[str, ...]:
 
 def built_suites(directory: Path = resources.BOXES) -> list[str]:
     """Name the distributions whose boxes are built here."""
-    return [suite for suite in _suites(directory) if "upstream" not in _read(directory / f"{suite}.yaml")]
+    return [suite for suite in _suites(directory) if "upstream" not in _read(suite, directory).data]
 
 
 def load_definition(suite: str, directory: Path = resources.BOXES) -> BoxDefinition:
-    """Read boxes/SUITE.yaml, and the file that it names as its `base`.
+    """Read boxes/SUITE.yaml, and the file of boxes/base that it names as its `base`.
 
     UsageError where there is none, or one that cannot be built; SpecError with all of its problems where it is wrong.
     """
-    file = directory / f"{suite}.yaml"
-    if not file.exists():
-        known = ", ".join(_suites(directory)) or "none"
-        raise UsageError(f"no box definition for {suite}", hint=f"known: {known}")
-    data = _read(file)
-    try:
-        if "upstream" in data:
-            raise _not_built(UpstreamBox.model_validate(data))
-        base, base_file = _base_of(data, file)
-        definition = BoxDefinition.model_validate(_merged(_without(data, "base"), base))
-    except ValidationError as error:
-        raise SpecError(
-            [
-                Problem(
-                    str(base_file if e["loc"][0] in base and e["loc"][0] not in data else file),
-                    0,
-                    ".".join(map(str, e["loc"])),
-                    repr(e.get("input"))[:60],
-                    e["msg"],
-                )
-                for e in error.errors()
-            ]
-        ) from error
-    problems = _problems_of_lists(definition, str(file))
-    if problems:
-        raise SpecError(problems)
+    if suite not in (known := _suites(directory)):
+        raise UsageError(f"no box definition for {suite}", hint=f"known: {', '.join(known) or 'none'}")
+    document = _read(suite, directory)
+    if "upstream" in document.data:
+        raise _not_built(_valid(UpstreamBox, document))
+    definition = _valid(BoxDefinition, document)
+    _problems_of_lists(definition, document)
+    document.raise_problems()
     return definition
 
 
 def _suites(directory: Path) -> list[str]:
-    """Name the distributions that have a file; one without a suite is a base of others."""
-    return [file.stem for file in sorted(directory.glob("*.yaml")) if "suite" in _read(file)]
+    """Name the distributions that have a file."""
+    return sorted(file.stem for file in directory.glob("*.yaml"))
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        data = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise UsageError(f"{file}: not YAML", detail=str(error)) from error
-    if not isinstance(data, dict):
-        raise SpecError([Problem(str(file), 0, "", repr(data)[:60], "keys and their values")])
-    return data
+def _read(suite: str, directory: Path) -> Document:
+    return read_layers(directory / f"{suite}.yaml", top="a box definition")
 
 
-def _base_of(data: dict[str, Any], file: Path) -> tuple[dict[str, Any], Path]:
-    """Read what a definition's `base` names; without one, nothing.
-
-    SpecError where there is no such file, or one that is no base.
-    """
-    if "base" not in data:
-        return {}, file
-    base_file = file.with_name(f"{data['base']}.yaml")
-    if not base_file.exists():
-        bases = {path.stem for path in file.parent.glob("*.yaml")} - {*_suites(file.parent)}
-        expected = f"one of: {', '.join(sorted(bases)) or 'none is there'}"
-        raise SpecError([Problem(str(file), 0, "base", repr(data["base"]), expected)])
-    base = _read(base_file)
-    wrong = [key for key in ("suite", "base", "upstream") if key in base]
-    if wrong:
-        expected = f"no such key in what {file.name} names as its base"
-        raise SpecError([Problem(str(base_file), 0, key, repr(base[key]), expected) for key in wrong])
-    return base, base_file
+def _valid(model: type[ModelT], document: Document) -> ModelT:
+    value, _ = validate(model, document)
+    document.raise_problems()
+    assert value is not None
+    return value
 
 
-def _merged(own: Any, base: Any) -> Any:
-    """Join a value with the base's: lists add up, sections are joined key by key, else its own one counts."""
-    if isinstance(own, dict) and isinstance(base, dict):
-        return base | {key: _merged(value, base[key]) if key in base else value for key, value in own.items()}
-    if isinstance(own, list) and isinstance(base, list):
-        return [*base, *own]
-    return own
-
-
-def _without(data: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name != key}
-
-
-def _problems_of_lists(definition: BoxDefinition, file: str) -> list[Problem]:
-    names = [*definition.packages, definition.kernel, *(n for ns in definition.role_packages.values() for n in ns)]
-    problems = [
-        Problem(file, 0, "packages", repr(n), "the name of a Debian package")
-        for n in names
-        if not _PACKAGE.fullmatch(n)
-    ]
+def _problems_of_lists(definition: BoxDefinition, document: Document) -> None:
+    """Keep what is wrong about the lists: names that are no package's, and things that stand in one twice."""
+    named: list[tuple[Loc, str]] = [(("packages", index), name) for index, name in enumerate(definition.packages)]
+    named += [(("kernel",), definition.kernel)]
+    for role, names in definition.role_packages.items():
+        named += [(("role_packages", role, index), name) for index, name in enumerate(names)]
+    for loc, name in named:
+        if not _PACKAGE.fullmatch(name):
+            document.problem(loc, repr(name), "the name of a Debian package")
     for key, value in definition:
         if isinstance(value, tuple):
-            twice = dict.fromkeys(item for item in value if value.count(item) > 1)
-            problems += [Problem(file, 0, key, f"{item!r} twice", "each once, the base's own too") for item in twice]
-    return problems
+            for index, item in enumerate(value):
+                if item in value[:index]:
+                    document.problem((key, index), f"{item!r} twice", "each once, the base's own too")
 
 
 def _not_built(box: UpstreamBox) -> UsageError:

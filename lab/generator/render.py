@@ -118,14 +118,16 @@ def payload(plan: Plan, node: Node, secrets: Mapping[str, str], hosts: str) -> d
             env_file({**node.env, **{name: secrets[name] for name in node.secrets}}), secrets=frozenset(plan.secrets)
         ),
         "hosts": RenderedFile(hosts),
-        "run-step": RenderedFile(_read(resources.PROVISION / "run-step"), _EXECUTABLE),
+        "run-step": RenderedFile(resources.text(resources.PROVISION / "run-step"), _EXECUTABLE),
     }
     if node.role == "controller":
-        files["remove-compute"] = RenderedFile(_read(resources.PROVISION / "remove-compute"), _EXECUTABLE)
+        files["remove-compute"] = RenderedFile(resources.text(resources.PROVISION / "remove-compute"), _EXECUTABLE)
     for name, text in _tree(resources.PROVISION / "lib", ("*.sh", "*.py", *_PROGRAMS)):
         files[f"lib/{name}"] = RenderedFile(text, _EXECUTABLE if name in _PROGRAMS else _PRIVATE)
     for step in node.steps:
-        files[f"steps/{step}.sh"] = RenderedFile(_read(resources.PROVISION / plan.edition / f"{step}.sh"), _EXECUTABLE)
+        files[f"steps/{step}.sh"] = RenderedFile(
+            resources.text(resources.PROVISION / plan.edition / f"{step}.sh"), _EXECUTABLE
+        )
         files[f"steps/{step}.env"] = RenderedFile(env_file(step_environment(plan.step(step))))
     return files
 
@@ -159,14 +161,10 @@ def _nic(node: Node, network: str) -> Nic:
     return next(nic for nic in node.nics if nic.network == network)
 
 
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
 def _tree(root: Path, patterns: Iterable[str]) -> list[tuple[str, str]]:
     """Read the files below a directory that match, by relative path."""
     paths = {path for pattern in patterns for path in root.rglob(pattern) if path.is_file()}
-    return [(path.relative_to(root).as_posix(), _read(path)) for path in sorted(paths)]
+    return [(path.relative_to(root).as_posix(), resources.text(path)) for path in sorted(paths)]
 
 
 _PYTEST_INI = """\

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lab.base import resources
 from lab.base.errors import SpecError
 from lab.base.words import did_you_mean
 from lab.inputs.blocks import ConfigOption, config_options, variables_used
@@ -51,7 +52,7 @@ def load_steps(release: Release, provision: Path) -> dict[str, LoadedStep]:
     """
     steps: dict[str, LoadedStep] = {}
     broken = Document(str(provision))
-    libraries = [path.read_text(encoding="utf-8") for path in (provision / "lib").glob("*.sh")]
+    libraries = [resources.text(path) for path in (provision / "lib").glob("*.sh")]
     shared = frozenset[str]().union(*map(variables_used, libraries))
     for step_id in release.every_step:
         try:
@@ -81,7 +82,7 @@ def load_step(step_id: str, directory: Path, capabilities: Collection[str]) -> L
     script = path.with_suffix(".sh")
     if not script.is_file():
         document.problem((), "no script beside it", script.name)
-    text = script.read_text(encoding="utf-8") if script.is_file() else ""
+    text = resources.text(script) if script.is_file() else ""
     options = config_options(text)
     asked: dict[str, Loc] = {name: ("when", name) for name in facts.when} if facts else {}
     asked |= {name: () for option in options for name in option.where}

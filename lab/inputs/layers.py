@@ -6,6 +6,7 @@ base.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lab.base.errors import Problem, SpecError
@@ -19,28 +20,35 @@ KEY = "base"
 """the key that names the base: a file of the directory `base`, without its ending"""
 
 
-def read_layers(path: Path, *, top: str, above: tuple[str, ...] = ()) -> Document:
+def read_layers(path: Path, *, top: str) -> Document:
     """Read a file and its bases; the key `base` itself is not in the result.
 
     Args:
         top: what the file should hold, for the message about one that holds something else.
-        above: names of the files that name this one as their base, directly or not.
 
     Raises:
         SpecError: a file is missing or is no YAML mapping, or the bases go round in a circle.
     """
-    own = read_document(path, missing="", top=top)
-    base = own.data.pop(KEY, None)
-    if base is None:
-        return own
-    bases = path.parent if path.parent.name == KEY else path.parent / KEY
-    known = sorted(file.stem for file in bases.glob("*.yaml") if file.stem not in (path.stem, *above))
-    if base not in known:
-        hint = did_you_mean(str(base), known)
-        expected = f"one of: {', '.join(known)}"
-        raise SpecError([Problem(own.file, own.line_of((KEY,)), KEY, f"'{base}'", expected, hint)])
-    below = read_layers(bases / f"{base}.yaml", top="what several files have in common", above=(*above, path.stem))
-    return _joined(own, below)
+    layers = [read_document(path, missing="", top=top)]
+    unused = {file.stem: file for file in (path.parent / KEY).glob("*.yaml")}
+    while (base := layers[-1].data.get(KEY)) is not None:
+        if not isinstance(base, str) or base not in unused:
+            own, expected = layers[-1], f"one of: {', '.join(sorted(unused))}"
+            hint = did_you_mean(str(base), sorted(unused))
+            raise SpecError([Problem(own.file, own.line_of((KEY,)), KEY, f"'{base}'", expected, hint)])
+        file = unused.pop(base)
+        layers.append(_base(file, file.stat().st_mtime_ns))
+    out = layers.pop()
+    while layers:
+        out = _joined(layers.pop(), out)
+    out.data.pop(KEY, None)
+    return out
+
+
+@lru_cache(maxsize=8)
+def _base(path: Path, _changed_ns: int) -> Document:
+    """Read a base, once for all files that name it."""
+    return read_document(path, missing="", top="what several files have in common")
 
 
 def _joined(own: Document, base: Document) -> Document:

@@ -64,7 +64,8 @@ def test_a_long_difference_is_cut() -> None:
 
 @pytest.fixture
 def boxes(tmp_path: Path) -> Path:
-    for name in (*SCRIPTS, "bookworm.yaml", "debian.yaml"):
+    (tmp_path / "base").mkdir()
+    for name in (*SCRIPTS, "bookworm.yaml", "base/debian.yaml"):
         (tmp_path / name).write_bytes((resources.BOXES / name).read_bytes())
     return tmp_path
 
@@ -84,7 +85,7 @@ def test_every_script_counts(boxes: Path, name: str) -> None:
 
 def test_a_comment_in_the_definition_does_not_count_and_a_setting_does(boxes: Path) -> None:
     before = gathered(boxes)
-    file = boxes / "debian.yaml"
+    file = boxes / "base" / "debian.yaml"
     file.write_text(file.read_text() + "# a comment\n")
     assert needs_rebuild(before, gathered(boxes)) is None
     file.write_text(file.read_text().replace("mitigations=off", "mitigations=auto"))
@@ -93,7 +94,7 @@ def test_a_comment_in_the_definition_does_not_count_and_a_setting_does(boxes: Pa
 
 def test_a_package_in_the_definition_is_named(boxes: Path) -> None:
     before = gathered(boxes)
-    file = boxes / "debian.yaml"
+    file = boxes / "base" / "debian.yaml"
     file.write_text(file.read_text().replace("  - lsof\n", "  - htop\n"))
     assert needs_rebuild(before, gathered(boxes)) == "package list changed: + htop, - lsof"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -58,9 +59,7 @@ def bootstrap(tmp_path: Path) -> list[str]:
 
 def test_the_hook_runs_from_an_odd_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkout = tmp_path / ODD
-    checkout.mkdir()
-    for name in resources.BOXES.iterdir():
-        (checkout / name.name).write_bytes(name.read_bytes())
+    shutil.copytree(resources.BOXES, checkout)
     (checkout / "prepare.sh").write_text('#!/bin/sh\nprintf %s "$1" >"$2"\n')
     (checkout / "prepare.sh").chmod(0o755)
     monkeypatch.setattr(resources, "BOXES", checkout)
