@@ -53,12 +53,17 @@ class Machines:
 
     def memory_mib(self) -> int:
         """Give what the QEMU processes hold of the host's memory: no save image is larger."""
-        return sum(int(self._domain(node).memoryStats().get("rss", 0)) for node in self._nodes) // _MIB
+
+        def rss_kib(domain: Any) -> int:
+            return int(domain.memoryStats().get("rss", 0))
+
+        what, domains = "asking for the memory of", self._nodes.values()
+        return sum(int(self._hypervisor.ask_qemu(domain, what, rss_kib)) for domain in domains) // _MIB
 
     def suspend(self) -> None:
         """Suspend all."""
-        for node in self._nodes:
-            self._domain(node).suspend()
+        for domain in self._nodes.values():
+            self._hypervisor.suspend(domain)
 
     def save_memory(self, directory: Path) -> None:
         """Write the memory of all to DIRECTORY/NODE.mem, at the same time; they are off afterwards."""
@@ -174,7 +179,7 @@ class Machines:
     def _resume(self) -> None:
         for node, state in self.states().items():
             if state == "paused":
-                self._domain(node).resume()
+                self._hypervisor.resume(self._nodes[node])
 
     def _wait_for_job(self, node: str) -> None:
         deadline = time.monotonic() + JOB_LIMIT_S

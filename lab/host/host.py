@@ -140,7 +140,6 @@ def choose_host(
     name: str,
     build_dir: Path,
     *,
-    wanted: str | None = None,
     environ: Mapping[str, str] | None = None,
     systemd: Path = Path("/run/systemd/system"),
     system_uri: str = SYSTEM_URI,
@@ -149,11 +148,13 @@ def choose_host(
 ) -> Host:
     """Choose where lab `name` stands, without changing anything.
 
-    `wanted`, else the variable LAB_HOST, decides: system, private, or auto. A lab stays where it stands.
-    UsageError for another word.
+    The variable LAB_HOST decides: system, private, or auto. A lab stays where it is.
+
+    Raises:
+        UsageError: LAB_HOST is another word.
     """
     environ = os.environ if environ is None else environ
-    word = wanted or environ.get("LAB_HOST") or "auto"
+    word = environ.get("LAB_HOST") or "auto"
     if word not in ("auto", "system", "private"):
         raise UsageError(f"LAB_HOST is {word!r}", hint="one of auto, system, private")
 
@@ -161,7 +162,7 @@ def choose_host(
         return PrivateHost(name, build_dir, reason=reason, state_root=state_root)
 
     if word != "auto":
-        reason = "asked for by LAB_HOST or --host"
+        reason = "asked for by LAB_HOST"
         return SystemHost(name, reason=reason) if word == "system" else private(reason)
     if private("").exists():
         return private("this lab already has it")

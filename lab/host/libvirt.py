@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -16,7 +15,7 @@ from lab.host import libvirt_link as link
 from lab.host.ownership import is_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from lab.host.ownership import Own
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 POOL = "default"
 POOL_DIR = "/var/lib/libvirt/images"
+QEMU_LIMIT_S = 180.0
+"""for what QEMU does at once, but for the data of its disks, which it may write first on a busy host"""
 
 State = Literal["running", "paused", "shut off", "crashed", "saved", "absent"]
 
@@ -128,10 +129,37 @@ class Hypervisor:
             raise MachineError(f"there is no domain {name}")
         state = self.state(name)
         if state == "paused":
-            domain.resume()
+            self.resume(name)
         elif state != "running":
             self.power_off(name)  # a crashed one may still be there for whoever wants to look at it
             domain.create()
+
+    def suspend(self, name: str) -> None:
+        """Stop the processors of a domain that runs."""
+        self.ask_qemu(name, "pausing", lambda domain: domain.suspend())
+
+    def resume(self, name: str) -> None:
+        """Let the processors of a paused domain go on."""
+        self.ask_qemu(name, "waking", lambda domain: domain.resume())
+
+    def ask_qemu(self, name: str, what: str, call: Callable[[Any], Any], *, limit_s: float | None = None) -> Any:
+        """Ask the QEMU of a domain for something that a live one does soon.
+
+        A QEMU may be stopped, or wait for a full disk, while its libvirtd is well: libvirt would wait for ever.
+
+        Args:
+            name: the domain's.
+            what: is done, for the message: "pausing".
+            call: gets the libvirt.virDomain.
+            limit_s: QEMU_LIMIT_S without it.
+
+        Raises:
+            MachineError: it took longer, or there is no such domain.
+        """
+        domain = self.domain(name)
+        if domain is None:
+            raise MachineError(f"there is no domain {name}", hint="`lab up` makes it")
+        return link.within(QEMU_LIMIT_S if limit_s is None else limit_s, f"{what} {name}", lambda: call(domain))
 
     def power_off(self, name: str) -> None:
         """Cut a domain's power. Fine where it does not run."""
@@ -176,14 +204,6 @@ class Hypervisor:
     def domains(self) -> list[str]:
         """Name all domains, foreign ones too."""
         return sorted(domain.name() for domain in self._connection.listAllDomains())
-
-    def wait_for_state(self, name: str, wanted: State, timeout_s: float) -> None:
-        """Wait until a domain is in a state; MachineError after the limit."""
-        deadline = time.monotonic() + timeout_s
-        while (state := self.state(name)) != wanted:
-            if time.monotonic() > deadline:
-                raise MachineError(f"domain {name} is {state}, not {wanted}, after {timeout_s:.0f} s")
-            time.sleep(0.2)
 
     # Storage
 

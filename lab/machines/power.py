@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
@@ -19,6 +20,7 @@ SHUTDOWN_LIMIT_S = 90.0
 """for a node to shut down on a KVM host; times the lab's wait factor"""
 _PRESS_AGAIN_S = 15.0
 """a guest that is still booting does not feel the power button"""
+_PRESS_LIMIT_S = 10.0
 _LOOK_EVERY_S = 0.5
 OFF = frozenset({"shut off", "crashed", "saved", "absent"})
 
@@ -42,12 +44,22 @@ def shut_down(
                 say(f"{name} did not shut down within {timeout_s:.0f} s: switching it off")
                 unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.destroy)
             elif now > press_at:
-                if hypervisor.state(name) == "paused":
-                    domain.resume()
-                unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.shutdown)
+                _press(hypervisor, name)
         if now > press_at:
             press_at = now + _PRESS_AGAIN_S
         time.sleep(_LOOK_EVERY_S)
+
+
+def _press(hypervisor: Hypervisor, name: str) -> None:
+    """Press the power button of a domain, waking it first; one whose QEMU does not answer is cut off at the end."""
+
+    def press(domain: Any) -> None:
+        if hypervisor.state(name) == "paused":
+            domain.resume()
+        unless(libvirt.VIR_ERR_OPERATION_INVALID, domain.shutdown)
+
+    with contextlib.suppress(MachineError):
+        hypervisor.ask_qemu(name, "shutting down", press, limit_s=_PRESS_LIMIT_S)
 
 
 def switch_on(hypervisor: Hypervisor, names: Sequence[str]) -> list[str]:
@@ -67,7 +79,7 @@ def switch_on(hypervisor: Hypervisor, names: Sequence[str]) -> list[str]:
         domain = hypervisor.domain(name)
         assert domain is not None
         if states[name] == "paused":
-            domain.resume()
+            hypervisor.resume(name)
         else:
             domain.create()
     return asleep
@@ -77,7 +89,5 @@ def pause(hypervisor: Hypervisor, names: Sequence[str]) -> list[str]:
     """Stop the processors of those that run, computes before the controller; gives their names."""
     running = [name for name in reversed(names) if hypervisor.state(name) == "running"]
     for name in running:
-        domain = hypervisor.domain(name)
-        assert domain is not None
-        domain.suspend()
+        hypervisor.suspend(name)
     return running

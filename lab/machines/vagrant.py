@@ -1,8 +1,8 @@
 """Vagrant through python-vagrant, with what that library leaves out: limits, errors that say why, and a log.
 
 python-vagrant 1.0.0 sends stderr to /dev/null, knows no time limit and loses track of its child on Ctrl-C; its reads
-(`status`) swallow failures. So only up, halt, destroy and ssh-config go through it, and this class runs the commands
-that it makes. The state of machines is libvirt's to tell (lab.host.libvirt).
+(`status`) swallow failures. So only `up` and `ssh-config` go through it, and this class runs the commands that it
+makes. Their state, stopping and removing them is libvirt's (lab.host.libvirt).
 """
 
 from __future__ import annotations
@@ -44,8 +44,6 @@ LOG = "logs/vagrant.log"
 
 # A box upload and two minutes of boot are far below; vagrant-libvirt itself gives up waiting for an address at 600.
 UP_LIMIT_S = 1800.0
-HALT_LIMIT_S = 300.0
-DESTROY_LIMIT_S = 300.0
 READ_LIMIT_S = 120.0
 
 LOCK = ".vagrant/lab.lock"
@@ -106,14 +104,6 @@ class Vagrant:
         `check` is called now and then; what it raises ends Vagrant, as where libvirtd has stopped answering.
         """
         self._client(timeout_s, on_line, check).up(vm_name=_pattern(names), no_provision=True)
-
-    def halt(self, names: Iterable[str] = (), *, timeout_s: float = HALT_LIMIT_S) -> None:
-        """Shut machines down, by force where they do not follow."""
-        self._client(timeout_s).halt(vm_name=_pattern(names))
-
-    def destroy(self, names: Iterable[str] = (), *, timeout_s: float = DESTROY_LIMIT_S) -> None:
-        """Remove machines with their volumes, and networks that no machine uses any more. Fine where there are none."""
-        self._client(timeout_s).destroy(vm_name=_pattern(names))
 
     def ssh_config(self, names: Iterable[str] = (), *, timeout_s: float = READ_LIMIT_S) -> str:
         """Give `vagrant ssh-config` of machines (all, where none are named); they must be running."""

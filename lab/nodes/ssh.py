@@ -57,11 +57,6 @@ class Ssh:
         """Tell whether the nodes' addresses are known."""
         return self.config.is_file()
 
-    def write_config(self, vagrant_ssh_config: str) -> None:
-        """Make ssh_config from what `vagrant ssh-config` printed; standing connections end."""
-        self.close()
-        self._config.write(vagrant_ssh_config)
-
     def add_config(self, vagrant_ssh_config: str) -> None:
         """Add machines to ssh_config from what `vagrant ssh-config` printed of them."""
         self._config.add(vagrant_ssh_config)

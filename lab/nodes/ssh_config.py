@@ -46,16 +46,6 @@ class SshConfig:
         """Name the nodes that it knows; none where there is no such file."""
         return list(self._hosts())
 
-    def write(self, vagrant_ssh_config: str) -> None:
-        """Make it from what `vagrant ssh-config` printed, and forget the host keys of an earlier lab.
-
-        Raises:
-            MachineError: no machine is named there.
-        """
-        machines = self._machines_of(vagrant_ssh_config)
-        self._write_keys([])
-        self._write(machines)
-
     def add(self, vagrant_ssh_config: str) -> None:
         """Add the machines that `vagrant ssh-config` printed, or put them in the place of those of the same name.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path  # noqa: TC003 - pydantic-free module, but kept importable at run time for callers
 from typing import TYPE_CHECKING, Literal
 
 from lab.base.durable import write_text
@@ -17,6 +16,7 @@ from lab.base.models import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 STATE_VERSION: Literal[1] = 1
 
@@ -36,8 +36,6 @@ class State(Frozen):
 
     version: Literal[1] = STATE_VERSION
     steps: dict[str, StepRecord] = {}
-    phases: dict[str, float] = {}
-    """seconds of each phase of the last `lab up`, as {"boxes": 0.3, "machines": 48.1}"""
     verified: dict[str, str] = {}
     """step -> digest of its checks, all of which passed after the last step ran"""
     drifted: dict[str, tuple[str, ...]] = {}
@@ -94,6 +92,8 @@ class StateFile:
                     f"{self.path} is of a newer version of lab (format {version}, this one knows {STATE_VERSION})",
                     hint="use that version, or remove the lab with it and build it again",
                 )
+            if isinstance(data, dict):
+                data.pop("phases", None)  # written by labs of before, and read by nobody
             return State.model_validate(data)
         except ValueError as error:  # pydantic's too
             raise DamagedFileError(self.path, str(error).splitlines()[0]) from None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def traces(name: str, build_dir: Path) -> list[str]:
     """Name every process, namespace, directory, domain, volume, network and Vagrant entry of a lab."""
-    host = choose_host(name, build_dir, wanted="private")
+    host = choose_host(name, build_dir, environ={"LAB_HOST": "private"})
     netns, state = getattr(host, "netns", ""), getattr(host, "state_dir", Path("/nonexistent"))
     found = [str(path) for path in (NETNS_DIR / netns, state, SshConfig(build_dir).socket_dir()) if path.exists()]
     found += [

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from releases_paper import paper
+
 from lab.base import resources
 from lab.inputs.catalog import load_steps
 from lab.inputs.model import Spec
@@ -13,7 +15,6 @@ from lab.planning.plan import HostFacts
 from lab.planning.resolve import resolve
 from lab.teaching.drawing import svg
 from lab.teaching.topology import topology
-from lab.terminal.releases import paper
 
 if TYPE_CHECKING:
     from collections.abc import Callable

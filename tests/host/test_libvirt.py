@@ -82,13 +82,6 @@ def test_a_domain_is_known_by_its_uuid_and_interfaces(hypervisor: Hypervisor) ->
     assert (hypervisor.macs("nobody"), hypervisor.uuid("nobody")) == (frozenset(), "")
 
 
-def test_waiting_for_a_state_ends(hypervisor: Hypervisor) -> None:
-    define(hypervisor, "demo-controller")
-    hypervisor.wait_for_state("demo-controller", "shut off", 1)
-    with pytest.raises(MachineError, match="demo-controller is shut off, not running, after 0 s"):
-        hypervisor.wait_for_state("demo-controller", "running", 0.3)
-
-
 def test_foreign_domains_are_told_by_their_description(hypervisor: Hypervisor) -> None:
     define(hypervisor, "demo-controller", source="/labs/demo/Vagrantfile")
     define(hypervisor, "demo-compute1", source="/elsewhere/Vagrantfile")

@@ -20,6 +20,7 @@ from lab.verbs import power
 from lab.verification import report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PLAN = sample_plan(computes=2)
@@ -188,6 +189,10 @@ class Stubborn:
 
     def state(self, _name: str) -> str:
         return "shut off" if self.off else "running"
+
+    def ask_qemu(self, _name: str, _what: str, call: Callable[[Stubborn], None], *, limit_s: float) -> None:
+        assert limit_s > 0
+        call(self)
 
     def shutdown(self) -> None:
         self.pressed += 1

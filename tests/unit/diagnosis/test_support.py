@@ -50,7 +50,7 @@ def build_dir(tmp_path: Path) -> Path:
     """A lab that was made, with a secret wherever a careless program may leave one."""
     assert lab("render")[0] == 0
     directory = tmp_path / ".lab" / "helpless"
-    Ssh(directory).write_config(SSH_CONFIG)
+    Ssh(directory).add_config(SSH_CONFIG)
     (directory / "state.json").write_text('{"version": 1, "steps": {}}')
     leaks = "\n".join(f"{name} is {value}" for name, value in secrets().items())
     log = directory / "logs" / "controller" / "30-identity.log"

@@ -361,7 +361,7 @@ SSH_CONFIG = "Host controller\n  HostName 192.168.121.7\n  User vagrant\nHost co
 def test_a_dead_lab_is_looked_at_without_hanging_or_touching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trouble_look, "_oom_kills", lambda: ())
     (tmp_path / "state.json").write_text("{")
-    Ssh(tmp_path).write_config(SSH_CONFIG)
+    Ssh(tmp_path).add_config(SSH_CONFIG)
     before = sorted(tmp_path.iterdir())
     host: Any = DeadHost(tmp_path)
     seen = look_at_lab(PLAN, host, tmp_path)
@@ -382,7 +382,7 @@ class SlowHost(DeadHost):
 
 
 def test_a_node_whose_time_is_over(tmp_path: Path) -> None:
-    Ssh(tmp_path).write_config(SSH_CONFIG)
+    Ssh(tmp_path).add_config(SSH_CONFIG)
     host: Any = SlowHost(tmp_path)
     assert look_at_node(host, Ssh(tmp_path), "controller") == "no answer within 180 s"
     host.said = ANSWER.removesuffix("end\n")
@@ -393,6 +393,6 @@ def test_a_node_whose_time_is_over(tmp_path: Path) -> None:
 
 
 def test_a_node_that_does_not_answer_says_why(tmp_path: Path) -> None:
-    Ssh(tmp_path).write_config(SSH_CONFIG)
+    Ssh(tmp_path).add_config(SSH_CONFIG)
     host: Any = DeadHost(tmp_path)
     assert "No route to host" in str(look_at_node(host, Ssh(tmp_path), "controller"))

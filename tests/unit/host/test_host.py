@@ -22,11 +22,10 @@ ANSWERS = "test:///default"
 REFUSES = "test:///nowhere/at/all"
 
 
-def choose(tmp_path: Path, uri: str, *, systemd: bool = False, wanted: str | None = None, **environ: str) -> hosts.Host:
+def choose(tmp_path: Path, uri: str, *, systemd: bool = False, **environ: str) -> hosts.Host:
     return choose_host(
         "compute-101",
         tmp_path / "build",
-        wanted=wanted,
         environ=environ,
         systemd=tmp_path if systemd else tmp_path / "none",
         system_uri=uri,
@@ -67,10 +66,9 @@ def test_a_libvirtd_that_refuses_a_user_is_still_there(
     assert choose(tmp_path, REFUSES).mode == "private"  # a socket that nobody listens at
 
 
-def test_the_environment_decides_and_an_option_before_it(tmp_path: Path) -> None:
+def test_the_environment_decides(tmp_path: Path) -> None:
     assert choose(tmp_path, ANSWERS, LAB_HOST="private").mode == "private"
     assert choose(tmp_path, REFUSES, LAB_HOST="system").mode == "system"
-    assert choose(tmp_path, ANSWERS, LAB_HOST="private", wanted="system").mode == "system"
     assert choose(tmp_path, REFUSES, LAB_HOST="auto").mode == "private"
 
 

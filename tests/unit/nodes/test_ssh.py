@@ -77,7 +77,7 @@ def ssh(tmp_path: Path, notes: Path) -> Iterator[Ssh]:
     build = tmp_path / "b"
     build.mkdir(mode=0o700)
     client = Ssh(build)
-    client.write_config(VAGRANT_SAYS)
+    client.add_config(VAGRANT_SAYS)
     yield client
     shutil.rmtree(SshConfig(build).socket_dir(), ignore_errors=True)
 
@@ -114,7 +114,7 @@ def test_a_path_with_percent_signs_and_spaces(tmp_path: Path) -> None:
     build = tmp_path / "50%h of it"
     build.mkdir()
     client = Ssh(build)
-    client.write_config(VAGRANT_SAYS)
+    client.add_config(VAGRANT_SAYS)
     assert _options(client, "controller")["userknownhostsfile"] == str(build / "known_hosts")
 
 
@@ -124,10 +124,10 @@ def test_config_is_private_and_knows_its_nodes(ssh: Ssh) -> None:
     assert SshConfig(ssh.config.parent).nodes() == ["controller", "compute1"]
 
 
-def test_a_new_config_forgets_old_host_keys(ssh: Ssh) -> None:
+def test_machines_that_are_made_again_have_no_old_host_keys(ssh: Ssh) -> None:
     known = ssh.config.with_name("known_hosts")
     known.write_text("controller ssh-ed25519 AAAA\n")
-    ssh.write_config(VAGRANT_SAYS)
+    ssh.add_config(VAGRANT_SAYS)
     assert known.read_text() == ""
     assert known.stat().st_mode & 0o777 == 0o600
 
@@ -186,7 +186,7 @@ def test_a_machine_keeps_the_key_of_its_box_when_the_box_goes(ssh: Ssh, tmp_path
 
 def test_an_empty_answer_of_vagrant_is_an_error(ssh: Ssh) -> None:
     with pytest.raises(MachineError, match="names no machine"):
-        ssh.write_config("\n")
+        ssh.add_config("\n")
     assert ssh.configured()
 
 

@@ -31,6 +31,11 @@ def test_a_step_can_be_forgotten() -> None:
     assert list(state.without_steps({("controller", "20-database")}).steps) == ["compute1/10-environment"]
 
 
+def test_a_file_with_phases_is_still_read(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"version": 1, "steps": {}, "phases": {"boxes": 0.3}}')
+    assert StateFile(tmp_path / "state.json").load() == State()
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1, "steps": 3}', '{"version": 1, "surprise": 1}'])
 def test_a_damaged_file_says_what_to_do(tmp_path: Path, text: str) -> None:
     path = tmp_path / "state.json"

@@ -184,7 +184,7 @@ def test_who_is_taken_out(
     monkeypatch.setattr("lab.verbs.up_machines.Shrink", FakeShrink)
     FakeShrink.done = []
     run, _ = story(tmp_path, all_done())
-    Ssh(tmp_path).write_config("".join(f"Host {name}\n  HostName 192.168.121.2\n" for name in noted))
+    Ssh(tmp_path).add_config("".join(f"Host {name}\n  HostName 192.168.121.2\n" for name in noted))
     take_out_nodes(run, sample_plan(computes=standing) if standing else None, Machines(make, {}))
     domains = " ".join(f"demo-{name}" for name in expected)
     assert FakeShrink.done == ([f"openstack {domains}", f"machines {' '.join(expected)}"] if expected else [])
