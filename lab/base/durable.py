@@ -49,11 +49,11 @@ def write_text(target: Path, text: str, *, mode: int, like: Path | None = None, 
         later.add(target.parent)
 
 
-def create_text(target: Path, text: str, *, mode: int) -> bool:
-    """Make a file with this text; False, and nothing is changed, where there is one of that name already."""
+def create(target: Path, data: bytes, *, mode: int) -> bool:
+    """Make a file of this content; False, and nothing is changed, where there is one of that name already."""
     new = _temporary(target)
     try:
-        new.write_text(text, encoding="utf-8")
+        new.write_bytes(data)
         sync_file(new, mode)
         os.link(new, target)
     except FileExistsError:

@@ -1,5 +1,7 @@
-"""Running other programs: one function for everybody.
+"""Running a program on this machine to its end, and what it said: `Completed`, also of a command on a node.
 
+ssh and Vagrant are started where they are spoken with (lab.nodes.ssh, lab.machines.vagrant): they have a life between
+their start and their end. For all others there is `run`.
 Arguments are lists, never strings for a shell; every run has a limit; a failure shows the command ready to paste and
 the end of what it said. Secrets travel by `input`, files or `env`, which are never shown, and never as an argument.
 """

@@ -173,7 +173,7 @@ def _bad_news(state: int, reason: int) -> str:
 
 def _lease(hypervisor: Hypervisor, plan: Plan, node: Node) -> str:
     access = next(network.name for network in plan.networks if network.kind == "access")
-    mac = next(nic.mac for nic in node.nics if nic.network == "access")
+    mac = node.nic("access").mac
     if not hypervisor.networks([access]).get(access):
         return ""
     try:

@@ -22,12 +22,13 @@ import jinja2
 from lab.base import resources
 from lab.generator.clouds import ADMIN_PASSWORD, CLOUDS, clouds_yaml
 from lab.inputs.values import BOX_DISK_GIB
+from lab.planning.plan import management_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from lab.planning.plan import Nic, Node, Plan, Step
+    from lab.planning.plan import Node, Plan, Step
 
 _BOOT_TIMEOUT_S = 300
 _CONNECT_TIMEOUT_S = 15
@@ -84,7 +85,6 @@ def vagrantfile(plan: Plan) -> str:
         networks={network.kind: network for network in plan.networks},
         prefix=_domain_prefix(plan.nodes),
         late=late_steps(plan),
-        nic=_nic,
         box_disk_gib=BOX_DISK_GIB,
         boot_timeout_s=math.ceil(_BOOT_TIMEOUT_S * max(1.0, plan.wait_factor)),
         connect_timeout_s=math.ceil(_CONNECT_TIMEOUT_S * max(1.0, plan.wait_factor)),
@@ -139,8 +139,7 @@ def env_file(values: Mapping[str, str]) -> str:
 
 def hosts_file(plan: Plan) -> str:
     """Write the names of the lab's nodes with their management addresses, as in /etc/hosts."""
-    nodes = [(str(address), node.name) for node in plan.nodes if (address := _nic(node, "management").address)]
-    return "".join(f"{address}\t{name}\n" for address, name in nodes)
+    return "".join(f"{management_address(node)}\t{node.name}\n" for node in plan.nodes)
 
 
 def ruby_string(value: object) -> str:
@@ -155,10 +154,6 @@ def _domain_prefix(nodes: Iterable[Node]) -> str:
     if len(prefixes) != 1:
         raise ValueError(f"domains do not end in their node's name: {', '.join(n.domain for n in nodes)}")
     return prefixes.pop()
-
-
-def _nic(node: Node, network: str) -> Nic:
-    return next(nic for nic in node.nics if nic.network == network)
 
 
 def _tree(root: Path, patterns: Iterable[str]) -> list[tuple[str, str]]:

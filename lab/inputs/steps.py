@@ -1,6 +1,6 @@
 """A provisioning step's facts, as provision/NN-slug.yaml states them.
 
-One file feeds three readers: the script's environment, the assertions of the suite, the handout. What the script itself
+One file feeds the script's environment, the packages of the boxes, and the checks of the suite. What the script itself
 says in the guide's own form — the option blocks of `crudini --merge FILE <<EOF` — is not repeated here but read from
 the script (lab.inputs.blocks).
 

@@ -117,7 +117,7 @@ def wait_for_chrony(ssh: Ssh, plan: Plan, off: Mapping[str, float]) -> None:
     def wait(node: str) -> None:
         tries = round(CHRONY_LIMIT_S * plan.wait_factor)
         argv = ["sudo", "sh", "-c", _WAIT_FOR_CHRONY, "chrony", str(tries)]
-        if ssh.run(node, argv, timeout_s=tries * 10, check=False).returncode != 0:
+        if not ssh.run(node, argv, timeout_s=tries * 10, check=False).ok:
             raise MachineError(f"{node}: chrony has not found its time within {tries} s", hint="`lab up` repairs it")
 
     for_all([name for name, seconds in off.items() if seconds > TOLERANCE_S], wait, on_interrupt=ssh.abort)

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from lab.base.environment import tool_environment
 from lab.base.errors import HostError, HostKeyError, MachineError
 from lab.base.masking import without_shapes
+from lab.base.process import Completed
 from lab.nodes.ssh_config import SshConfig
 
 if TYPE_CHECKING:
@@ -84,14 +85,14 @@ class Ssh:
         input: str | bytes | None = None,  # noqa: A002 - the name that subprocess has
         timeout_s: float = _RUN_LIMIT_S,
         check: bool = True,
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> Completed:
         """Run a command on a node. Secrets go by `input`, never by the command.
 
         Raises:
             MachineError: it failed (unless `check` is off), the connection broke, or it took longer than `timeout_s`.
         """
         data = input.encode() if isinstance(input, str) else input
-        argv = self._ready_argv(node, command)
+        argv, began = self._ready_argv(node, command), time.monotonic()
         with _readable(data or b"") as stdin, self._start(argv, stdin=stdin) as process:
             try:
                 out, err = self._answer(process, timeout_s)
@@ -101,10 +102,10 @@ class Ssh:
                 process.kill()
                 with self._lock:
                     self._running.discard(process)
-        done = subprocess.CompletedProcess(argv, process.returncode, _text(out), _text(err))
+        done = Completed(tuple(argv), process.returncode, _text(out), _text(err), time.monotonic() - began)
         if done.returncode == CONNECTION_BROKE:
             self._config.require_its_key(node, done.stderr)
-        if check and done.returncode != 0:
+        if check and not done.ok:
             raise _failed(node, command, f"failed with exit code {done.returncode}", done.stderr or done.stdout)
         return done
 
@@ -206,7 +207,7 @@ class Ssh:
         """
         self.first_answer(node, ["sudo", "-n", "true"], timeout_s)
 
-    def first_answer(self, node: str, command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    def first_answer(self, node: str, command: Sequence[str], timeout_s: float) -> Completed:
         """Run a command again and again until it ends well: the node may still boot.
 
         Raises:
@@ -222,7 +223,7 @@ class Ssh:
                 raise MachineError("interrupted")
             try:
                 result = self.run(node, command, timeout_s=max(1.0, left), check=False)
-                if result.returncode == 0:
+                if result.ok:
                     return result
                 said = result.stderr
             except (HostError, HostKeyError):  # waiting does not help

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Literal
 
+from lab.base.addresses import NetworkKind  # noqa: TC001 - pydantic reads annotations
 from lab.base.models import Frozen
 from lab.inputs.steps import Role
 
@@ -41,7 +42,7 @@ class HostProof:
 class Network(Frozen):
     """A libvirt network of the lab, isolated: no route out."""
 
-    kind: Literal["access", "management", "provider"]
+    kind: NetworkKind
     name: str
     """libvirt's name for it, as compute-101-management"""
     bridge: str
@@ -57,7 +58,7 @@ class Nic(Frozen):
     """A node's interface: eth0 access (DHCP, Vagrant's), eth1 management (static), eth2 provider (no address)."""
 
     device: str
-    network: Literal["access", "management", "provider"]
+    network: NetworkKind
     mac: str
     address: IPv4Address | None
     """None: by DHCP (access) or without address (provider)"""
@@ -88,6 +89,10 @@ class Node(Frozen):
     """names of those that it gets beside: what its own steps use"""
     steps: tuple[str, ...]
     """ids, in order"""
+
+    def nic(self, network: NetworkKind) -> Nic:
+        """Give the node's interface on a network."""
+        return next(nic for nic in self.nics if nic.network == network)
 
 
 class Step(Frozen):
@@ -174,4 +179,4 @@ class Plan(Frozen):
 
 def management_address(node: Node) -> str:
     """Give the node's address on the management network."""
-    return next(str(nic.address) for nic in node.nics if nic.network == "management")
+    return str(node.nic("management").address)

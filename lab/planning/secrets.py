@@ -98,7 +98,7 @@ def load_or_create_seed(path: Path) -> str:
     except FileNotFoundError:
         pass
     # Where another process was first, its seed holds.
-    durable.create_text(path, random_source.token_hex(32) + "\n", mode=0o600)
+    durable.create(path, f"{random_source.token_hex(32)}\n".encode(), mode=0o600)
     return load_seed(path)
 
 

@@ -6,14 +6,13 @@ Nothing of a lab has to be alive. What could not be read stands in missing.txt, 
 from __future__ import annotations
 
 import io
-import os
 import tarfile
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.base import durable
 from lab.base.errors import HostError, LabError, UsageError
 from lab.base.masking import Masking
 from lab.diagnosis import support_parts
@@ -101,19 +100,17 @@ def _masking(spec: Spec, directory: Path, plan: Plan, parts: support_parts.Parts
 
 def _write(target: Path, name: str, texts: dict[str, str], masking: Masking | None) -> None:
     hide = masking or Masking(())
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:xz") as archive:
+        for path, text in sorted(texts.items()):
+            without = hide.values if path in support_parts.OF_LAB_ITSELF else hide
+            data = without(text).encode(errors="replace")
+            info = tarfile.TarInfo(f"lab-support-{name}/{path}")
+            info.size, info.mode, info.mtime = len(data), 0o600, int(time.time())
+            archive.addfile(info, io.BytesIO(data))
     try:
-        descriptor, name_of_new = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # 0600
-        new = Path(name_of_new)
-        try:
-            with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:xz") as archive:
-                for path, text in sorted(texts.items()):
-                    without = hide.values if path in support_parts.OF_LAB_ITSELF else hide
-                    data = without(text).encode(errors="replace")
-                    info = tarfile.TarInfo(f"lab-support-{name}/{path}")
-                    info.size, info.mode, info.mtime = len(data), 0o600, int(time.time())
-                    archive.addfile(info, io.BytesIO(data))
-            os.link(new, target)  # fails where somebody else was first
-        finally:
-            new.unlink(missing_ok=True)
+        made = durable.create(target, packed.getvalue(), mode=0o600)
     except OSError as error:
         raise HostError(f"cannot write {target}: {error.strerror}", hint="another place with --output") from error
+    if not made:
+        raise HostError(f"cannot write {target}: it exists", hint="another place with --output")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pytest_metadata.plugin import metadata_key  # type: ignore[import-untyped]
 
+from lab.planning.plan import management_address
+
 if TYPE_CHECKING:
     from lab.planning.plan import Plan
 
@@ -29,7 +31,7 @@ class HtmlReport:
         metadata["Release"] = f"{plan.release} on {plan.suite}"
         metadata["Accelerator"] = plan.accelerator
         for node in plan.nodes:
-            address = next((nic.address for nic in node.nics if nic.network == "management"), None)
+            address = management_address(node)
             virt = f", instances under {node.virt_type}" if node.virt_type else ""
             metadata[node.name] = f"{address}, {node.cpus} CPUs, {node.memory_mib} MiB{virt}"
 

@@ -26,4 +26,6 @@ def test_the_suite_has_the_packages_of_the_step(case: Case, pool: Callable[[str]
 def test_the_packages_of_a_box_go_together(case: Case, pool: Callable[[str], Pool]) -> None:
     definition = load_definition(case.release.suite)
     for role in ROLES:
-        assert pool(case.release.suite).resolve(all_packages(definition, box_of(case, role)))
+        wanted = all_packages(definition, box_of(case, role))
+        found = {deb.package for deb in pool(case.release.suite).resolve(wanted)}
+        assert set(wanted) - found == set(), role

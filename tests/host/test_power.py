@@ -12,6 +12,7 @@ from sample_plans import SECRETS, sample_plan
 from lab.base import builddir
 from lab.base.errors import LockedError, MachineError, UsageError
 from lab.base.lock import lab_lock
+from lab.base.process import Completed
 from lab.host.libvirt import Hypervisor
 from lab.machines import power as machines
 from lab.planning.project import Lab
@@ -75,9 +76,9 @@ class FakeSsh:
     def wait_ready(self, node: str, timeout_s: float) -> None:
         self.said.append(f"{node} ready?")
 
-    def run(self, node: str, command: list[str], **_: object) -> Any:
+    def run(self, node: str, command: list[str], **_: object) -> Completed:
         self.said.append(f"{node} {' '.join(command[:3])}")
-        return type("Done", (), {"stdout": f"{time.time() - 120:.3f}", "returncode": 0})
+        return Completed(tuple(command), 0, f"{time.time() - 120:.3f}", "", 0.0)
 
 
 @pytest.fixture

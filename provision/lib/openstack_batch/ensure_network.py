@@ -27,10 +27,8 @@ def _named(api: Api, made: Made, kind: str, name: str) -> list[dict[str, Any]]:
     return found
 
 
-class Networks:
-    """`network create`: the lab's own is the one on its physical network, or in the login's project."""
-
-    kind = "network"
+class _OfTheLab:
+    """A kind of which the lab may have made one under the name that a command has."""
 
     def __init__(self, api: Api, made: Made) -> None:
         self._api = api
@@ -39,6 +37,12 @@ class Networks:
     def name(self, args: Any) -> str:
         """As the command has it."""
         return str(args.name)
+
+
+class Networks(_OfTheLab):
+    """`network create`: the lab's own is the one on its physical network, or in the login's project."""
+
+    kind = "network"
 
     def things(self, args: Any) -> list[dict[str, Any]]:
         """Those of the name, and the lab's own if it was renamed.
@@ -72,18 +76,10 @@ class Networks:
         return _set(self._api, "network", thing, wanted)
 
 
-class Subnets:
+class Subnets(_OfTheLab):
     """`subnet create`: the one of these addresses on the lab's network, whatever its name is."""
 
     kind = "subnet"
-
-    def __init__(self, api: Api, made: Made) -> None:
-        self._api = api
-        self._made = made
-
-    def name(self, args: Any) -> str:
-        """As the command has it."""
-        return str(args.name)
 
     def things(self, args: Any) -> list[dict[str, Any]]:
         """Those of the name, and those of the addresses, which would be in the way."""
@@ -105,18 +101,10 @@ class Subnets:
         return _set(self._api, "subnet", thing, wanted)
 
 
-class Routers:
+class Routers(_OfTheLab):
     """`router create`."""
 
     kind = "router"
-
-    def __init__(self, api: Api, made: Made) -> None:
-        self._api = api
-        self._made = made
-
-    def name(self, args: Any) -> str:
-        """As the command has it."""
-        return str(args.name)
 
     def things(self, args: Any) -> list[dict[str, Any]]:
         """Those of the name, and the lab's own if it was renamed: it has the subnet's gateway address."""

@@ -82,7 +82,7 @@ def test_the_limit_ends_the_program_and_its_children(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(CommandError, match="did not end within 0.5 s"):
         run(["sh", "-c", f"sleep 60 & echo $! >{mark}; wait"], timeout_s=0.5)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 50
     deadline = time.monotonic() + 5
     while alive(int(mark.read_text())) and time.monotonic() < deadline:
         time.sleep(0.05)

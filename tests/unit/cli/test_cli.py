@@ -165,7 +165,7 @@ def test_render_is_private_and_diff_is_then_empty(tmp_path: Path) -> None:
     lab("init", "render-me")
     code, before = lab("render", "--diff")
     assert code == 0
-    assert "+++ b/Vagrantfile" in before or "Vagrantfile" in before
+    assert "\n+++ b/Vagrantfile\n" in before
     assert not (tmp_path / ".lab").exists()
     assert lab("render")[0] == 0
     build = tmp_path / ".lab" / "render-me"

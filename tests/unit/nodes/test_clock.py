@@ -9,6 +9,7 @@ import pytest
 from sample_plans import sample_plan
 
 from lab.base.errors import MachineError
+from lab.base.process import Completed
 from lab.nodes import clock
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ class FakeNodes:
         self.together.wait()  # nobody passes unless all are asked at the same time
         self.ready[node] = timeout_s
 
-    def run(self, node: str, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, node: str, command: list[str], **_: Any) -> Completed:
         if command[0] == "date":
-            return subprocess.CompletedProcess(command, 0, f"{time.time() + self.off:.3f}\n", "")
+            return Completed(tuple(command), 0, f"{time.time() + self.off:.3f}\n", "", 0.0)
         self.asked.append((node, *command))
         code = self.chrony if clock._WAIT_FOR_CHRONY in command else 0
-        return subprocess.CompletedProcess(command, code, "", "")
+        return Completed(tuple(command), code, "", "", 0.0)
 
 
 def ssh(nodes: FakeNodes) -> Ssh:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from lab.base.errors import MachineError
+from lab.base.process import Completed
 from lab.nodes.handshake import PAYLOAD, greet
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ class FakeSsh:
 
     def abort(self) -> None: ...
 
-    def first_answer(self, node: str, command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    def first_answer(self, node: str, command: Sequence[str], timeout_s: float) -> Completed:
         if node == "away":
             raise MachineError(f"away did not answer within {timeout_s:.0f} s")
         return self.run(node, command)
 
-    def run(self, node: str, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def run(self, node: str, command: Sequence[str]) -> Completed:
         self.commands.append([node, *command])
         if command[:2] == ["date", "+%s.%N"]:
             return self._said(f"{time.time() + self._ahead}\n")
@@ -50,8 +51,8 @@ class FakeSsh:
         self.pushed.append(node)
 
     @staticmethod
-    def _said(text: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess([], 0, text, "")
+    def _said(text: str) -> Completed:
+        return Completed((), 0, text, "", 0.0)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from sample_plans import SECRETS, sample_plan
 
 from lab.base.errors import MachineError
+from lab.base.process import Completed
 from lab.nodes import readiness as settling
 from lab.nodes.clock import HostClock
 from lab.nodes.readiness import Expected, Seen, complaints, expected, hopeless, look, script, settle
@@ -211,7 +212,7 @@ class SleepyNodes:
     def run(self, node: str, command: list[str], *, input: str = "", **_: Any) -> Any:  # noqa: A002
         now = time.time() - (0.0 if node in self.set else self._behind_s)
         if command[0] == "date":
-            return subprocess.CompletedProcess(command, 0, f"{now:.3f}\n", "")
+            return Completed(tuple(command), 0, f"{now:.3f}\n", "", 0.0)
         if "date" in command:
             self.set.append(node)
         elif "chrony" in command:
@@ -219,8 +220,8 @@ class SleepyNodes:
         else:
             done = self._answers.run(node, command, input=input, timeout_s=60.0)
             lines = [f"clock {now:.3f}", *done.stdout.splitlines()[1:]]
-            return subprocess.CompletedProcess(command, 0, "\n".join(lines), "")
-        return subprocess.CompletedProcess(command, 0, "", "")
+            return Completed(tuple(command), 0, "\n".join(lines), "", 0.0)
+        return Completed(tuple(command), 0, "", "", 0.0)
 
 
 def clock_of_a_host_that_slept(seconds: float) -> HostClock:

@@ -255,7 +255,7 @@ def test_stream_has_a_limit(ssh: Ssh) -> None:
     started = time.monotonic()
     with pytest.raises(MachineError, match="did not end within"):
         ssh.stream("controller", "echo one; exec sleep 30", lambda _line: None, timeout_s=0.3)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
 
 
 def test_an_error_of_the_reader_ends_the_stream(ssh: Ssh) -> None:
@@ -265,7 +265,7 @@ def test_an_error_of_the_reader_ends_the_stream(ssh: Ssh) -> None:
     started = time.monotonic()
     with pytest.raises(RuntimeError, match="one"):
         ssh.stream("controller", "echo one; exec sleep 30", refuse)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
 
 
 def test_abort_ends_running_streams_and_stops_new_ones(ssh: Ssh) -> None:
@@ -283,14 +283,14 @@ def test_abort_ends_running_streams_and_stops_new_ones(ssh: Ssh) -> None:
         ssh.stream("controller", "true", lambda _line: None)
 
 
-HELD = "sleep 9 & echo up; exec sleep 30"
+HELD = "sleep 50 & echo up; exec sleep 30"
 """as with a standing connection, whose master holds the output of a client that was ended"""
 
 
 def test_abort_does_not_wait_for_who_else_holds_the_output(ssh: Ssh) -> None:
     started = time.monotonic()
     assert ssh.stream("controller", HELD, lambda _line: ssh.abort()) < 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 40
 
 
 def test_abort_ends_a_command_that_is_waited_for(ssh: Ssh) -> None:
@@ -298,7 +298,7 @@ def test_abort_ends_a_command_that_is_waited_for(ssh: Ssh) -> None:
     threading.Timer(0.5, ssh.abort).start()
     with pytest.raises(MachineError, match="interrupted"):
         ssh.run("controller", HELD, timeout_s=60)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 40
     with pytest.raises(MachineError, match="interrupted"):
         ssh.run("controller", "true")
 
@@ -312,7 +312,7 @@ def test_the_limit_does_not_wait_for_who_else_holds_the_output(ssh: Ssh) -> None
     started = time.monotonic()
     with pytest.raises(MachineError, match="did not end within"):
         ssh.stream("controller", HELD, lambda _line: None, timeout_s=0.5)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 40
 
 
 def test_a_long_output_arrives_whole_also_when_the_command_ends_before_it_is_read(ssh: Ssh) -> None:

@@ -114,8 +114,11 @@ def test_the_box_of_a_release_is_of_its_suite(name: str) -> None:
     assert release.box == f"compute-lab/{name}"
 
 
-def test_the_hosts_proof_takes_its_kernel_from_a_suite_that_is_built() -> None:
-    assert built_suites() == ["bookworm", "bullseye", "trixie"]
+def test_the_boxes_of_every_tested_release_are_built_here() -> None:
+    tested = {release.suite for release in map(load_release, release_names()) if release.tested}
+    assert tested
+    assert tested <= set(built_suites())
+    assert "xenial" not in built_suites()
 
 
 def test_a_box_that_is_not_built_is_the_users_to_bring() -> None:
