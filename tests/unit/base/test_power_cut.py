@@ -196,7 +196,7 @@ def test_a_box_is_complete_or_not_there(root: Path, work: Path, monkeypatch: pyt
 
 
 def test_the_ssh_configuration(root: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    SshConfig(root).write(SSH)
+    SshConfig(root).add(SSH)
     with recorded(root, monkeypatch) as disk:
         SshConfig(root).add(SSH.replace("controller", "compute1"))
     for moment, place in after_each(disk, work):

@@ -46,7 +46,7 @@ def original(tmp_path: Path) -> Path:
     builddir.claim(directory)
     (directory / "plan.json").write_text(PLAN.model_dump_json())
     (directory / "seed").write_text("0" * 64 + "\n")
-    SshConfig(directory).write(CONFIG.format(directory))
+    SshConfig(directory).add(CONFIG.format(directory))
     moved.claim(PLAN, directory, "private")
     return directory
 
