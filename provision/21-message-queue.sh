@@ -21,7 +21,7 @@ heading 'Start the message queue'
 # start.
 enable_units rabbitmq-server
 # A first start that was cut short (a power cut, a kill) leaves half a database or an empty secret, and the broker
-# never starts with them. All that it keeps is made anew: the queues by the services, the user below.
+# never starts with them. All its data are created again: the queues by the services, the user below.
 if ! restart_if_changed rabbitmq-server /etc/rabbitmq/rabbitmq-env.conf /etc/hostname; then
   say 'the message queue does not start with its data: they are put away, and it starts with none'
   systemctl stop rabbitmq-server || true

@@ -4,7 +4,7 @@
 # (66-layer-2-agent).
 #
 # Guide: Networking service Installation Tutorial, "Install and configure compute node": Configure the common component.
-# Deviation: it installs neutron-common alone, which has the file; the agent's step installs the agent.
+# Deviation: it installs only neutron-common, which has the file; the agent's step installs the agent.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"

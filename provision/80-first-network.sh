@@ -51,8 +51,8 @@ fi
 dhcp_serves() {
   pgrep --full -- "--pid-file=/var/lib/neutron/dhcp/$network/" >/dev/null
 }
-# Deviation: the guide lets it come up by itself. The agent gives up after 300 s, which a busy emulated machine takes to
-# start the agent's privileged helpers alone, and asks again only when it is restarted.
+# Deviation: the guide lets it come up by itself. The agent gives up after 300 s, and asks again only when it is
+# restarted. A busy emulated machine needs that time just to start the agent's privileged helpers.
 for attempt in 1 2 3; do
   if wait_for "the network's DHCP server (attempt $attempt of 3)" 35 dhcp_serves; then
     break

@@ -4,7 +4,7 @@
 #
 # Guide: Installation Guide, "Launch an instance on the provider network".
 # The instances are the lab's own: one that was stopped, paused, suspended, shelved, rescued or resized is brought back,
-# one in ERROR is deleted and launched again. Others of their names are left alone.
+# one in ERROR is deleted and launched again. Other instances with these names are not touched.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
@@ -20,7 +20,7 @@ zone_of() {
 }
 # Deviation: --availability-zone names the compute node, so that each has one.
 # Deviation: {image:tiny} is the id of the lab's own image of that name, should a user have made another; so {server:…}.
-# Deviation: a higher quota, so that the default ten instances are the user's beside these and those of the chapters.
+# Deviation: a higher quota, so that the user can still have the default ten instances, besides these and those of the chapters.
 # The console shows the address of the lease and the instance-id from the metadata service, then BOOT OK.
 {
   printf 'ensure quota set --instances %d --cores %d admin\n' $((LAB_COMPUTE_COUNT + 12)) $((LAB_COMPUTE_COUNT + 12))

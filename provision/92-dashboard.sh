@@ -43,7 +43,7 @@ TIME_ZONE = "UTC"
 PYTHON
 
 # WSGIApplicationGroup is the guide's.
-# Deviation: one process for the dashboard, apart from Apache's own, because in each of these it would be loaded anew.
+# Deviation: one process for the dashboard, apart from Apache's own: each of those would load the dashboard again.
 put_file /etc/apache2/conf-available/openstack-dashboard-lab.conf <<CONF
 ServerName controller
 WSGIProcessGroup horizon

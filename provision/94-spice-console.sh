@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# SPICE consoles: each instance has one, behind nova-spicehtml5proxy.
+# SPICE consoles: each instance has one, which is reached through nova-spicehtml5proxy.
 #
 # Guide: Compute service overview, "nova-spicehtml5proxy". The proxy and its options are those of 50-compute-controller
 # and 55-compute-node, which configure SPICE instead of VNC in a lab with this chapter.
@@ -9,7 +9,7 @@ set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 
 heading 'Show the address of each console'
-# An instance that was launched before the chapter has no SPICE server; a hard reboot makes it anew, with one.
+# An instance that was launched before the chapter has no SPICE server; a hard reboot creates its domain again, with one.
 for compute in $LAB_COMPUTES; do
   printf 'console url show --spice {server:instance-%s} || server reboot --hard {server:instance-%s}\n' \
     "$compute" "$compute"

@@ -20,7 +20,7 @@ proxy_listens() {
 wait_for 'the serial proxy' 20 proxy_listens
 
 heading 'Show the address of each console'
-# An instance that was launched before the chapter has no such socket; a hard reboot makes it anew, with one.
+# An instance that was launched before the chapter has no such socket; a hard reboot creates its domain again, with one.
 for compute in $LAB_COMPUTES; do
   printf 'console url show --serial {server:instance-%s} || server reboot --hard {server:instance-%s}\n' \
     "$compute" "$compute"

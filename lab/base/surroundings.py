@@ -19,7 +19,7 @@ _UMASK = 0o022
 _users_umask = _UMASK
 
 
-def settle() -> None:
+def set_up() -> None:
     """Make this process the same everywhere; called once, before anything is read or printed.
 
     Files and file names are UTF-8, also in a locale that has another encoding; what the terminal cannot show is spelled

@@ -83,7 +83,7 @@ class Machines:
 
         self._each(self._nodes, destroy)
 
-    def whole(self, directory: Path, node: str) -> bool:
+    def memory_is_complete(self, directory: Path, node: str) -> bool:
         """Tell whether a node's memory was written to its end: libvirt marks the file as the last thing it does."""
         try:
             self._connection.saveImageGetXMLDesc(str(memory_file(directory, node)))
@@ -102,7 +102,7 @@ class Machines:
         for node in self._nodes:
             self._wait_for_job(node)
         off = [node for node, state in self.states().items() if state == "shut off"]
-        self._load(directory, [node for node in off if self.whole(directory, node)])
+        self._load(directory, [node for node in off if self.memory_is_complete(directory, node)])
         for node in self._nodes:
             memory_file(directory, node).unlink(missing_ok=True)
         self._resume()

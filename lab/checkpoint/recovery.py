@@ -97,7 +97,7 @@ def put_back(lab: Lab, host: Host, checkpoint: Checkpoint) -> None:
     with machines_of(lab.plan, host) as machines:
         define(machines, lab.plan, checkpoint)
         names = [node.name for node in lab.plan.nodes] if checkpoint.manifest.running else []
-        if broken := [name for name in names if not machines.whole(checkpoint.directory, name)]:
+        if broken := [name for name in names if not machines.memory_is_complete(checkpoint.directory, name)]:
             raise MachineError(
                 f"checkpoint {checkpoint.name} is damaged: the memory of {', '.join(broken)} is incomplete",
                 hint=f"`lab checkpoint delete {checkpoint.name}` removes it",

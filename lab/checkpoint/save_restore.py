@@ -21,7 +21,7 @@ from lab.checkpoint.store import Checkpoint, Checkpoints, Manifest, steps_done, 
 from lab.host import fence
 from lab.host.choice import own_host
 from lab.nodes.clock import step_clocks, wait_for_chrony
-from lab.nodes.readiness import settle
+from lab.nodes.readiness import wait_until_ready
 from lab.nodes.ssh import Ssh
 from lab.nodes.state import StateFile
 from lab.verification.report import Report
@@ -107,8 +107,8 @@ def restore(lab: Lab, name: str, progress: Progress) -> Report | None:
         if not checkpoint.manifest.running:
             progress.say("this checkpoint was saved with the machines off, so they are off now; `lab up` boots them")
             return None
-        with progress.phase("settle", "clocks, then heartbeats"):
-            _settle(lab, began, progress)
+        with progress.phase("services", "clocks, then heartbeats"):
+            _set_clocks_and_wait(lab, began, progress)
         with progress.phase("checks", "quick checks of the steps that were done"):
             steps = checkpoint.manifest.steps
             if not steps:  # to `verify`, none would be all
@@ -143,11 +143,11 @@ def delete(lab: Lab, name: str, progress: Progress) -> None:
                 recovery.undo(machines, store, name)
 
 
-def _settle(lab: Lab, began: float, progress: Progress) -> None:
+def _set_clocks_and_wait(lab: Lab, began: float, progress: Progress) -> None:
     ssh = Ssh(lab.build_dir)
     off = step_clocks(ssh, lab.plan)
     progress.say(f"clocks set: they were off by up to {clock(max(off.values()))}")
-    for wrong in settle(lab, ssh, since=began, say=progress.say):
+    for wrong in wait_until_ready(lab, ssh, since=began, say=progress.say):
         progress.say(f"not well: {wrong}", "not well:")
     wait_for_chrony(ssh, lab.plan, off)
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def lab_findings(name: str, build_dir: Path) -> list[Finding]:
-    """Look at the lab of a build directory; none where nothing of it stands."""
+    """Look at the lab of a build directory; none where nothing of it exists."""
     from lab.base.errors import MachineError, UsageError
     from lab.base.finding import Finding
     from lab.base.rights import explained, same_with_sudo
-    from lab.diagnosis.trouble import diagnose_lab
+    from lab.diagnosis.lab_doctor import diagnose_lab
     from lab.host import records
     from lab.host.host import choose_host
     from lab.planning import project

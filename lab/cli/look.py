@@ -1,4 +1,4 @@
-"""The verbs that look at a lab that stands, or into it: `status`, `ssh`, `exec`, `ssh-config`, `logs`, `secrets`."""
+"""The verbs that look at an existing lab, or into it: `status`, `ssh`, `exec`, `ssh-config`, `logs`, `secrets`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel=PANEL)(verb)
 
 
-def standing(file: Path, build_dir: Path | None) -> Lab:
+def existing_lab(file: Path, build_dir: Path | None) -> Lab:
     """Open the lab of a read verb and step onto its host."""
     from lab.checkpoint import recovery
     from lab.host.choice import own_host
@@ -69,7 +69,7 @@ def ssh(
     """
     from lab.nodes.ssh import Ssh
 
-    lab = standing(file, build_dir)
+    lab = existing_lab(file, build_dir)
     _known_node(lab, node)
     sys.exit(Ssh(lab.build_dir).interactive(node, ctx.args[0] if len(ctx.args) == 1 else ctx.args))
 
@@ -87,7 +87,7 @@ def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildD
 
     if not ctx.args:
         raise errors.UsageError("no command to run", hint="lab exec -- vagrant status")
-    lab = standing(file, build_dir)
+    lab = existing_lab(file, build_dir)
     show_built(lab.plan, own_host(lab.plan, lab.build_dir))
     os.chdir(lab.build_dir)
     os.environ.update(clients.environment(lab.plan, lab.build_dir, os.environ))

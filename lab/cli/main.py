@@ -14,8 +14,8 @@ from lab.base import errors, rights, surroundings
 from lab.cli.checkpoint import checkpoint_app, goto
 from lab.cli.diagnose import lab_findings, support
 from lab.cli.groups import box_app, release_app
+from lab.cli.look import existing_lab
 from lab.cli.look import register as register_looks
-from lab.cli.look import standing
 from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, require_place
 from lab.cli.power import list_labs
 from lab.cli.power import register as register_power
@@ -252,7 +252,7 @@ def verify(
     for report in (junit, html):
         if report is not None:
             require_place(report)
-    lab = standing(file, build_dir)
+    lab = existing_lab(file, build_dir)
     progress = ui.LiveProgress()
     with progress.live():
         tell = progress.counter("checks")
@@ -307,6 +307,6 @@ app.add_typer(release_app, name="release", rich_help_panel="This machine")
 
 def main() -> None:
     """Run the command line. SIGTERM ends it as Ctrl-C does: a lab's own children would outlive it otherwise."""
-    surroundings.settle()
+    surroundings.set_up()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

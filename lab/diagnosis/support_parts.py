@@ -15,8 +15,8 @@ from lab.base.process import run
 from lab.base.side_by_side import for_all
 from lab.diagnosis import doctor
 from lab.diagnosis.doctor_look import PACKAGES
+from lab.diagnosis.lab_doctor import diagnose_lab
 from lab.diagnosis.node_look import ask
-from lab.diagnosis.trouble import diagnose_lab
 from lab.host.libvirt_link import NoAnswerError
 from lab.nodes.ssh import Ssh
 

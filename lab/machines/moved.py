@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lab.planning.plan import Plan
 
 
-def settle(name: str, build_dir: Path, command: str, say: Callable[[str], None]) -> None:
+def follow(name: str, build_dir: Path, command: str, say: Callable[[str], None]) -> None:
     """See that a build directory is the one that its lab's machines belong to: one that was moved is from now on.
 
     Raises:

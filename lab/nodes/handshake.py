@@ -32,7 +32,7 @@ _SLOW_S = 2.0
 
 
 @dataclass(frozen=True)
-class Greeting:
+class FirstContact:
     """What was found on a node, and repaired."""
 
     clock_off_s: float
@@ -41,18 +41,22 @@ class Greeting:
     """the payload was another one, or none; it is right now"""
 
 
-def greet(ssh: Ssh, build_dir: Path, nodes: Iterable[str], *, timeout_s: float) -> dict[str, Greeting]:
+def first_contact(ssh: Ssh, build_dir: Path, nodes: Iterable[str], *, timeout_s: float) -> dict[str, FirstContact]:
     """Wait until nodes answer, all at once; set their clocks and give them their payloads, where these differ.
 
     Raises:
         MachineError: one does not answer within `timeout_s`.
     """
-    return for_all(nodes, lambda name: _greet(ssh, name, build_dir / "nodes" / name, timeout_s), on_interrupt=ssh.abort)
+    return for_all(
+        nodes, lambda name: _first_contact(ssh, name, build_dir / "nodes" / name, timeout_s), on_interrupt=ssh.abort
+    )
 
 
-def _greet(ssh: Ssh, node: str, payload: Path, timeout_s: float) -> Greeting:
+def _first_contact(ssh: Ssh, node: str, payload: Path, timeout_s: float) -> FirstContact:
     sent = time.time()
-    lines = ssh.first_answer(node, ["sudo", "-n", "sh", "-c", _ASK, "greet", PAYLOAD], timeout_s).stdout.splitlines()
+    lines = ssh.first_answer(
+        node, ["sudo", "-n", "sh", "-c", _ASK, "first-contact", PAYLOAD], timeout_s
+    ).stdout.splitlines()
     received = time.time()
     began, ended = float(lines[0]), float(lines[-1])
     off = began - sent if began < sent else max(0.0, ended - received)
@@ -61,7 +65,7 @@ def _greet(ssh: Ssh, node: str, payload: Path, timeout_s: float) -> Greeting:
     pushed = "\n".join(lines[1:-1]) != listing(payload)
     if pushed:
         ssh.push(node, payload, PAYLOAD)
-    return Greeting(off, pushed)
+    return FirstContact(off, pushed)
 
 
 def listing(directory: Path) -> str:

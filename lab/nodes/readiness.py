@@ -59,7 +59,7 @@ class Seen:
     """how far the node's clock is ahead of this host's"""
 
 
-def settle(
+def wait_until_ready(
     lab: Lab,
     ssh: Ssh,
     *,

@@ -78,43 +78,60 @@ def run_all(
     Raises:
         Exception: the first one that a job raised.
     """
-    left = longest_way(plan)
-    pending = sorted((job for job in jobs if job not in set(done)), key=lambda job: -left[job.step])
-    unfinished = set(pending)
-    awaits = {step.id: step.awaits for step in plan.steps}
-    needs = {step.id: step.needs for step in plan.steps}
-    running: dict[Future[None], Job] = {}
+    queue = _Queue(plan, jobs, frozenset(done), per_node)
     failure: BaseException | None = None
-
-    def ready(job: Job) -> bool:
-        if sum(other.node == job.node for other in running.values()) >= per_node:
-            return False
-        if any(other.step in awaits[job.step] for other in pending):
-            return False
-        return not any(other.step in needs[job.step] for other in unfinished)
-
     with ThreadPoolExecutor(max_workers=per_node * len(plan.nodes), thread_name_prefix="step") as pool:
         try:
-            while pending or running:
+            while queue.pending or queue.running:
                 if failure is None:
-                    for job in list(pending):
-                        if ready(job):
-                            pending.remove(job)
-                            running[pool.submit(run, job)] = job
-                if not running:
+                    queue.start_ready(lambda job: pool.submit(run, job))
+                if not queue.running:
                     break
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    job = running.pop(future)
-                    error = future.exception()
-                    if error is None:
-                        unfinished.discard(job)
-                    else:
-                        failure = failure or error
+                error = queue.wait_for_one()
+                failure = failure or error
         except KeyboardInterrupt:
             on_interrupt()
             raise
     if failure is not None:
         raise failure
-    if pending:
-        raise RuntimeError(f"steps wait for one another: {', '.join(f'{j.node}/{j.step}' for j in pending)}")
+    if queue.pending:
+        raise RuntimeError(f"steps wait for one another: {', '.join(f'{j.node}/{j.step}' for j in queue.pending)}")
+
+
+class _Queue:
+    """The jobs of one run: which wait, which run, and which have not ended well yet."""
+
+    def __init__(self, plan: Plan, jobs: Iterable[Job], done: frozenset[Job], per_node: int) -> None:
+        left = longest_way(plan)
+        self.pending = sorted((job for job in jobs if job not in done), key=lambda job: -left[job.step])
+        self.running: dict[Future[None], Job] = {}
+        self._unfinished = set(self.pending)
+        self._steps = {step.id: step for step in plan.steps}
+        self._per_node = per_node
+
+    def start_ready(self, start: Callable[[Job], Future[None]]) -> None:
+        """Start all that may run now, the one with the longest way to the end first."""
+        for job in list(self.pending):
+            if self._is_ready(job):
+                self.pending.remove(job)
+                self.running[start(job)] = job
+
+    def wait_for_one(self) -> BaseException | None:
+        """Wait until at least one job has ended; give the error of the first that failed."""
+        failure: BaseException | None = None
+        finished, _ = wait(self.running, return_when=FIRST_COMPLETED)
+        for future in finished:
+            job = self.running.pop(future)
+            error = future.exception()
+            if error is None:
+                self._unfinished.discard(job)
+            failure = failure or error
+        return failure
+
+    def _is_ready(self, job: Job) -> bool:
+        if sum(other.node == job.node for other in self.running.values()) >= self._per_node:
+            return False
+        step = self._steps[job.step]
+        if any(other.step in step.awaits for other in self.pending):
+            return False
+        return not any(other.step in step.needs for other in self._unfinished)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.base import resources
 from lab.inputs.catalog import load_steps
 from lab.inputs.components import load_components
-from lab.planning.resolve import settle
+from lab.planning.resolve import choose_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,10 +22,10 @@ Inventory = dict[str, list[str]]
 def inventory(release: Release) -> Inventory:
     """List all that a release's steps install, start and set, by kind; what only a chapter does, with its name."""
     steps = load_steps(release, resources.PROVISION)
-    core = _found(settle(release, steps, ()).values())
+    core = _found(choose_steps(release, steps, ()).values())
     found = {kind: sorted(lines) for kind, lines in core.items()}
     for chapter in release.chapters:
-        for kind, lines in _found(settle(release, steps, (chapter,)).values()).items():
+        for kind, lines in _found(choose_steps(release, steps, (chapter,)).values()).items():
             found[kind] += [f"{line}, chapter {chapter}" for line in sorted(lines - core[kind])]
     capabilities = sorted(name for name, has in release.capabilities.items() if has)
     components = [f"{c.name}: {c.in_release(release) or 'gone'}" for c in load_components()]

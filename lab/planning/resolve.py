@@ -40,7 +40,7 @@ def resolve(
     """
     accelerator = _accelerator(spec, host, reason)
     nested = _nested(spec, accelerator, host)
-    selected = settle(release, steps, spec.chapters)
+    selected = choose_steps(release, steps, spec.chapters)
     _require_order(selected)
     boxes = {role: _box(spec, release, steps, role) for role in ROLES}
     nodes = tuple(
@@ -75,7 +75,7 @@ def resolve(
     )
 
 
-def settle(release: Release, steps: Mapping[str, LoadedStep], chapters: tuple[str, ...]) -> dict[str, LoadedStep]:
+def choose_steps(release: Release, steps: Mapping[str, LoadedStep], chapters: tuple[str, ...]) -> dict[str, LoadedStep]:
     """Choose the steps of a lab with these chapters, as its capabilities make them, in order.
 
     What one step starts or opens on a node, no other one switches off or finds closed there: a chapter may start what
@@ -103,7 +103,7 @@ def _box(spec: Spec, release: Release, steps: Mapping[str, LoadedStep], role: Ro
         return addresses.ready_made_box(spec.box.sha256)
 
     def packages(chapters: tuple[str, ...]) -> set[str]:
-        here = [step.facts for step in settle(release, steps, chapters).values() if role in step.facts.on]
+        here = [step.facts for step in choose_steps(release, steps, chapters).values() if role in step.facts.on]
         return {package for facts in here for package in facts.packages}
 
     core = packages(()) if spec.chapters else set()

@@ -75,7 +75,7 @@ def remove_lab(spec: Spec, directory: Path, progress: Progress, *, keep_checkpoi
     """Do as `down` does, for a spec that is read."""
     name = spec.name
     builddir.require(directory)
-    moved.settle(name, directory, "lab down", progress.say)
+    moved.follow(name, directory, "lab down", progress.say)
     try:
         plan = project.load_plan(directory)
     except DamagedFileError:  # the spec names its machines and networks too

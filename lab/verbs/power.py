@@ -14,7 +14,7 @@ from lab.host.choice import own_host
 from lab.machines import power as switch
 from lab.machines.power import OFF, SHUTDOWN_LIMIT_S
 from lab.nodes.clock import TOLERANCE_S, step_clocks, wait_for_chrony
-from lab.nodes.readiness import settle
+from lab.nodes.readiness import wait_until_ready
 from lab.nodes.ssh import Ssh
 from lab.nodes.state import StateFile
 from lab.verification.run import verify
@@ -107,7 +107,7 @@ def resume(lab: Lab, progress: Progress, *, command: str = "lab resume") -> Repo
                 progress.say(f"clocks set: they were off by up to {clock(max(off.values()))}")
         with progress.phase("services", "waiting for the services"):
             # Services that ran all the time have reported themselves within the last minute and a half.
-            for wrong in settle(lab, ssh, since=since if woken else since - 90, say=progress.say):
+            for wrong in wait_until_ready(lab, ssh, since=since if woken else since - 90, say=progress.say):
                 progress.say(f"not well: {wrong}", "not well:")
             wait_for_chrony(ssh, lab.plan, off)
         with progress.phase("verify", "quick checks"):

@@ -83,7 +83,7 @@ def bring_up(
     started = time.monotonic()
     builddir.require(directory)
     moved.refuse_lost(spec.name, directory)
-    moved.settle(spec.name, directory, "lab up", progress.say)
+    moved.follow(spec.name, directory, "lab up", progress.say)
     known, plan = _decide(spec, to_step, progress)
     if recreate:
         with progress.phase("down", "removing the existing lab, with everything in it"):

@@ -15,8 +15,8 @@ from lab.machines import reconcile
 from lab.machines.boxes import age_lines
 from lab.machines.shrink import Leaving, Shrink
 from lab.nodes.clock import SSH_LIMIT_S, TOLERANCE_S
-from lab.nodes.handshake import greet
-from lab.nodes.readiness import settle
+from lab.nodes.handshake import first_contact
+from lab.nodes.readiness import wait_until_ready
 
 if TYPE_CHECKING:
     from lab.box.store import Box
@@ -105,7 +105,7 @@ def wait_for_nodes(run: Run, wanted: Machines, since: float) -> None:
     with run.progress.phase("nodes", "the nodes answer"):
         limit_s = SSH_LIMIT_S * run.plan.wait_factor
         nodes = [node.name for node in run.plan.nodes]
-        for name, found in greet(run.ssh, run.lab.build_dir, nodes, timeout_s=limit_s).items():
+        for name, found in first_contact(run.ssh, run.lab.build_dir, nodes, timeout_s=limit_s).items():
             if abs(found.clock_off_s) > TOLERANCE_S:
                 run.progress.say(f"{name:<11} clock set: it was off by {found.clock_off_s:.0f} s")
     if wanted.start and run.state.load().steps:
@@ -115,5 +115,5 @@ def wait_for_nodes(run: Run, wanted: Machines, since: float) -> None:
 
 def wait_for_services(run: Run, since: float) -> None:
     """Wait until the services of the finished steps have reported themselves, after `since` (time.time())."""
-    settle(run.lab, run.ssh, since=since, say=run.progress.say, running=lambda: run.watch.all_run)
+    wait_until_ready(run.lab, run.ssh, since=since, say=run.progress.say, running=lambda: run.watch.all_run)
     run.watch.check()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# nova-xvpvncproxy on the controller node: VNC consoles for OpenStack's own Java client, beside those of noVNC.
+# nova-xvpvncproxy on the controller node: VNC consoles for OpenStack's own Java client, in addition to those of noVNC.
 #
 # Guide: Compute service overview, "nova-xvpvncproxy daemon"; Configuration Reference, "Configure remote console
 # access".

@@ -9,8 +9,8 @@
 # that nobody waits for give way to the Identity service's (`nice`).
 #
 # Skipped when the same version of PACKAGE did it before and the tables are those that it left. A first migration that
-# was cut short (a power cut, a kill) leaves half the tables, over which a migration cannot go on: nothing has used
-# such a database yet, so it is emptied and made anew.
+# was cut short (a power cut, a kill) leaves half the tables, from which a migration cannot continue. Nothing
+# has used such a database yet, so it is emptied and filled again.
 sync_schema() {
   local databases=$1 package=$2
   local stamp=$LAB_STATE/schema/${1// /+} begun=$LAB_STATE/schema/${1// /+}.begun

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 #
-# Whole files and single lines.
+# Complete files and single lines.
 
 # put_file PATH [MODE [OWNER:GROUP]] <<EOF: PATH holds exactly the text on stdin. Written only when it differs,
-# through a temporary file beside it, so that no reader sees half of it, and neither does who comes after a power cut.
+# through a temporary file in the same directory, so that nobody ever reads half of it, even after a power cut.
 put_file() {
   local path=$1 mode=${2:-0644} owner=${3:-root:root}
   local temporary=$path.lab-new
@@ -46,8 +46,8 @@ set_line() {
   say "changed $file"
 }
 
-# trim_empty FILE…: no space behind an option that is set to nothing. crudini leaves one there, and takes it away when it
-# merges the same again: a change, for which the services would be restarted.
+# trim_empty FILE…: no space after an option that is set to nothing. crudini writes one, and removes it when it merges the
+# same block again: that is a change, and the services would be restarted for it.
 trim_empty() {
   local file
   for file; do

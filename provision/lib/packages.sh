@@ -46,8 +46,8 @@ install_packages() {
       touch "$LAB_RUN/apt-updated"
     fi
     apt_install "$@" {lock}>&- || exit
-    # Which users may offer what on D-Bus it reads anew when it is told to, and the policy file kept the packages from
-    # telling it. polkit, which libvirt asks about its clients, would not be let in, and nova-compute would end.
+    # D-Bus reads who may offer which service again only when it is told to, and the policy file kept the packages from
+    # telling it. Then polkit, which libvirt asks about its clients, could not start, and nova-compute would end.
     systemctl reload dbus {lock}>&- || exit
     # dpkg does not wait for the disk here.
     sync

@@ -2,7 +2,7 @@
 #
 # systemd units: what is already as it should be is not touched.
 
-# Debian's packages bring a SysV script beside each unit, for which systemctl calls a hook that makes systemd read all of
+# Debian's packages bring a SysV script with each unit, for which systemctl calls a hook that makes systemd read all of
 # its units again: two seconds for every unit on an emulated processor, and nothing here needs it.
 export SYSTEMCTL_SKIP_SYSV=1
 

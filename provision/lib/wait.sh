@@ -52,7 +52,7 @@ show_units() {
   return 0
 }
 
-# wait_for_step STEP SECONDS: until STEP is done on this node. Ends at once when STEP fails meanwhile.
+# wait_for_step STEP SECONDS: until STEP is done on this node. Ends as soon as STEP fails.
 wait_for_step() {
   local step=$1 seconds=$2
   wait_for "step $step" "$seconds" step_ended "$step"

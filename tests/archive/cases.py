@@ -14,7 +14,7 @@ from lab.inputs.model import Spec
 from lab.inputs.release import load_release, release_names
 from lab.machines.boxes import wanted_boxes
 from lab.planning.plan import HostFacts
-from lab.planning.resolve import resolve, settle
+from lab.planning.resolve import choose_steps, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,9 +69,9 @@ def built(release: Release) -> bool:
 def _cases() -> Iterator[Case]:
     for release in map(load_release, release_names()):
         steps, chapters = load_steps(release, resources.PROVISION), tuple(release.chapters)
-        core = settle(release, steps, ())
+        core = choose_steps(release, steps, ())
         yield from (Case(release, (), step) for step in core.values())
-        for step in settle(release, steps, chapters).values():
+        for step in choose_steps(release, steps, chapters).values():
             if step != core.get(step.id):
                 yield Case(release, chapters, step)
 

@@ -54,7 +54,7 @@ def test_a_save_and_a_way_back(machines: Machines, hypervisor: Hypervisor, tmp_p
     assert states(machines) == {"shut off"}
     taken = machines.take_disks(TAG)
     assert set(taken) == set(NODES)
-    assert all(machines.whole(tmp_path, node) for node in NODES)
+    assert all(machines.memory_is_complete(tmp_path, node) for node in NODES)
     machines.revive(tmp_path)
     assert states(machines) == {"running"}
     machines.destroy()
@@ -72,9 +72,9 @@ def test_memory_that_was_not_written_to_its_end_is_told(machines: Machines, tmp_
     machines.save_memory(tmp_path)
     file = memory_file(tmp_path, "controller")
     file.write_bytes(file.read_bytes()[:10])
-    assert not machines.whole(tmp_path, "controller")
-    assert machines.whole(tmp_path, "compute1")
-    assert not machines.whole(tmp_path / "nowhere", "compute1")
+    assert not machines.memory_is_complete(tmp_path, "controller")
+    assert machines.memory_is_complete(tmp_path, "compute1")
+    assert not machines.memory_is_complete(tmp_path / "nowhere", "compute1")
 
 
 def test_mending_brings_back_who_can_come_back_and_uses_no_memory_twice(machines: Machines, tmp_path: Path) -> None:

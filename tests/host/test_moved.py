@@ -58,7 +58,7 @@ def test_a_moved_lab_goes_on_with_its_machines(hypervisor: Hypervisor, tmp_path:
     uuids = [hypervisor.uuid(name) for name in DOMAINS]
     assert hypervisor.foreign_domains(DOMAINS, new) == DOMAINS
     for _ in range(2):
-        moved.settle("demo", new, "lab up", lambda _text: None)
+        moved.follow("demo", new, "lab up", lambda _text: None)
         assert hypervisor.foreign_domains(DOMAINS, new) == []
     assert [hypervisor.uuid(name) for name in DOMAINS] == uuids
     assert hypervisor.state(DOMAINS[0]) == "running"
@@ -92,8 +92,8 @@ def test_what_was_cut_short_is_done_again(
     with monkeypatch.context() as cut:
         cut.setattr(place, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            moved.settle("demo", new, "lab up", lambda _text: None)
-    moved.settle("demo", new, "lab up", lambda _text: None)
+            moved.follow("demo", new, "lab up", lambda _text: None)
+    moved.follow("demo", new, "lab up", lambda _text: None)
     assert hypervisor.foreign_domains(DOMAINS, new) == []
     records.require_home(new)
 
@@ -102,7 +102,7 @@ def test_a_domain_of_another_lab_keeps_its_description(hypervisor: Hypervisor, t
     hypervisor.connection.lookupByName(DOMAINS[1]).undefine()
     define(hypervisor, "compute1", "/elsewhere")
     new = (tmp_path / "old").rename(tmp_path / "new")
-    moved.settle("demo", new, "lab up", lambda _text: None)
+    moved.follow("demo", new, "lab up", lambda _text: None)
     assert str(source_of(hypervisor.description(DOMAINS[1]))) == "/elsewhere"
     assert hypervisor.foreign_domains(DOMAINS, new) == [DOMAINS[1]]
 

@@ -75,7 +75,7 @@ def test_a_moved_lab_runs_on_starts_again_and_goes_back_to_its_checkpoint(build:
     qemu = [pid for pid in host.processes() if "qemu" in Path(f"/proc/{pid}/comm").read_text()]
 
     new = build.rename(tmp_path / "new")
-    moved.settle("demo", new, "lab up", lambda _text: None)
+    moved.follow("demo", new, "lab up", lambda _text: None)
 
     assert records.lab_key("demo", new) == key
     there = PrivateHost("demo", new, state_root=tmp_path / "state")

@@ -96,7 +96,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
         FakeSsh.said.append("verify")
         return report.Report(())
 
-    monkeypatch.setattr(power, "settle", settle)
+    monkeypatch.setattr(power, "wait_until_ready", settle)
     monkeypatch.setattr(power, "verify", verify)
     return fake
 

@@ -70,7 +70,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     monkeypatch.setattr(capacity, "memory_mib", lambda: (24000, 20000))
     for module in (checkpoint, recovery):
         monkeypatch.setattr(module, "step_clocks", lambda *_: {"controller": 0.0})
-    monkeypatch.setattr(checkpoint, "settle", lambda *_, **__: [])
+    monkeypatch.setattr(checkpoint, "wait_until_ready", lambda *_, **__: [])
     monkeypatch.setattr(checkpoint, "verify", lambda *_, **__: Report(()))
     with Hypervisor(URI, exclusive=True) as kept:  # while one connection stands, the driver keeps what it has
         for node in plan.nodes:

@@ -11,8 +11,8 @@ from sample_plans import sample_plan
 
 from lab.base.process import Completed
 from lab.diagnosis import support_parts
+from lab.diagnosis.lab_doctor import diagnose_lab
 from lab.diagnosis.support_parts import Parts
-from lab.diagnosis.trouble import diagnose_lab
 from lab.host import capacity
 from lab.host.libvirt_link import NoAnswerError
 from lab.planning.project import Lab

@@ -208,7 +208,7 @@ def test_a_lab_of_which_this_machine_has_nothing_begins_anew(tmp_path: Path, ori
     there = original.rename(tmp_path / "there")
     records.remove(records.known_keys()[0])
     said: list[str] = []
-    moved.settle("demo", there, "lab up", said.append)
+    moved.follow("demo", there, "lab up", said.append)
     assert "this machine has no machines of it" in said[0]
     records.require_home(there)
     assert str(original) not in SshConfig(there).path.read_text()

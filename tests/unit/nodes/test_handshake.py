@@ -11,7 +11,7 @@ import pytest
 
 from lab.base.errors import MachineError
 from lab.base.process import Completed
-from lab.nodes.handshake import PAYLOAD, greet
+from lab.nodes.handshake import PAYLOAD, first_contact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,8 +68,8 @@ def build(tmp_path: Path) -> Path:
 def test_a_node_that_has_it_all_gets_nothing(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build / "nodes", tmp_path / "there")
     ssh = FakeSsh(tmp_path / "there")
-    found = greet(cast("Any", ssh), build, ["controller", "compute1"], timeout_s=5)
-    assert not any(greeting.pushed for greeting in found.values())
+    found = first_contact(cast("Any", ssh), build, ["controller", "compute1"], timeout_s=5)
+    assert not any(contact.pushed for contact in found.values())
     assert ssh.pushed == []
     assert len(ssh.commands) == 2
 
@@ -87,7 +87,7 @@ def test_any_difference_is_replaced(build: Path, tmp_path: Path, change: str) ->
     else:
         shutil.rmtree(there)
     ssh = FakeSsh(tmp_path / "there")
-    assert greet(cast("Any", ssh), build, ["controller"], timeout_s=5)["controller"].pushed
+    assert first_contact(cast("Any", ssh), build, ["controller"], timeout_s=5)["controller"].pushed
     assert ssh.pushed == ["controller"]
 
 
@@ -95,7 +95,7 @@ def test_any_difference_is_replaced(build: Path, tmp_path: Path, change: str) ->
 def test_a_wrong_clock_is_set(build: Path, tmp_path: Path, ahead: float) -> None:
     shutil.copytree(build / "nodes", tmp_path / "there")
     ssh = FakeSsh(tmp_path / "there", ahead)
-    off = greet(cast("Any", ssh), build, ["controller"], timeout_s=5)["controller"].clock_off_s
+    off = first_contact(cast("Any", ssh), build, ["controller"], timeout_s=5)["controller"].clock_off_s
     assert off == pytest.approx(ahead, abs=30)
     assert ssh.commands[-1][:5] == ["controller", "sudo", "date", "--utc", "--set"]
 
@@ -103,4 +103,4 @@ def test_a_wrong_clock_is_set(build: Path, tmp_path: Path, ahead: float) -> None
 def test_a_node_that_is_away(build: Path, tmp_path: Path) -> None:
     shutil.copytree(build / "nodes", tmp_path / "there")
     with pytest.raises(MachineError, match="away did not answer"):
-        greet(cast("Any", FakeSsh(tmp_path / "there")), build, ["controller", "away"], timeout_s=5)
+        first_contact(cast("Any", FakeSsh(tmp_path / "there")), build, ["controller", "away"], timeout_s=5)

@@ -14,7 +14,7 @@ from lab.base.errors import MachineError
 from lab.base.process import Completed
 from lab.nodes import readiness as settling
 from lab.nodes.clock import HostClock
-from lab.nodes.readiness import Expected, Seen, complaints, expected, hopeless, look, script, settle
+from lab.nodes.readiness import Expected, Seen, complaints, expected, hopeless, look, script, wait_until_ready
 from lab.nodes.state import State, StateFile, StepRecord
 from lab.planning.plan import Check, Plan
 from lab.planning.project import Lab
@@ -155,14 +155,14 @@ def test_while_a_unit_starts_nothing_more_is_asked(ssh: Any) -> None:
 
 
 def test_it_waits_until_all_is_well(ssh: Any, lab: Lab) -> None:
-    assert settle(lab, ssh, since=NOON, say=pytest.fail) == []
+    assert wait_until_ready(lab, ssh, since=NOON, say=pytest.fail) == []
     assert ssh.looks == 4  # two nodes, twice
 
 
 def test_it_ends_at_its_limit_with_what_is_not_well(ssh: Any, lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "curl").write_text("#!/bin/bash\nprintf 000\nexit 7\n")
     ssh.looks = 10
-    assert settle(lab, ssh, since=NOON, say=pytest.fail, limit_s=0) == [f"{API} (no answer)"]
+    assert wait_until_ready(lab, ssh, since=NOON, say=pytest.fail, limit_s=0) == [f"{API} (no answer)"]
     assert ssh.looks == 12
 
 
@@ -176,7 +176,7 @@ def test_a_node_that_does_not_answer_is_asked_again(ssh: Any, lab: Lab, monkeypa
         return answers(node, *rest, **options)
 
     monkeypatch.setattr(ssh, "run", run)
-    assert settle(lab, ssh, since=NOON, say=pytest.fail) == []
+    assert wait_until_ready(lab, ssh, since=NOON, say=pytest.fail) == []
     assert ssh.looks == 8
 
 
@@ -186,7 +186,7 @@ def test_it_ends_where_a_machine_has_ended(ssh: Any, lab: Lab, monkeypatch: pyte
         raise MachineError(f"on {node}: connection refused")
 
     monkeypatch.setattr(ssh, "run", run)
-    wrong = settle(lab, ssh, since=NOON, say=pytest.fail, running=lambda: ssh.looks < 4)
+    wrong = wait_until_ready(lab, ssh, since=NOON, say=pytest.fail, running=lambda: ssh.looks < 4)
     assert "nova-api on controller (unknown)" in wrong
     assert ssh.looks == 4  # two nodes, twice
 
@@ -194,7 +194,7 @@ def test_it_ends_where_a_machine_has_ended(ssh: Any, lab: Lab, monkeypatch: pyte
 def test_it_ends_at_once_where_a_unit_failed(ssh: Any, lab: Lab, tmp_path: Path) -> None:
     text = (tmp_path / "systemctl").read_text().replace("echo activating", "echo failed")
     (tmp_path / "systemctl").write_text(text)
-    assert settle(lab, ssh, since=NOON, say=pytest.fail)[0] == "nova-api on controller (failed)"
+    assert wait_until_ready(lab, ssh, since=NOON, say=pytest.fail)[0] == "nova-api on controller (failed)"
     assert ssh.looks == 2
 
 
@@ -240,7 +240,7 @@ def test_clocks_are_set_again_where_the_host_slept_meanwhile(ssh: Any, lab: Lab)
     ssh.looks = 10
     nodes: Any = SleepyNodes(ssh)
     told: list[str] = []
-    assert settle(lab, nodes, since=NOON, say=told.append, limit_s=5.0) == []
+    assert wait_until_ready(lab, nodes, since=NOON, say=told.append, limit_s=5.0) == []
     assert sorted(nodes.set) == sorted(nodes.waited) == ["compute1", "controller"]
     (line,) = told
     assert line.startswith("set the clocks again, which were off by up to 600 s: ")
@@ -250,7 +250,10 @@ def test_the_sleep_of_the_host_is_told(ssh: Any, lab: Lab) -> None:
     ssh.looks = 10
     nodes: Any = SleepyNodes(ssh)
     told: list[str] = []
-    assert settle(lab, nodes, since=NOON, say=told.append, limit_s=5.0, clock=clock_of_a_host_that_slept(600.0)) == []
+    assert (
+        wait_until_ready(lab, nodes, since=NOON, say=told.append, limit_s=5.0, clock=clock_of_a_host_that_slept(600.0))
+        == []
+    )
     assert told[0].startswith("this host slept for 600 s: set the clocks again")
 
 
@@ -258,7 +261,7 @@ def test_a_clock_that_cannot_be_set_is_not_waited_for_without_end(ssh: Any, lab:
     ssh.looks = 10
     nodes: Any = SleepyNodes(ssh)
     nodes.set = type("Never", (list,), {"append": lambda self, node: None})()
-    wrong = settle(lab, nodes, since=NOON, say=lambda _: None, limit_s=0.05)
+    wrong = wait_until_ready(lab, nodes, since=NOON, say=lambda _: None, limit_s=0.05)
     assert wrong[:2] == ["the clock of controller (off by -600 s)", "the clock of compute1 (off by -600 s)"]
 
 
@@ -268,12 +271,12 @@ def test_the_moment_moves_with_a_host_clock_that_is_set(ssh: Any, lab: Lab, tmp_
     clock = HostClock(lambda: next(ticks, NOON - 3600), lambda: 500.0, lambda: 500.0)
     mariadb = tmp_path / "mariadb"
     mariadb.write_text(mariadb.read_text().replace("12:00:00", "11:00:00"))
-    assert settle(lab, ssh, since=NOON, say=pytest.fail, clock=clock, limit_s=5.0) == []
+    assert wait_until_ready(lab, ssh, since=NOON, say=pytest.fail, clock=clock, limit_s=5.0) == []
 
 
 def test_a_lab_with_nothing_done_is_not_even_asked(ssh: Any, lab: Lab) -> None:
     (lab.build_dir / "state.json").unlink()
-    assert settle(lab, ssh, since=NOON, say=pytest.fail) == []
+    assert wait_until_ready(lab, ssh, since=NOON, say=pytest.fail) == []
     assert ssh.looks == 0
 
 

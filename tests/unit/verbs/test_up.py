@@ -58,7 +58,7 @@ class Story:
 @pytest.fixture
 def story(monkeypatch: pytest.MonkeyPatch) -> Story:
     made = Story()
-    monkeypatch.setattr("lab.verbs.up_machines.settle", made.settle)
+    monkeypatch.setattr("lab.verbs.up_machines.wait_until_ready", made.settle)
     monkeypatch.setattr("lab.verbs.run.verify", made.verify)
     monkeypatch.setattr(checkpoint, "take", made.take)
     monkeypatch.setattr(proven, "remember", lambda _plan, state, _result: state)

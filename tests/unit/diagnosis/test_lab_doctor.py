@@ -15,10 +15,10 @@ from sample_plans import sample_plan
 from lab.base.errors import HostError
 from lab.base.process import CommandError, Completed
 from lab.cli.main import app
-from lab.diagnosis import trouble_look
+from lab.diagnosis import lab_look
+from lab.diagnosis.lab_doctor import judge, stands
+from lab.diagnosis.lab_look import DomainSeen, LabSeen, look_at_lab
 from lab.diagnosis.node_look import SCRIPT, NodeSeen, Space, Unit, look_at_node, read
-from lab.diagnosis.trouble import judge, stands
-from lab.diagnosis.trouble_look import DomainSeen, LabSeen, look_at_lab
 from lab.nodes.ssh import Ssh
 from lab.planning.plan import Step
 
@@ -359,7 +359,7 @@ SSH_CONFIG = "Host controller\n  HostName 192.168.121.7\n  User vagrant\nHost co
 
 
 def test_a_dead_lab_is_looked_at_without_hanging_or_touching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trouble_look, "_oom_kills", lambda: ())
+    monkeypatch.setattr(lab_look, "_oom_kills", lambda: ())
     (tmp_path / "state.json").write_text("{")
     Ssh(tmp_path).add_config(SSH_CONFIG)
     before = sorted(tmp_path.iterdir())

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sample_plans import sample_plan
 
-from lab.diagnosis import trouble_look
-from lab.diagnosis.trouble import judge
-from lab.diagnosis.trouble_look import look_at_lab
+from lab.diagnosis import lab_look
+from lab.diagnosis.lab_doctor import judge
+from lab.diagnosis.lab_look import look_at_lab
 from lab.host.libvirt import Hypervisor
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(trouble_look, "_oom_kills", lambda: ())
-    monkeypatch.setattr(trouble_look, "memory_mib", lambda: (24000, 8000))
+    monkeypatch.setattr(lab_look, "_oom_kills", lambda: ())
+    monkeypatch.setattr(lab_look, "memory_mib", lambda: (24000, 8000))
     return Host(tmp_path)
 
 

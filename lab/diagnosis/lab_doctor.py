@@ -1,6 +1,6 @@
 """The doctor for a lab in trouble: what is wrong with it, why that matters, and the command that repairs it.
 
-`look_at_lab` (lab.diagnosis.trouble_look) gathers what there is, `judge` says what is wrong with it and is pure.
+`look_at_lab` (lab.diagnosis.lab_look) gathers what there is, `judge` says what is wrong with it and is pure.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lab.base.finding import Finding
 from lab.base.process import shown
-from lab.diagnosis.trouble_look import DomainSeen, LabSeen, look_at_lab
+from lab.diagnosis.lab_look import DomainSeen, LabSeen, look_at_lab
 from lab.nodes.clock import TOLERANCE_S
 
 if TYPE_CHECKING:
