@@ -15,7 +15,7 @@ from faults import deeds, lab_run, used
 from faults.deeds import NothingToBreakError, Target, possible
 from faults.draw import KINDS, NEEDS_SSH, USED, Jobs, Moment, Round, draw, draw_standing, targets
 from faults.lab_run import Happening, LabRun, happening_of
-from faults.story import Suite, forget
+from faults.story import Suite, forget, verified
 from faults.traces import traces
 from sample_plans import sample_plan
 
@@ -259,3 +259,12 @@ def test_a_lab_without_identity_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"steps": {"controller/20-database": {}}}')
     with pytest.raises(NothingToBreakError):
         deeds.do(Round(1, USED, "controller", Moment("standing"), "", 0), target(tmp_path), None)
+
+
+@pytest.mark.parametrize(
+    ("said", "enough"),
+    [("all 562 checks passed\n", True), ("nothing to do: 406 quick checks passed; `lab verify` runs all 562\n", False)],
+)
+def test_a_lab_that_up_has_verified_is_not_verified_again(tmp_path: Path, said: str, enough: bool) -> None:
+    (log := tmp_path / "01-used.back.log").write_text(f"  5:22 verification\n{said}")
+    assert verified(log) is enough
