@@ -169,13 +169,13 @@ fi
 
 # nova-compute reads this file after nova.conf: virt_type in nova.conf would have no effect.
 # cpu_mode: with KVM the host's model, without it none (QEMU's own).
-if [[ $virt_type == kvm ]]; then cpu_mode=host-model; else cpu_mode=none; fi
+if [[ $LAB_VIRT_TYPE == kvm ]]; then cpu_mode=host-model; else cpu_mode=none; fi
 crudini --merge /etc/nova/nova-compute.conf <<EOF
 [DEFAULT]
 compute_driver = libvirt.LibvirtDriver
 
 [libvirt]
-virt_type = $virt_type
+virt_type = $LAB_VIRT_TYPE
 cpu_mode = $cpu_mode
 EOF
 repair_mode /etc/nova/nova-compute.conf 0644 root:root

@@ -16,9 +16,9 @@ def paper() -> str:
         shown = [s or "gone" for s in states]
         cells = ["=" if at and s == shown[at - 1] else s for at, s in enumerate(shown)]
         out.append(_row(f"`{component.name}`: {component.does}", *cells))
-    out += [_HISTORY, _row("component", "deprecated", "removed", "instead"), _row(*["---"] * 4)]
+    out += [_HISTORY, _row("component", "deprecated", "removed", "instead", "why"), _row(*["---"] * 5)]
     out += [
-        _row(f"`{c.name}`", c.deprecated, c.removed, c.instead)
+        _row(f"`{c.name}`", c.deprecated, c.removed, c.instead, c.why)
         for c in load_components()
         if c.deprecated or c.removed or c.instead
     ]

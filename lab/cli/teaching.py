@@ -1,4 +1,4 @@
-"""The verbs of the course on paper: `graph`, `coverage`. They read the spec; no lab needs to exist."""
+"""The verbs of the course on paper: `handout`, `graph`, `coverage`. No lab needs to run, or to exist."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.base import errors
-from lab.cli.options import DEFAULT_SPEC, AsJson, SpecFile, require_place
+from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, require_place
 from lab.terminal import progress as ui
 
 if TYPE_CHECKING:
     from lab.planning.plan import Plan
 
 PANEL = "Teaching"
+
+
+class PageFormat(StrEnum):
+    """What `lab handout` writes."""
+
+    HTML = "html"
+    MARKDOWN = "md"
+    PDF = "pdf"
 
 
 class GraphFormat(StrEnum):
@@ -33,8 +41,37 @@ Output = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Give the command line these verbs."""
+    app.command(rich_help_panel=PANEL)(handout)
     app.command(rich_help_panel=PANEL)(graph)
     app.command(rich_help_panel=PANEL)(coverage)
+
+
+def handout(
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+    teacher: Annotated[
+        bool, typer.Option("--teacher/--student", help="With all passwords of the lab, or the student's alone.")
+    ] = False,
+    form: Annotated[PageFormat, typer.Option("--format", help="One page, text, or pages to print.")] = PageFormat.HTML,
+    output: Output = None,
+) -> None:
+    """Write the course for this lab: each chapter with its commands, files, and what to check at the end."""
+    from lab.teaching import pages
+    from lab.teaching.handout import Edition
+    from lab.teaching.handout import handout as write
+    from lab.verbs.opening import planned
+
+    if output is not None:
+        require_place(output)
+    elif form is PageFormat.PDF:
+        raise errors.UsageError("a PDF is for a file, not for the terminal", hint="add --output handout.pdf")
+    lab = planned(file, build_dir)
+    course = write(lab.plan, lab.secrets, Edition.TEACHER if teacher else Edition.STUDENT)
+    if form is PageFormat.PDF:
+        _give(pages.pdf(course), output, private=True)
+    else:
+        page = pages.markdown(course) if form is PageFormat.MARKDOWN else pages.html(course)
+        _give(page.encode(), output, private=True)
 
 
 def graph(
@@ -50,7 +87,7 @@ def graph(
     if output is not None:
         require_place(output)
     draw = {GraphFormat.SVG: svg, GraphFormat.MERMAID: mermaid, GraphFormat.DOT: dot}[form]
-    _give(draw(topology(_plan(file))), output)
+    _give(draw(topology(_plan(file))).encode(), output)
 
 
 def coverage(file: SpecFile = DEFAULT_SPEC, as_json: AsJson = False) -> None:
@@ -77,10 +114,13 @@ def _plan(file: Path) -> Plan:
     return project.decide(spec, host_facts(spec.accelerator, prove=False))
 
 
-def _give(text: str, output: Path | None) -> None:
-    """Print a text, or write it and say where."""
+def _give(content: bytes, output: Path | None, *, private: bool = False) -> None:
+    """Print a text; or write a file, readable by its owner alone if it holds a password, and say where."""
     if output is None:
-        typer.echo(text, nl=False)
+        typer.echo(content.decode(), nl=False)
         return
-    output.write_text(text, encoding="utf-8")
+    if private:
+        output.touch(mode=0o600)
+        output.chmod(0o600)
+    output.write_bytes(content)
     typer.echo(f"wrote {output}")

@@ -30,6 +30,10 @@ class Component(Frozen):
     """version of its project, as nova 18.0.0 (Rocky)"""
     removed: str = ""
     instead: str = ""
+    why: str = ""
+    """the reason for the removal"""
+    step: str = ""
+    """id of the step whose chapter of the guide names it; empty: the Compute service's chapter"""
 
     def in_release(self, release: Release) -> str | None:
         """Say what it is in a release; None where it is gone."""

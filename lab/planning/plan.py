@@ -6,7 +6,10 @@ behind it reads those again. plan.json is this model as JSON.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Literal
 
@@ -161,6 +164,14 @@ class Plan(Frozen):
     overridden_secrets: tuple[str, ...] = ()
     """names of those that the spec sets itself"""
     checks: tuple[Check, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve digits that are another plan's with high probability; how fast the host is does not count."""
+        what = self.model_dump(mode="json", exclude={"wait_factor": True, "steps": {"__all__": {"seconds"}}})
+        for node in what["nodes"]:
+            node["env"].pop("LAB_WAIT_FACTOR", None)
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
     def node(self, name: str) -> Node:
         """Find a node by its name; KeyError where there is none."""

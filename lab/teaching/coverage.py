@@ -128,7 +128,7 @@ class _Judge:
         if here is None:
             return Covered(
                 statement.id, section.title, "component", part.name, "obsolete", step, (), part.removed, part.instead,
-                f"deprecated in {part.deprecated}" if part.deprecated else "",
+                part.why,
             )  # fmt: skip
         if not lacking:
             return self._covered(section, statement, "covered", _step_of(self._checks(found)), found, why=here)
@@ -183,7 +183,7 @@ class _Judge:
         change: Change | None = None,
         why: str = "",
     ) -> Covered:
-        since, instead, reason = (change.removed_by, change.replacement, change.why) if change else ("", "", why)
+        since, instead, reason = (change.removed_by, change.replacement, change.reason) if change else ("", "", why)
         text = statement.text
         return Covered(statement.id, section.title, statement.kind, text, state, step, checks, since, instead, reason)
 

@@ -32,18 +32,18 @@ class Change(Frozen):
     capability: str = ""
     """only in labs that have it"""
     component: str = ""
-    """of the guide, which says the version and what is instead"""
+    """of the guide, which says the version, what is instead, and why"""
     version: str = ""
     """that removed or renamed it, as nova 21.0.0 (Ussuri)"""
     instead: str = ""
-    why: str
+    why: str = ""
     proof: tuple[str, ...] = ()
     """of what is instead; empty where a changed statement's own proof still holds"""
 
     @model_validator(mode="after")
     def _is_explained(self) -> Change:
-        if bool(self.component) == bool(self.version and self.instead):
-            raise ValueError("needs version and instead, or a component that has them")
+        if bool(self.component) == bool(self.version and self.instead and self.why):
+            raise ValueError("needs version, instead and why, or a component that has them")
         if self.component and component(self.component).removed == "":
             raise ValueError(f"the component {self.component} was not removed")
         if self.since and self.since not in release_names():
@@ -65,6 +65,11 @@ class Change(Frozen):
     def replacement(self) -> str:
         """What does its work now."""
         return self.instead or component(self.component).instead
+
+    @property
+    def reason(self) -> str:
+        """Why it was removed or renamed."""
+        return self.why or component(self.component).why
 
 
 class Statement(Frozen):

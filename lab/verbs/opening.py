@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lab.base import builddir
 from lab.base.errors import UsageError
 from lab.host import records
+from lab.host.capacity import host_facts
 from lab.inputs.load import load_spec
 from lab.planning import project
 from lab.planning.secrets import Secrets
@@ -36,3 +38,17 @@ def opened(directory: Path, *, reach: bool = True) -> project.Lab:
     if reach:
         records.require_home(directory)
     return project.Lab(directory, plan, Secrets.of_build_dir(directory, plan))
+
+
+def planned(spec_file: Path, build_dir: Path | None) -> project.Lab:
+    """Open the lab of a spec, or decide it where it was not made yet: then it has the passwords of its seed, if any.
+
+    Nothing is written. Raises as `opened`, or SpecError.
+    """
+    spec = load_spec(spec_file)
+    directory = project.build_dir_of(spec_file, build_dir, spec.name)
+    if (directory / "plan.json").exists():
+        return opened(directory, reach=False)
+    plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
+    lab = project.decided(spec, plan, directory, write=False)
+    return lab if (directory / "seed").exists() else replace(lab, secrets=Secrets({}))

@@ -1,4 +1,4 @@
-"""docs/releases.md and docs/topology.svg are what the data say."""
+"""docs/releases.md, docs/topology.svg and docs/handout.md are what the data say."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from lab.inputs.release import default_release, load_release
 from lab.planning.plan import HostFacts
 from lab.planning.resolve import resolve
 from lab.teaching.drawing import svg
+from lab.teaching.handout import Edition, handout
+from lab.teaching.pages import markdown
 from lab.teaching.topology import topology
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ def proposed() -> Plan:
 
 def test_docs_releases(golden: Callable[[Path, str], None]) -> None:
     golden(DOCS / "releases.md", paper())
+
+
+def test_docs_handout(golden: Callable[[Path, str], None]) -> None:
+    golden(DOCS / "handout.md", markdown(handout(proposed(), {}, Edition.STUDENT)))
 
 
 def test_docs_topology(golden: Callable[[Path, str], None]) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LABS: list[tuple[str, tuple[str, ...]]] = [(name, ()) for name in release_names()]
 LABS += [(name, (chapter,)) for name in release_names() for chapter in load_release(name).chapters]
 """each release alone and with each of its chapters"""
+FULL: list[tuple[str, tuple[str, ...]]] = [(name, ()) for name in release_names()]
+FULL += [(name, tuple(load_release(name).chapters)) for name in release_names()]
+"""each release alone and with all of its chapters"""
 
 
 @cache
