@@ -43,7 +43,7 @@ PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core
 TEST_PACKAGES := bats vagrant vagrant-libvirt $(PDF_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pdf dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-archive test-faults test-hosts lint format bench wheel clean
+.PHONY: help setup setup-pdf dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-pages test-archive test-faults test-hosts lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -182,6 +182,9 @@ test-browser: lab-up $(VENV)/.browser $(VENV)/clients/.ready  ## a browser at th
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 "LAB=$(LAB)" $(BIN)/pytest tests/browser/test_forward.py $(ARGS)
 	@$(SUDO) $(BIN)/lab exec --file "$(LAB)" -- env PYTHONDONTWRITEBYTECODE=1 \
 	  "$(CURDIR)/$(BIN)/pytest" "$(CURDIR)/tests/browser/test_dashboard.py"
+
+test-pages: $(VENV)/.browser  ## a handout in a browser: contents, copy buttons, width, dark and light; needs no lab
+	$(BIN)/pytest -p no:xdist tests/browser/test_handout.py $(ARGS)
 
 test-archive: dev-setup  ## the releases' packages, units and options against the archives: network, root, boxes
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/pytest tests/archive $(ARGS)
