@@ -4,7 +4,7 @@
     nodes/NODE/          what the node gets as /opt/lab:
         run-step  lib/*  steps/NN-slug.sh        the project's own bytes, never templates
         steps/NN-slug.env  env  hosts            the values
-    pytest.ini  tests/    the suite, so that `pytest` here checks this lab
+    pytest.ini  tests/    the suite, so that `pytest` here checks this lab, with the checks/ beside its spec
     clouds.yaml          for OpenStack clients on this machine
 
 Secrets are in nodes/NODE/env and clouds.yaml alone; each node has those alone that its own steps use.
@@ -164,8 +164,8 @@ def _tree(root: Path, patterns: Iterable[str]) -> list[tuple[str, str]]:
 
 _PYTEST_INI = """\
 [pytest]
-testpaths = tests
-addopts = -p no:cacheprovider
+testpaths = tests ../../checks
+addopts = -p no:cacheprovider -p lab.verification.plugin
 """
 
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lab.planning.plan import Plan
-    from lab.verification.report import CheckResult, Report
+    from lab.verification.report import CheckResult, Counted, Report
 
 STYLES = {"failed": "red", "error": "magenta"}
 
 
 def print_report(console: Console, plan: Plan, report: Report) -> None:
     """Print the failures, each with what repairs it, then the counts of each step."""
-    for checks in grouped(report):
+    for checks in [*grouped(report), *([check] for check in report.own.checks if not check.good)]:
         console.print(failure(checks[0]) if len(checks) == 1 else shared_failure(checks), soft_wrap=True)
     console.print(step_table(plan, report))
     console.print(verdict(report))
@@ -71,23 +71,31 @@ def step_table(plan: Plan, report: Report) -> Table:
     table.add_column("step")
     for column in ("checks", "passed", "failed", "errors"):
         table.add_column(column, justify="right")
-    for step in plan.steps:
-        counts = Counter(check.outcome for check in report.checks if check.step == step.id)
+    files = dict.fromkeys(check.step for check in report.own.checks)
+    for name in [*(step.id for step in plan.steps), *files]:
+        counts = Counter(check.outcome for check in (*report.checks, *report.own.checks) if check.step == name)
         if total := sum(counts.values()):
             cells = [_number(counts["passed"], "green"), _number(counts["failed"], "red")]
-            table.add_row(step.id, str(total), *cells, _number(counts["error"], "magenta"))
+            table.add_row(name, str(total), *cells, _number(counts["error"], "magenta"))
     return table
 
 
 def verdict(report: Report) -> Text:
-    """Say in one line how the verification ended."""
-    if not report.checks:
+    """Say in one line how the verification ended; the user's own checks are counted apart."""
+    if not report.checks and not report.own.checks:
         return Text("no checks to run", style="yellow")
+    parts = [_counted(report, "checks")] if report.checks else []
+    parts += [_counted(report.own, "checks of your own")] if report.own.checks else []
+    return Text("; ".join(parts), style="bold green" if report.good and report.own.good else "bold red")
+
+
+def _counted(report: Counted, what: str) -> str:
+    failed, errors = report.count("failed"), report.count("error")
     if report.good:
-        return Text(f"all {len(report.checks)} checks passed", style="bold green")
-    words = [f"{report.failed} failed"] if report.failed else []
-    words += [f"{report.errors} could not be checked"] if report.errors else []
-    return Text(f"{', '.join(words)} of {len(report.checks)} checks", style="bold red")
+        return f"all {len(report.checks)} {what} passed"
+    words = [f"{failed} failed"] if failed else []
+    words += [f"{errors} could not be checked"] if errors else []
+    return f"{', '.join(words)} of {len(report.checks)} {what}"
 
 
 def _number(count: int, style: str) -> Text:

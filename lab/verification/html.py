@@ -58,7 +58,7 @@ class HtmlReport:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
         """Fill them from what the report carries as properties."""
-        facts = dict(report.user_properties)
+        facts = dict(getattr(report, "user_properties", ()))  # a file that cannot be read has none
         if "check" not in facts:
             return
         cells[1] = f'<td class="col-testId">{escape(facts["check"])}</td>'

@@ -5,7 +5,7 @@ console of an instance that is gone. It tells of the service only when it is abo
 (ALWAYS_BAD). An error without a user is the service's own, unless it is one of those below.
 
 Each line was seen on a good installation; the pattern is searched in the lines of one block (see
-lab.verification.agent).
+lab.verification.tools).
 """
 
 from __future__ import annotations

@@ -2,102 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
-SUFFIXES = (".service", ".socket", ".target", ".timer", ".mount", ".path", ".slice")
 
-
-@dataclass(frozen=True)
-class Unit:
-    """A systemd unit, as `systemctl show` tells it."""
-
-    load: str
-    active: str
-    sub: str
-    enabled: str
-    restarts: str
-    result: str
-
-    @property
-    def exists(self) -> bool:
-        """Whether systemd knows the unit."""
-        return self.load not in ("not-found", "")
-
-    @property
-    def running(self) -> bool:
-        """Whether it runs (or listens, as a socket unit does)."""
-        return self.active == "active"
-
-    @property
-    def starts_at_boot(self) -> bool:
-        """Whether a reboot brings it back: enabled itself, an alias of such a unit, or made by a generator."""
-        return self.enabled in ("enabled", "alias", "generated", "linked")
-
-    def __str__(self) -> str:
-        if not self.exists:
-            return "no such unit"
-        words = [f"{self.active} ({self.sub})", self.enabled or "without install section"]
-        if self.result not in ("success", ""):
-            words.append(f"result {self.result}")
-        if self.restarts not in ("0", ""):
-            words.append(f"restarted {self.restarts} times by systemd")
-        if self.load == "masked":
-            words.append("masked")
-        return ", ".join(words)
-
-
-def unit_name(name: str) -> str:
-    """Name a unit in full: nova-compute is nova-compute.service."""
-    return name if name.endswith(SUFFIXES) else f"{name}.service"
-
-
-def units(text: str, names: list[str]) -> dict[str, Unit]:
-    """Read `systemctl show -p … UNIT…`: one block per unit, in the order of the arguments."""
-    found: dict[str, Unit] = {}
-    for name, block in zip(names, text.strip().split("\n\n"), strict=False):
-        facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if "LoadState" not in facts:
-            continue  # systemctl did not answer: not the same as a unit that is not there
-        found[name] = Unit(
-            facts["LoadState"],
-            facts.get("ActiveState", ""),
-            facts.get("SubState", ""),
-            facts.get("UnitFileState", ""),
-            facts.get("NRestarts", ""),
-            facts.get("Result", ""),
-        )
-    return found
-
-
-def packages(text: str) -> dict[str, tuple[str, str]]:
-    """Read dpkg-query's `NAME<tab>STATUS<tab>VERSION` lines: {name: (status abbreviation as `ii`, version)}."""
-    rows = [line.split("\t") for line in text.splitlines() if line.count("\t") == 2]
-    return {name: (status.strip(), version) for name, status, version in rows}
-
-
-@dataclass(frozen=True)
-class Listener:
-    """A listening TCP socket: address as ss prints it (`*` is both families), and port."""
-
-    address: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.address}:{self.port}"
-
-    def serves(self, address: str) -> bool:
-        """Whether it is the socket that a check means by this address; `*` means any wildcard.
-
-        A listener on 0.0.0.0 is not one on 10.0.0.11, though it answers there: the bind address is the guide's.
-        """
-        if address in ("*", ""):
-            return self.address in ("*", "0.0.0.0", "::")
-        if address == "::":
-            return self.address in ("*", "::")
-        if address == "0.0.0.0":
-            return self.address in ("*", "0.0.0.0")
-        return self.address == address
+def unit_text(unit: dict[str, str]) -> str:
+    """Tell of a systemd unit, from what `systemctl show` has."""
+    if unit["LoadState"] == "not-found":
+        return "no such unit"
+    words = [f"{unit['ActiveState']} ({unit['SubState']})", unit.get("UnitFileState") or "without install section"]
+    if (result := unit.get("Result", "")) not in ("success", ""):
+        words.append(f"result {result}")
+    if (restarts := unit.get("NRestarts", "")) not in ("0", ""):
+        words.append(f"restarted {restarts} times by systemd")
+    if unit["LoadState"] == "masked":
+        words.append("masked")
+    return ", ".join(words)
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -106,15 +27,10 @@ def split_address(text: str) -> tuple[str, int]:
     return address.strip("[]").split("%")[0], int(port)
 
 
-def listeners(text: str) -> list[Listener]:
-    """Read `ss -H -ltn`."""
-    rows = [line.split() for line in text.splitlines()]
-    return [Listener(*split_address(row[3])) for row in rows if len(row) >= 4]
-
-
 Options = dict[tuple[str, str], list[str]]
 
 
+@functools.cache
 def ini(text: str) -> Options:
     """Read an oslo.config or MariaDB option file: every value of each option, the effective one last.
 
@@ -138,14 +54,10 @@ def ini(text: str) -> Options:
     return found
 
 
-def hosts(text: str) -> dict[str, list[str]]:
-    """Read /etc/hosts: the addresses of each name, in the file's order."""
-    found: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        words = line.split("#")[0].split()
-        for name in words[1:]:
-            found.setdefault(name, []).append(words[0])
-    return found
+def addresses(text: str, name: str) -> list[str]:
+    """Read /etc/hosts: the addresses of a name, in the file's order."""
+    lines = [line.split("#")[0].split() for line in text.splitlines()]
+    return [words[0] for words in lines if name in words[1:]]
 
 
 _GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?P<on>\S+) TO (?P<who>\S+)(?P<rest>.*)")

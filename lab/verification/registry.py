@@ -1,15 +1,14 @@
-"""Which function asserts which kind of check, what arguments the kind has, and what facts it reads."""
+"""Which function asserts which kind of check, and what arguments the kind has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from lab.planning.plan import Check
-from lab.verification.collectors import Need
+if TYPE_CHECKING:
+    from lab.planning.plan import Check
 
-NeedsOf = Callable[[Check], Iterable[Need]]
 Function = TypeVar("Function", bound=Callable[..., None])
 
 
@@ -21,7 +20,6 @@ class Assertion:
     function: Callable[..., None]
     args: frozenset[str]
     optional: frozenset[str]
-    needs: NeedsOf
 
     def problem(self, check: Check) -> str:
         """What is wrong with a check's arguments; empty when nothing is."""
@@ -36,14 +34,14 @@ class Assertion:
 KINDS: dict[str, Assertion] = {}
 
 
-def asserts(kind: str, *, args: str = "", optional: str = "", needs: NeedsOf) -> Callable[[Function], Function]:
+def asserts(kind: str, *, args: str = "", optional: str = "") -> Callable[[Function], Function]:
     """Register a test function for a kind; `args` and `optional` are names separated by spaces."""
 
     def register(function: Function) -> Function:
         known = KINDS.get(kind)
         if known is not None and known.function.__qualname__ != function.__qualname__:
             raise ValueError(f"kind {kind} is asserted twice: {known.function.__name__}, {function.__name__}")
-        assertion = Assertion(kind, function, frozenset(args.split()), frozenset(optional.split()), needs)
+        assertion = Assertion(kind, function, frozenset(args.split()), frozenset(optional.split()))
         KINDS[kind] = assertion
         function.lab_kind = kind  # type: ignore[attr-defined]
         return function

@@ -30,14 +30,35 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
-class Report:
-    """How all checks ended, in the plan's order."""
+class Counted:
+    """Checks that are counted together."""
 
-    checks: tuple[CheckResult, ...]
+    checks: tuple[CheckResult, ...] = ()
 
     def count(self, outcome: Outcome) -> int:
         """How many ended so."""
         return sum(check.outcome == outcome for check in self.checks)
+
+    @property
+    def good(self) -> bool:
+        """Whether no check failed or could not be judged."""
+        return all(check.good for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the counts, and each check."""
+        rows = [asdict(check) for check in self.checks]
+        for row in rows:
+            del row["command"]
+        names: dict[str, Outcome] = {"passed": "passed", "failed": "failed", "errors": "error", "skipped": "skipped"}
+        return {**{name: self.count(outcome) for name, outcome in names.items()}, "checks": rows}
+
+
+@dataclass(frozen=True)
+class Report(Counted):
+    """How all checks of the plan ended, in its order, and beside them the user's own."""
+
+    own: Counted = Counted()
+    """tests of checks/test_*.py: `id` is FILE::TEST, `step` the file"""
 
     @property
     def passed(self) -> int:
@@ -54,25 +75,10 @@ class Report:
         """How many could not be judged."""
         return self.count("error")
 
-    @property
-    def skipped(self) -> int:
-        """How many were left out."""
-        return self.count("skipped")
-
-    @property
-    def good(self) -> bool:
-        """Whether no check failed or could not be judged."""
-        return all(check.good for check in self.checks)
-
     def as_dict(self) -> dict[str, Any]:
         """Give the shape of `lab verify --json`."""
-        rows = [asdict(check) for check in self.checks]
-        for row in rows:
-            del row["command"]
-        return {
-            "passed": self.passed,
-            "failed": self.failed,
-            "errors": self.errors,
-            "skipped": self.skipped,
-            "checks": rows,
-        }
+        own = self.own.as_dict()
+        for row in own["checks"]:
+            row["file"] = row.pop("step")
+            del row["node"], row["guide"]
+        return {**super().as_dict(), "own": own}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from lab.base import resources
 from lab.base.environment import tool_environment
 from lab.base.errors import MachineError
-from lab.verification.report import CheckResult, Report
+from lab.verification.report import CheckResult, Counted, Report
 from lab.verification.selection import select
 
 if TYPE_CHECKING:
@@ -49,14 +49,16 @@ def verify(
     html: Path | None = None,
     on_result: Callable[[CheckResult], None] | None = None,
     sockets: Path | None = None,
+    own: Path | None = None,
     check: Callable[[], None] = lambda: None,
     limit_s: float | None = None,
 ) -> Report:
     """Check the running lab: all steps or these, all checks, only the quick ones, or only those with these ids.
 
-    The suite reads plan.json, ssh_config and nodes/NODE/env in the build directory. `on_result` is called as each
-    result arrives. `sockets` is where the ssh connections of a caller are that has just heard from the nodes. `check`
-    is called every second, and what it raises ends the suite: there is nothing to ask where a machine has ended.
+    The suite reads plan.json, ssh_config and nodes/NODE/env in the build directory. `own` is a directory with the
+    user's own tests; where it has none, nothing of it runs. `on_result` is called as each result arrives. `sockets` is
+    where the ssh connections of a caller are that has just heard from the nodes. `check` is called every second, and
+    what it raises ends the suite: there is nothing to ask where a machine has ended.
 
     Raises:
         UsageError: a step is not one of the plan's.
@@ -65,15 +67,17 @@ def verify(
     limit_s = LIMIT_S * max(1.0, plan.wait_factor) if limit_s is None else limit_s
     wanted = None if ids is None else frozenset(ids)
     checks = select(plan, steps, quick=quick, ids=wanted)
-    if not checks:
+    tests = [str(own.absolute())] if own is not None and any(own.glob("test_*.py")) else []
+    if not checks and not tests:
         return Report(())
     with tempfile.TemporaryDirectory(prefix="lab-verify-") as name:
         scratch = Path(name)
         (scratch / "ids").write_text("\n".join(check.id for check in checks) + "\n")
         arguments = [
             *("-c", str(_ini(build_dir, scratch)), "--rootdir", str(build_dir)),
-            *("--confcutdir", str(resources.INFRA_SUITE), str(resources.INFRA_SUITE)),
-            *("-p", "no:cacheprovider", "-q", "--tb=short", "--color=no"),
+            *("--confcutdir", str(resources.INFRA_SUITE), str(resources.INFRA_SUITE), *tests),
+            *("-p", "lab.verification.plugin", "-p", "no:cacheprovider", "-q", "--tb=short", "--color=no"),
+            "--continue-on-collection-errors",
             *("--lab-plan", str(build_dir / "plan.json"), "--lab-ids-from", str(scratch / "ids")),
         ]
         if sockets is not None:
@@ -84,12 +88,14 @@ def verify(
             arguments += ["--html", str(html.absolute()), "--self-contained-html", "--css", str(STYLE)]
         reader = _Reader({check.id: check for check in checks}, on_result)
         code, output = _run(arguments, scratch, reader, check, limit_s)
-    if code not in (0, TESTS_FAILED) or (not reader.results and checks):
+    if code not in (0, TESTS_FAILED) or not (reader.results or reader.own):
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         tail = "\n".join(output.strip().splitlines()[-TAIL_LINES:])
         raise MachineError(f"the suite ended with exit code {code} before its end", detail=tail)
-    return Report(tuple(reader.results.get(check.id) or _missing(check) for check in checks))
+    return Report(
+        tuple(reader.results.get(check.id) or _missing(check) for check in checks), Counted(tuple(reader.own))
+    )
 
 
 def quick_ids(plan: Plan, jobs: Collection[tuple[str, str]]) -> list[str]:
@@ -172,6 +178,7 @@ class _Reader:
         self._checks = checks
         self._on_result = on_result
         self.results: dict[str, CheckResult] = {}
+        self.own: list[CheckResult] = []
 
     def unanswered(self) -> str:
         """Name checks that have no result yet, for who waits in vain."""
@@ -184,13 +191,18 @@ class _Reader:
         with os.fdopen(descriptor, encoding="utf-8") as stream:
             for line in stream:
                 result = self._result(json.loads(line))
-                self.results[result.id] = result
+                if result.id in self._checks:
+                    self.results[result.id] = result
+                else:
+                    self.own.append(result)
                 if self._on_result is not None:
                     self._on_result(result)
 
     def _result(self, line: dict[str, Any]) -> CheckResult:
-        check = self._checks[line["id"]]
-        return _of(check, line["outcome"], line["message"], line["seconds"])
+        name, outcome, message, seconds = (line[key] for key in ("id", "outcome", "message", "seconds"))
+        if check := self._checks.get(name):
+            return _of(check, outcome, message, seconds)
+        return CheckResult(name, name.partition("::")[0], "", outcome, message, "", seconds)
 
 
 def _of(check: Check, outcome: Any, message: str, seconds: float) -> CheckResult:

@@ -1,68 +1,80 @@
-"""One run of the suite: the plan, the selected checks, what is known of the nodes, and how a failure reads."""
+"""One run of the suite: the plan, the selected checks, the nodes' hosts, and how a failure reads."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import json
+import inspect
+import queue
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lab.planning.plan import Check, Plan
+from lab.planning.plan import Check, Node, Plan
 from lab.planning.secrets import read_env
-from lab.verification.facts import LabFacts
 from lab.verification.outcome import CannotTell, Mismatch, Unreachable
 from lab.verification.registry import KINDS
-from lab.verification.remote import Connections, Host
+from lab.verification.rounds import Rounds, host
 from lab.verification.selection import select
 from lab.verification.values import Values
+from lab.verification.wire import LIMIT_S, ssh_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from lab.verification.collectors import Need
+    from testinfra.host import Host
+
+    from lab.verification.wire import Arrived, Wire
+
+    Connect = Callable[[str, queue.SimpleQueue[Arrived], float], Wire]
+    """node, where answers go, the lab's wait factor"""
 
 
 class Suite:
-    """What the test functions and the hooks of tests/infra share."""
+    """What the test functions and the hooks of pytest share."""
 
-    def __init__(self, plan: Plan, build_dir: Path, connect: Callable[[str], Host], checks: Sequence[Check]) -> None:
+    def __init__(self, plan: Plan, build_dir: Path, connect: Connect, checks: Iterable[Check]) -> None:
         self.plan = plan
         self.checks = tuple(checks)
+        self.scale = max(1.0, plan.wait_factor)
         envs = {node.name: read_env(build_dir / "nodes" / node.name / "env") for node in plan.nodes}
         self.values = {name: Values(env, plan.secrets) for name, env in envs.items()}
-        self.facts = LabFacts(plan, connect, lambda name: self.values[name])
+        arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
+        self.rounds = Rounds(
+            {node.name: connect(node.name, arrived, self.scale) for node in plan.nodes}, arrived, self.scale
+        )
+        self.hosts: dict[str, Host] = {node.name: host(node.name, self.rounds) for node in plan.nodes}
 
-    def needs(self, check: Check) -> list[Need]:
-        """What a check reads; nothing when its kind or its arguments are not known, for it will not run then."""
-        assertion = KINDS.get(check.kind)
-        if assertion is None or assertion.problem(check):
-            return []
-        return [dataclasses.replace(need, node=need.node or check.node) for need in assertion.needs(check)]
+    @property
+    def controller(self) -> Host:
+        """The controller, which answers for the whole cloud."""
+        return self.hosts[self.plan.nodes[0].name]
 
-    def prefetch(self, checks: Sequence[Check]) -> None:
-        """Begin to ask the nodes for what these checks need."""
-        needs: list[Need] = []
-        for check in checks:
-            with contextlib.suppress(Exception):  # of bad arguments; `require` tells it as this check's own error
-                needs += self.needs(check)
-        self.facts.prefetch(needs, at_once=all(check.quick for check in checks))
+    @property
+    def computes(self) -> list[Host]:
+        """The compute nodes, in order."""
+        return [self.hosts[node.name] for node in self.plan.nodes if node.role == "compute"]
+
+    def node(self, name: str) -> Node:
+        """Give what the plan says of a node."""
+        return next(node for node in self.plan.nodes if node.name == name)
 
     def require(self, check: Check) -> None:
         """See that a check can be judged.
 
         Raises:
             ValueError: its kind or its arguments are not known.
-            Unreachable: a node that it reads is away.
         """
         assertion = KINDS.get(check.kind)
         if assertion is None:
             raise ValueError(f"no function of the suite asserts checks of kind {check.kind}")
         if problem := assertion.problem(check):
             raise ValueError(problem)
-        for name in {need.node for need in self.needs(check)}:
-            self.facts.node(name).reach()
+
+    def judge(self, check: Check) -> None:
+        """Call the function that asserts a check with what pytest would give it; raises whatever that raises."""
+        self.require(check)
+        function = KINDS[check.kind].function
+        given = {"check": check, "suite": self, "host": self.hosts[check.node], "controller": self.controller}
+        function(**{name: given[name] for name in inspect.signature(function).parameters})
 
     def mask(self, text: str) -> str:
         """Take every secret of the lab out of a text."""
@@ -78,6 +90,8 @@ class Suite:
             expected, found = "the node to answer over ssh", str(error)
         elif isinstance(error, CannotTell):
             expected, found = "an answer", str(error)
+        elif isinstance(error, AssertionError | RuntimeError) and str(error).startswith("Unexpected "):
+            expected, found = "an answer", str(error).splitlines()[0]  # testinfra's words for a command that failed
         elif isinstance(error, ValueError | LookupError) and not isinstance(error, KeyError):
             expected, found = "a check that the suite can judge", str(error)
         else:
@@ -109,9 +123,9 @@ def _indented(text: str) -> str:
 
 
 def load(
-    plan_file: Path, steps: Sequence[str], *, quick: bool, ids_file: Path | None, sockets: Path | None = None
-) -> tuple[Suite, Connections]:
-    """Open a build directory by its plan; `sockets` as of Connections.
+    plan_file: Path, steps: Iterable[str], *, quick: bool, ids_file: Path | None, sockets: Path | None = None
+) -> Suite:
+    """Open a build directory by its plan; `sockets` as of ssh_wire.
 
     Raises:
         UsageError: a step is not one of the plan's.
@@ -119,12 +133,9 @@ def load(
     """
     plan = Plan.model_validate_json(plan_file.read_bytes())
     ids = ids_file.read_text().split() if ids_file else None
-    checks = select(plan, steps, quick=quick, ids=None if ids is None else frozenset(ids))
-    connections = Connections(plan_file.parent / "ssh_config", sockets)
-    return Suite(plan, plan_file.parent, connections.host, checks), connections
+    checks = select(plan, tuple(steps), quick=quick, ids=None if ids is None else frozenset(ids))
 
+    def connect(node: str, arrived: queue.SimpleQueue[Arrived], scale: float) -> Wire:
+        return ssh_wire(node, plan_file.parent / "ssh_config", plan.secrets, LIMIT_S * scale, arrived, sockets)
 
-def progress_line(check: Check, outcome: str, message: str, seconds: float) -> str:
-    """Write a result as one line of JSON, for lab.verification.run."""
-    line: dict[str, Any] = {"id": check.id, "outcome": outcome, "message": message, "seconds": round(seconds, 2)}
-    return json.dumps(line) + "\n"
+    return Suite(plan, plan_file.parent, connect, checks)

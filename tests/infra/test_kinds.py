@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from testinfra.host import Host
+
     from lab.planning.plan import Check
-    from lab.verification.facts import NodeFacts
 
 
-def test_kind_is_known(check: Check, node: NodeFacts) -> None:
-    """Parametrized with the checks whose kind no function asserts; the fixture `node` refuses them."""
+def test_kind_is_known(check: Check, host: Host) -> None:
+    """Parametrized with the checks whose kind no function asserts; the fixture `host` refuses them."""

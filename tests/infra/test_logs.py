@@ -1,21 +1,29 @@
 from __future__ import annotations
 
-import json
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from lab.verification.collectors import Need
+from lab.verification.cloud import tool
+from lab.verification.logs import ALWAYS_BAD, allowed_in
 from lab.verification.outcome import expect
 from lab.verification.registry import asserts
 
 if TYPE_CHECKING:
+    from testinfra.host import Host
+
     from lab.planning.plan import Check
-    from lab.verification.facts import NodeFacts
+
+DONE = "/var/lib/lab/done"
 
 
-@asserts("log", args="path", needs=lambda check: [Need("logs", json.dumps([check.step, check.args["path"]]))])
-def test_log(check: Check, node: NodeFacts) -> None:
+@asserts("log", args="path")
+def test_log(check: Check, host: Host) -> None:
     """No error or traceback since the step ended or the service was restarted, but those of lab.verification.logs."""
     path = check.args["path"]
-    answer = node.log(check.step, path)
-    found = f"{answer['blocks']}: " + "\n".join(answer["lines"]) if answer.get("exists") else str(answer.get("error"))
-    expect(answer.get("exists") is True and answer["blocks"] == 0, f"no error in {path}", found)
+    unit = host.service(PurePosixPath(path).stem).systemd_properties
+    by_hand = unit.get("NRestarts") == "0"  # what systemd had to restart by itself is no fresh start
+    started_us = int(unit.get("ActiveEnterTimestampMonotonic", 0)) if by_hand else 0
+    rules = {"allow": allowed_in(path), "always": list(ALWAYS_BAD)}
+    answer = tool(host, "log", path=path, marker=f"{DONE}/{check.step}", started_us=started_us, **rules)
+    found = f"{answer['blocks']}: " + "\n".join(answer["lines"]) if answer["exists"] else str(answer["error"])
+    expect(answer["exists"] and answer["blocks"] == 0, f"no error in {path}", found)

@@ -2,17 +2,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.verification.collectors import Need
+from lab.verification.cloud import output
 from lab.verification.outcome import expect
 from lab.verification.registry import asserts
 
 if TYPE_CHECKING:
+    from testinfra.host import Host
+
     from lab.planning.plan import Check
-    from lab.verification.facts import NodeFacts
 
 
-@asserts("ovs", args="bridge port", needs=lambda check: [Need("bridges", check.args["bridge"])])
-def test_ovs(check: Check, node: NodeFacts) -> None:
+@asserts("ovs", args="bridge port")
+def test_ovs(check: Check, host: Host) -> None:
     bridge, port = check.args["bridge"], check.args["port"]
-    ports = node.bridge_ports(bridge)
+    ports = output(host, "ovs-vsctl", "ovs-vsctl --timeout=20 list-ports %s", bridge).split()
     expect(port in ports, f"port {port} on bridge {bridge}", f"ports {', '.join(ports) or '(none)'}")

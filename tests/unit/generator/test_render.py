@@ -100,7 +100,8 @@ def test_plan_json_is_the_plan(files: dict[str, RenderedFile]) -> None:
 def test_the_suite_is_there_and_pytest_ini_points_at_it(files: dict[str, RenderedFile]) -> None:
     ini = configparser.ConfigParser()
     ini.read_string(files["pytest.ini"].text)
-    assert ini["pytest"]["testpaths"] == "tests"
+    assert ini["pytest"]["testpaths"] == "tests ../../checks"  # and what the user has beside the spec
+    assert "-p lab.verification.plugin" in ini["pytest"]["addopts"]
     assert {"tests/conftest.py", "tests/deeper/kinds.py"} <= set(files)
 
 

@@ -4,27 +4,23 @@ with an `ssh` that runs the command on this machine."""
 from __future__ import annotations
 
 import json
-import threading
 import time
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from infra_fakes import FakeHost, a_check, a_plan, a_suite, judge, ran, show_nothing, text
+from infra_fakes import FakeNode, a_check, a_plan, a_suite, judge, ran, settled, text
 from rich.console import Console
 from sample_plans import SECRETS
 
 from lab.base.errors import MachineError, UsageError
+from lab.base.resources import INFRA_SUITE
 from lab.planning.secrets import read_env
 from lab.terminal.report import print_report
-from lab.verification import facts
-from lab.verification.outcome import CannotTell
 from lab.verification.parse import ini
-from lab.verification.remote import question_limit_s
-from lab.verification.report import CheckResult, Report
+from lab.verification.report import CheckResult, Counted, Report
 from lab.verification.run import verify
 from lab.verification.selection import select
-from lab.verification.suite import Suite
 from lab.verification.values import Values, secret_name
 
 if TYPE_CHECKING:
@@ -50,33 +46,40 @@ def test_an_unknown_step_is_refused_with_a_guess(wrong: str) -> None:
     assert "did you mean `55-compute-node`?" in refused.value.hint
 
 
-def test_each_node_is_asked_once_per_lane_and_facts_are_merged(tmp_path: Path) -> None:
-    checks = [a_check("unit", {"name": name}) for name in ("nova-api", "nova-scheduler")]
+def test_a_round_has_what_all_checks_ask_and_nothing_twice(tmp_path: Path) -> None:
+    checks = [
+        a_check("unit", {"name": name}, step=step) for name in ("nova-api", "nova-scheduler") for step in ("1", "2")
+    ]
     checks += [a_check("database", {"name": "nova"}), a_check("cell", {"name": "cell1"})]
-    checks += [a_check("identity-role", {"user": "nova", "role": "admin", "project": "service"})]
+    role = {"user": "nova", "role": "admin", "project": "service"}
+    checks += [a_check("identity-role", role), a_check("identity-role", {**role, "user": "glance"}, step="1")]
     checks += [a_check("openstack", {"list": "compute service list", "row": {"Host": "compute1"}}, "compute1")]
-    hosts = {"controller": FakeHost({"units": show_nothing()}), "compute1": FakeHost({})}
-    suite = a_suite(tmp_path, hosts, *checks)
-    for check in checks:
-        suite.require(check)
-    with pytest.raises(Exception, match="not in the recording"):
-        suite.facts.controller.rows("compute service list")
-    cheap, openstack = hosts["controller"].requests
-    assert set(cheap["operations"]) == {"units", "sql"}
-    assert "nova-api.service nova-scheduler.service" in cheap["operations"]["units"]["script"]
-    assert "role assignment list --names\ncompute service list\n" in openstack["operations"]["rows"]["script"]
-    assert hosts["compute1"].requests == []
+    checks = [check.model_copy(update={"id": f"{check.id}-{number}"}) for number, check in enumerate(checks)]
+    nodes = {
+        "controller": FakeNode({"units": ran("LoadState=not-found\nActiveState=inactive\n")}),
+        "compute1": FakeNode({}),
+    }
+    suite = a_suite(tmp_path, nodes, *checks)
+    said = settled(suite, *checks)
+    first, second = nodes["controller"].rounds
+    assert sorted(first) == [
+        "cat /etc/os-release",
+        "mariadb -NBre 'SELECT name FROM nova_api.cell_mappings'",
+        "mariadb -NBre 'SHOW DATABASES'",
+        "openstack compute service list -f json",
+        "openstack role assignment list --names -f json",
+    ]
+    assert sorted(second) == ["systemctl show nova-api", "systemctl show nova-scheduler"]
+    assert nodes["compute1"].rounds == []
+    assert "no such unit" in said[checks[0].id]
+    assert "openstack compute service list: not in the recording" in said[checks[-1].id]
 
 
-def test_quick_checks_take_one_question_per_node(tmp_path: Path) -> None:
-    checks = [a_check("unit", {"name": "x"}), a_check("command", {"run": "hostname"})]
-    checks = [check.model_copy(update={"quick": True}) for check in checks]
-    hosts = {"controller": FakeHost({"commands:hostname": ran("c")}), "compute1": FakeHost({})}
-    suite = a_suite(tmp_path, hosts, *checks)
-    for check in checks:
-        suite.require(check)
-    assert suite.facts.controller.run("hostname").stdout == "c"
-    assert len(hosts["controller"].requests) == 1
+def test_slow_questions_of_an_instance_begin_beside_those_that_decide(tmp_path: Path) -> None:
+    check = a_check("instance-console", {"server": "vm1", "contains": "OK"})
+    nodes = {"controller": FakeNode({"sql": ran("")}), "compute1": FakeNode({})}
+    assert "no such instance" in judge(tmp_path, check, nodes)
+    assert nodes["controller"].rounds[0][0] == "openstack console log show '{server:vm1}'"
 
 
 def test_no_secret_is_sent(tmp_path: Path) -> None:
@@ -85,25 +88,22 @@ def test_no_secret_is_sent(tmp_path: Path) -> None:
         a_check("queue-user", {"name": "openstack", "password": "${RABBIT_PASS}"}),
         a_check("identity-user", {"name": "nova", "password": "${NOVA_PASS}"}),
         a_check("option", {"path": "/etc/f", "section": "a", "option": "password", "value": "${NOVA_PASS}"}),
+        a_check("dashboard-login", {"url": "http://controller/", "user": "admin", "password": "${ADMIN_PASS}"}),
     ]
-    hosts = {"controller": FakeHost({}), "compute1": FakeHost({})}
-    suite = a_suite(tmp_path, hosts, *checks)
-    for check in checks:
-        suite.require(check)
-    assert suite.facts.controller.queue_login("openstack", "RABBIT_PASS") == {"error": "not in the recording"}
-    sent = json.dumps(hosts["controller"].requests)
-    assert "${NOVA_PASS}" in sent
+    nodes = {"controller": FakeNode({}), "compute1": FakeNode({})}
+    settled(a_suite(tmp_path, nodes, *checks), *checks)
+    sent = json.dumps(nodes["controller"].rounds)
+    assert all(name in sent for name in ("${NOVA_PASS}", "RABBIT_PASS", "${ADMIN_PASS}", "NOVA_DBPASS"))
+    assert nodes["controller"].secrets == {"NOVA_DBPASS"}
     assert not any(value in sent for value in SECRETS.values())
 
 
-def test_a_node_that_is_away_is_asked_once(tmp_path: Path) -> None:
+def test_a_node_that_is_away_is_an_error_of_each_check_that_asks_it(tmp_path: Path) -> None:
     checks = [a_check("unit", {"name": "x"}), a_check("command", {"run": "hostname"})]
-    hosts = {"controller": FakeHost({}, away=True), "compute1": FakeHost({})}
-    suite = a_suite(tmp_path, hosts, *checks)
-    for check in checks:
-        with pytest.raises(Exception, match="No route to host"):
-            suite.require(check)
-    assert len(hosts["controller"].requests) == 1
+    nodes = {"controller": FakeNode({}, away=True), "compute1": FakeNode({})}
+    said = settled(a_suite(tmp_path, nodes, *checks), *checks)
+    assert all("expected the node to answer over ssh, found ssh: connect" in message for message in said.values())
+    assert len(nodes["controller"].rounds) == 1
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_node_that_is_away_is_asked_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_check_that_the_suite_cannot_judge(kind: str, args: dict[str, str], said: str, tmp_path: Path) -> None:
-    message = judge(tmp_path, a_check(kind, args), {"controller": FakeHost({}), "compute1": FakeHost({})})
+    message = judge(tmp_path, a_check(kind, args), {"controller": FakeNode({}), "compute1": FakeNode({})})
     assert said in message
     assert "hunter2" not in message
 
@@ -200,12 +200,12 @@ def test_verify_runs_the_suite_and_reports(build_dir: Path, tmp_path: Path) -> N
         "compute1-away": "error",
     }
     assert seen == list(outcomes)
-    assert (report.passed, report.failed, report.errors, report.skipped, report.good) == (2, 2, 2, 0, False)
+    assert (report.passed, report.failed, report.errors, report.good) == (2, 2, 2, False)
     messages = {check.id: check.message for check in report.checks}
     assert messages["controller-bad-secret"].endswith("[nova] password = ${NOVA_PASS}, found another value")
     assert messages["compute1-away"].endswith("ssh: connect to host 10.0.0.31 port 22: No route to host")
     shape = report.as_dict()
-    assert list(shape) == ["passed", "failed", "errors", "skipped", "checks"]
+    assert list(shape) == ["passed", "failed", "errors", "skipped", "checks", "own"]
     assert list(shape["checks"][0]) == ["id", "step", "node", "outcome", "message", "guide", "seconds"]
 
     suite = ET.parse(junit).getroot()
@@ -215,6 +215,80 @@ def test_verify_runs_the_suite_and_reports(build_dir: Path, tmp_path: Path) -> N
         content = file.read_text()
         assert "Compute service: Install and configure" in content
         assert not any(secret in content for secret in (*SECRETS.values(), "wrong-password"))
+
+
+OWN = """\
+import pytest
+
+
+@pytest.fixture
+def directory(controller):
+    return controller.file("/etc")
+
+
+def test_directory(directory):
+    assert directory.is_directory
+    assert directory.mode == 0o755
+
+
+def test_each_compute_has_a_name(computes):
+    for compute in computes:
+        assert compute.check_output("hostname")
+
+
+def test_wrong(controller):
+    assert controller.check_output("echo %s", "{secret}") == "right"
+
+
+def test_nobody(host):
+    assert host
+
+
+@pytest.mark.direct
+def test_once(controller):
+    controller.run("echo once >>{notes}")
+    assert controller.run("wc -l <{notes}").stdout == "1\\n"
+
+
+@pytest.mark.skip(reason="not today")
+def test_skipped():
+    pass
+"""
+
+
+def test_a_users_own_checks_run_beside_the_plans_and_count_apart(build_dir: Path, tmp_path: Path) -> None:
+    plan = laid_out(build_dir)
+    own = tmp_path / "checks"
+    own.mkdir()
+    (own / "test_mine.py").write_text(OWN.format(secret=SECRETS["NOVA_PASS"], notes=tmp_path / "notes"))
+    (own / "test_broken.py").write_text("import no_such_module\n")
+    report = verify(plan, build_dir, ids=["controller-good"], own=own, html=tmp_path / "r.html")
+    assert [(check.id, check.outcome) for check in report.checks] == [("controller-good", "passed")]
+    messages = {check.id.partition("::")[2]: check.message for check in report.own.checks}
+    assert messages["test_directory"] == ""
+    assert {check.id: check.outcome for check in report.own.checks} == {
+        "checks/test_broken.py": "error",
+        "checks/test_mine.py::test_directory": "passed",
+        "checks/test_mine.py::test_each_compute_has_a_name": "error",
+        "checks/test_mine.py::test_wrong": "failed",
+        "checks/test_mine.py::test_nobody": "error",
+        "checks/test_mine.py::test_once": "passed",
+        "checks/test_mine.py::test_skipped": "skipped",
+    }
+    assert "no_such_module" in messages[""]
+    assert "No route to host" in messages["test_each_compute_has_a_name"]
+    assert "'${NOVA_PASS}' == 'right'" in messages["test_wrong"]
+    assert "the fixtures are computes, controller, compute1" in messages["test_nobody"]
+    shape = report.as_dict()
+    assert (shape["passed"], shape["own"]["passed"], shape["own"]["errors"]) == (1, 2, 3)
+    assert set(shape["own"]["checks"][0]) == {"id", "file", "outcome", "message", "seconds"}
+    assert SECRETS["NOVA_PASS"] not in json.dumps(shape) + (tmp_path / "r.html").read_text()
+
+
+def test_a_directory_without_tests_is_none_of_the_users(build_dir: Path, tmp_path: Path) -> None:
+    plan = laid_out(build_dir)
+    assert verify(plan, build_dir, ids=["controller-good"], own=tmp_path / "checks").own.checks == ()
+    assert verify(plan, build_dir, ["10-environment"], own=tmp_path).checks == ()
 
 
 def test_verify_steps(build_dir: Path) -> None:
@@ -258,31 +332,6 @@ def test_the_suite_ends_at_once_where_there_is_nobody_to_ask(build_dir: Path) ->
         verify(hanging(build_dir), build_dir, check=ended)
 
 
-def test_a_question_without_an_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forever = threading.Event()
-
-    class Mute:
-        def run(self, _command: str, *_args: str) -> Any:
-            forever.wait()
-
-    monkeypatch.setattr(facts, "_CONNECT_LIMIT_S", 0.2)
-    monkeypatch.setattr(facts, "question_limit_s", lambda _operations: 0)
-    check = a_check("unit", {"name": "nova-api"})
-    plan = a_plan(check)
-    (tmp_path / "nodes").mkdir()
-    suite = Suite(plan, tmp_path, lambda _node: Mute(), plan.checks)
-    suite.prefetch(plan.checks)
-    with pytest.raises(CannotTell, match="no answer from controller within"):
-        suite.require(check)
-    forever.set()
-
-
-def test_a_question_has_time_for_all_that_it_asks() -> None:
-    slow = {"op": "run", "timeout": 180.0}
-    assert question_limit_s({}) == 60
-    assert question_limit_s({"a": slow, "b": {"op": "file"}}) == 60 + 10 + 4 * 180
-
-
 def test_report_shows_failures_first_and_groups_what_has_one_cause() -> None:
     away = [
         CheckResult(f"compute1-{n}", "55-compute-node", "compute1", "error", "no ssh", "Guide", 0.0, "x")
@@ -302,10 +351,34 @@ def test_report_shows_failures_first_and_groups_what_has_one_cause() -> None:
     assert shown.count("no ssh") == 1
     assert "9 checks of compute1" in shown
     assert "1 failed, 9 could not be checked of 11 checks" in shown
+    mine = CheckResult("checks/test_a.py::test_b", "checks/test_a.py", "", "failed", "assert 1 == 2", "", 0.0)
+    with console.capture() as captured:
+        print_report(console, a_plan(), Report((good,), Counted((mine,))))
+    shown = captured.get()
+    assert "checks/test_a.py " in shown
+    assert "assert 1 == 2" in shown
+    assert "all 1 checks passed; 1 failed of 1 checks of your own" in shown
 
 
 def test_a_text_option_of_a_file_that_is_no_text(tmp_path: Path) -> None:
     check = a_check("option", {"path": "/etc/f", "section": "a", "option": "b", "value": "c"})
-    hosts = {"controller": FakeHost({"texts:/etc/f": text("\x00\ufffd")}), "compute1": FakeHost({})}
+    hosts = {"controller": FakeNode({"texts:/etc/f": text("\x00\ufffd")}), "compute1": FakeNode({})}
     assert "no such option" in judge(tmp_path, check, hosts)
     assert ran()["rc"] == 0
+
+
+def test_the_documented_example_of_a_users_own_checks(build_dir: Path, tmp_path: Path) -> None:
+    plan = laid_out(build_dir)
+    text = (INFRA_SUITE.parent.parent / "docs" / "checks.md").read_text()
+    example = text.split("<!-- example of checks -->\n```python\n")[1].split("```")[0]
+    for there, here in (("m1.class", "no such flavor"), ("touch /root/once", f"touch {tmp_path}/once")):
+        assert there in example
+        example = example.replace(there, here)
+    own = tmp_path / "checks"
+    own.mkdir()
+    (own / "test_class.py").write_text(example)
+    results = {check.id.partition("::")[2]: check for check in verify(plan, build_dir, ids=["x"], own=own).own.checks}
+    assert results["test_nova_api_runs"].outcome == "failed"  # this machine has none
+    assert "No module named 'openstack_batch'" in results["test_the_class_has_its_flavor"].message
+    assert results["test_every_compute_forwards"].message.endswith("No route to host")
+    assert results["test_a_file_may_be_written"].outcome == "error"  # compute1 is away

@@ -1,69 +1,25 @@
-"""The agent, run for real on this machine: what it does with files, commands, logs and sockets."""
+"""The tools of a node, with servers on this machine: what they make of logs, pages, consoles and brokers."""
 
 from __future__ import annotations
 
 import hmac
 import http.server
 import json
-import os
 import socket
 import struct
 import subprocess
-import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.verification import agent
 from lab.verification.logs import ALWAYS_BAD, allowed_in
-from lab.verification.remote import AGENT
+from lab.verification.tools import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-def ask(operations: dict[str, Any], env: Path | None = None, secrets: tuple[str, ...] = ()) -> dict[str, Any]:
-    request = {"env": str(env or ""), "secrets": secrets, "jobs": 2, "operations": operations}
-    done = subprocess.run(
-        [sys.executable, "-I", str(AGENT), json.dumps(request)], capture_output=True, text=True, check=True
-    )
-    results: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])["results"]
-    return results
-
-
-def test_a_command_gets_the_secrets_that_it_names_and_no_other(tmp_path: Path) -> None:
-    env = tmp_path / "env"
-    env.write_text("NOVA_PASS='a b'\nGLANCE_PASS=other\nMY_IP=10.0.0.11\n")
-    script = 'echo "$NOVA_PASS|${GLANCE_PASS-unset}|$MY_IP"'
-    operation = {"op": "run", "script": script, "timeout": 10, "secrets": ["NOVA_PASS"]}
-    result = ask({"x": operation}, env, ("NOVA_PASS", "GLANCE_PASS"))["x"]
-    assert (result["rc"], result["stdout"]) == (0, "a b|unset|10.0.0.11\n")
-
-
-def test_a_command_that_hangs_is_ended_with_its_children() -> None:
-    result = ask({"x": {"op": "run", "script": "sleep 60 & sleep 60", "timeout": 0.3}})["x"]
-    assert result["rc"] == 124
-    assert "no answer in" in result["stderr"]
-    assert result["seconds"] < 10
-
-
-def test_one_bad_operation_leaves_the_others_alone(tmp_path: Path) -> None:
-    results = ask({"bad": {"op": "run"}, "good": {"op": "file", "path": str(tmp_path)}})
-    assert "KeyError" in results["bad"]["error"]
-    assert results["good"]["directory"] is True
-
-
-def test_file(tmp_path: Path) -> None:
-    path = tmp_path / "nova.conf"
-    path.write_text("[DEFAULT]\n")
-    path.chmod(0o640)
-    results = ask({"x": {"op": "file", "path": str(path), "text": True}, "y": {"op": "file", "path": "/no/such"}})
-    assert results["x"]["mode"] == "0640"
-    assert results["x"]["text"] == "[DEFAULT]\n"
-    assert results["y"]["exists"] is False
-    assert results["y"]["error"] == "No such file or directory"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -93,28 +49,17 @@ def url() -> Iterator[str]:
         thread.join()
 
 
-def test_http(url: str, tmp_path: Path) -> None:
-    env = tmp_path / "env"
-    env.write_text("NOVA_PASS=s3cret\n")
+def test_http(url: str) -> None:
+    env, ask = {"NOVA_PASS": "s3cret"}, TOOLS["http"]
+    good = ask(env, url=url, timeout=5)
+    assert (good["status"], good["body"]) == (200, "versions")
+    assert ask(env, url=f"{url}/moved", timeout=5)["status"] == 302
+    assert ask(env, url=url, timeout=5, body={"password": "${NOVA_PASS}"})["status"] == 201
+    assert ask(env, url=url, timeout=5, body={"password": "${NO_PASS}"})["status"] == 401
+    assert "ConnectionRefusedError" in ask(env, url="http://127.0.0.1:1/", timeout=5)["error"]
     sign = {"header": "X-Signature", "secret": "NOVA_PASS", "text": "an id"}
-    results = ask(
-        {
-            "get": {"op": "http", "url": url, "timeout": 5},
-            "moved": {"op": "http", "url": f"{url}/moved", "timeout": 5},
-            "post": {"op": "http", "url": url, "timeout": 5, "json": {"password": "${NOVA_PASS}"}},
-            "wrong": {"op": "http", "url": url, "timeout": 5, "json": {"password": "${NO_PASS}"}},
-            "refused": {"op": "http", "url": "http://127.0.0.1:1/", "timeout": 5},
-            "signed": {"op": "http", "url": f"{url}/signed", "timeout": 5, "headers": {"X-Id": "7"}, "sign": sign},
-        },
-        env,
-        ("NOVA_PASS",),
-    )
-    assert (results["get"]["status"], results["get"]["body"]) == (200, "versions")
-    assert results["moved"]["status"] == 302
-    assert results["signed"]["body"] == "7 " + hmac.new(b"s3cret", b"an id", "sha256").hexdigest()
-    assert results["post"]["status"] == 201
-    assert results["wrong"]["status"] == 401
-    assert "ConnectionRefusedError" in results["refused"]["error"]
+    signed = ask(env, url=f"{url}/signed", timeout=5, headers={"X-Id": "7"}, sign=sign)
+    assert signed["body"] == "7 " + hmac.new(b"s3cret", b"an id", "sha256").hexdigest()
 
 
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
@@ -130,12 +75,12 @@ def serve_once(server: socket.socket, answers: list[bytes], seen: list[bytes]) -
 
 
 def talk(path: str, answers: list[bytes], seen: list[bytes], **operation: Any) -> dict[str, Any]:
-    """What the agent hears from a server that answers once to each thing that it is sent."""
+    """What a node hears from a server that answers once to each thing that it is sent."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve_once, args=(server, answers, seen), daemon=True)
         thread.start()
         url = f"ws://127.0.0.1:{server.getsockname()[1]}/{path}"
-        result: dict[str, Any] = ask({"x": {"op": "console", "url": url, "timeout": 5, **operation}})["x"]
+        result = TOOLS["console"]({}, url=url, timeout=5, **operation)
         thread.join()
     return result
 
@@ -208,24 +153,19 @@ class Dashboard(http.server.BaseHTTPRequestHandler):
         ("/broken/", "s3 cret&", (500, "/broken/", "")),
     ],
 )
-def test_a_login_form_is_filled_as_a_browser_does(
-    path: str, password: str, found: tuple[int, str, str], tmp_path: Path
-) -> None:
-    env = tmp_path / "env"
-    env.write_text(f"ADMIN_PASS='{password}'\n")
+def test_a_login_form_is_filled_as_a_browser_does(path: str, password: str, found: tuple[int, str, str]) -> None:
+    env = {"ADMIN_PASS": password}
     with http.server.HTTPServer(("127.0.0.1", 0), Dashboard) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_port}"
         fields = {"username": "admin", "password": "${ADMIN_PASS}"}
-        operation = {"op": "login-form", "url": base + path, "fields": fields, "timeout": 5}
-        result = ask({"x": operation}, env)["x"]
+        result = TOOLS["login-form"](env, url=base + path, fields=fields, timeout=5)
         server.shutdown()
     assert (result["status"], result["url"], result["body"]) == (found[0], base + found[1], found[2])
 
 
 def test_a_login_form_that_is_not_there() -> None:
-    operation = {"op": "login-form", "url": "http://127.0.0.1:1/", "fields": {}, "timeout": 5}
-    assert "refused" in ask({"x": operation})["x"]["error"]
+    assert "refused" in TOOLS["login-form"]({}, url="http://127.0.0.1:1/", fields={}, timeout=5)["error"]
 
 
 def amqp_frame(method: tuple[int, int], arguments: bytes = b"") -> bytes:
@@ -260,18 +200,14 @@ def broker(server: socket.socket, password: bytes, allowed: bool) -> None:
         (b"s3cret", False, {"error": "NOT_ALLOWED - access to vhost '/' refused"}),
     ],
 )
-def test_amqp_logs_in_and_opens_the_virtual_host(
-    password: bytes, allowed: bool, expected: dict[str, Any], tmp_path: Path
-) -> None:
-    env = tmp_path / "env"
-    env.write_text("RABBIT_PASS=s3cret\n")
+def test_amqp_logs_in_and_opens_the_virtual_host(password: bytes, allowed: bool, expected: dict[str, Any]) -> None:
+    env = {"RABBIT_PASS": "s3cret"}
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=broker, args=(server, password, allowed), daemon=True)
         thread.start()
         where = {"host": "127.0.0.1", "port": server.getsockname()[1], "timeout": 5}
-        result = ask({"x": {"op": "amqp", **where, "user": "openstack", "secret": "RABBIT_PASS"}}, env)["x"]
+        result = TOOLS["amqp"](env, user="openstack", secret="RABBIT_PASS", **where)
         thread.join()
-    del result["seconds"]
     assert result == expected
 
 
@@ -286,15 +222,15 @@ REAL = """\
 """
 
 
-def scan(tmp_path: Path, content: str, path: str = "/var/log/keystone/keystone.log", since: str = "") -> dict[str, Any]:
+def scan(
+    tmp_path: Path, content: str, path: str = "/var/log/keystone/keystone.log", since: str = "", started_us: int = 0
+) -> dict[str, Any]:
     log, marker = tmp_path / "x.log", tmp_path / "marker"
     log.write_text(content)
     if since:
         subprocess.run(["touch", "-d", since, str(marker)], check=True)
     rules = {"allow": allowed_in(path), "always": list(ALWAYS_BAD)}
-    operation = {"op": "log", "path": str(log), "marker": str(marker), "unit": "", **rules}
-    result: dict[str, Any] = ask({"x": operation})["x"]
-    return result
+    return TOOLS["log"]({}, path=str(log), marker=str(marker), started_us=started_us, **rules)
 
 
 def test_log_allows_a_block_by_one_of_its_lines(tmp_path: Path) -> None:
@@ -359,36 +295,14 @@ def test_log_sees_bare_tracebacks_and_other_programs_words(tmp_path: Path) -> No
 
 
 def test_log_that_is_missing() -> None:
-    operation = {"op": "log", "path": "/no/such.log", "marker": "/no", "unit": "", "allow": []}
-    assert ask({"x": operation})["x"]["exists"] is False
+    answer = TOOLS["log"]({}, path="/no/such.log", marker="/no", started_us=0, allow=[], always=[])
+    assert answer["exists"] is False
 
 
-def test_the_agent_runs_without_the_project(tmp_path: Path) -> None:
-    """It travels as text to nodes that have Python alone."""
-    copy = tmp_path / "agent.py"
-    copy.write_text(AGENT.read_text())
-    request = {"operations": {"x": {"op": "file", "path": "/"}}}
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", str(copy), json.dumps(request)],
-        capture_output=True,
-        check=True,
-        cwd="/",
-        env={"PATH": os.environ["PATH"]},
-    )
-    assert json.loads(done.stdout)["results"]["x"]["exists"] is True
-
-
-def test_when_units_were_started(tmp_path: Path) -> None:
-    """As every systemd since 247 says it; what systemd restarted by itself, or never started, is left out."""
-    blocks = [
-        ("nova-api", "Sun 2026-11-22 21:02:37 UTC", "0"),
-        ("crashed", "Sun 2026-11-22 21:02:37 UTC", "3"),
-        ("never", "", "0"),
-        ("nothing", "n/a", "0"),
-    ]
-    said = "\n\n".join(f"Id={n}.service\nActiveEnterTimestamp={t}\nNRestarts={r}" for n, t, r in blocks)
-    systemctl = tmp_path / "systemctl"
-    systemctl.write_text(f'#!/bin/sh\n[ "$2" = --timestamp=utc ] || exit 1\ncat <<"END"\n{said}\nEND\n')
-    systemctl.chmod(0o755)
-    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    assert agent.unit_starts(["nova-api", "crashed", "never", "nothing"], env) == {"nova-api": 1795381357.0}
+def test_log_counts_only_what_came_after_its_unit_was_started(tmp_path: Path) -> None:
+    """systemd tells when in microseconds since the boot."""
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - 60))
+    line = f"{stamp}.100 7 ERROR nova.compute.manager [-] boom\n"
+    now_us = round(time.monotonic() * 1e6)
+    assert scan(tmp_path, line, started_us=now_us)["blocks"] == 0
+    assert scan(tmp_path, line, started_us=now_us - 120_000_000)["blocks"] == 1

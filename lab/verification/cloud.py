@@ -1,0 +1,105 @@
+"""What testinfra does not know: questions to MariaDB, RabbitMQ, the services and the instances, over testinfra's host.
+
+Each function takes a host and gives what it says now; CannotTell where the program that should tell did not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from lab.verification import parse
+from lab.verification.outcome import CannotTell, Mismatch, expect
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
+
+    from lab.verification.rounds import Ran
+
+MADE = "/var/lib/lab/made.json"
+"""ids of what the lab made, by kind and name; written by openstack-batch on the controller"""
+SERVERS = (
+    "SELECT i.uuid, i.display_name, i.vm_state, COALESCE(i.task_state, '') FROM nova.instances i "
+    "JOIN keystone.project p ON p.id = i.project_id "
+    "WHERE i.deleted = 0 AND p.name = 'admin' ORDER BY i.created_at"
+)
+"""the instances in the project of the lab's own, the oldest first"""
+
+
+def run(host: Host, command: str, **how: Any) -> Ran:
+    """Run a command that may fail, but must end."""
+    ran: Ran = host.backend.run(command, **how)
+    if ran.rc == 124 and "no answer in" in ran.stderr:
+        raise CannotTell(f"{ran.last_line} from {command}")
+    return ran
+
+
+def output(host: Host, program: str, command: str, *args: str) -> str:
+    """Give what a command prints that must succeed."""
+    ran = run(host, host.backend.quote(command, *args))
+    if ran.rc:
+        raise CannotTell(f"{program}: {ran.last_line}")
+    return str(ran.stdout)
+
+
+def tool(host: Host, name: str, /, **arguments: Any) -> dict[str, Any]:
+    """Ask a tool of lab.verification.tools."""
+    ran = host.run(f"@{name} {json.dumps(arguments)}")
+    if ran.rc:
+        raise CannotTell(ran.last_line)
+    answer: dict[str, Any] = json.loads(ran.stdout)
+    return answer
+
+
+def status(answer: dict[str, Any]) -> str:
+    """Tell of what `http` or `login-form` met."""
+    return f"HTTP {answer['status']}" if "status" in answer else str(answer.get("error"))
+
+
+def sql(host: Host, statement: str) -> list[str]:
+    """Give the rows of a statement of MariaDB's root, columns separated by tabs."""
+    return output(host, "mariadb", "mariadb -NBre %s", statement).splitlines()
+
+
+def rows(host: Host, listing: str) -> list[dict[str, Any]]:
+    """Give the rows of an `openstack` list command, or the one object of a show command."""
+    ran = run(host, f"openstack {listing} -f json")
+    if ran.rc:
+        raise CannotTell(f"openstack {listing}: {ran.last_line}")
+    try:
+        found = json.loads(ran.stdout)
+    except ValueError:
+        raise CannotTell(f"openstack {listing}: not JSON: {ran.stdout[:200]}") from None
+    return found if isinstance(found, list) else [found]
+
+
+def begin(host: Host, *commands: str) -> None:
+    """Have slow commands of the client begin, whose answers are read later: the client does all in one go."""
+    for command in commands:
+        host.backend.run(command, hurry=False)
+
+
+def console_log(server: str) -> str:
+    """Give the command for an instance's console log."""
+    return shlex.join(["openstack", "console", "log", "show", f"{{server:{server}}}"])
+
+
+def own_server(host: Host, name: str) -> parse.Server | None:
+    """Give the lab's own instance of a name: the one that it remembers, else the oldest; None without any."""
+    made = host.run("cat -- %s", MADE).stdout
+    found = [server for server in parse.servers(sql(host, SERVERS)) if server.name == name]
+    own = ""
+    with contextlib.suppress(ValueError, AttributeError):
+        own = str(json.loads(made).get(f"server {name}"))
+    return next((server for server in found if server.id == own), found[0] if found else None)
+
+
+def active(host: Host, name: str) -> parse.Server:
+    """Give the lab's own instance of a name; fails the check at once where a user, or a fault, put it to rest."""
+    server = own_server(host, name)
+    if server is None:
+        raise Mismatch(f"instance {name} ACTIVE", "no such instance")
+    expect(server.status == "ACTIVE", f"instance {name} ACTIVE", f"{server.status}; `lab up` brings it back")
+    return server

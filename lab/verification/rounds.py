@@ -1,0 +1,185 @@
+"""testinfra's `host`, asked in rounds.
+
+Each ssh command takes an emulated node a second, and a suite asks hundreds. So tests are evaluated before they run: a
+question whose answer is not known yet is noted, and Pending ends the evaluation. What all tests noted goes to the nodes
+in one round, to all nodes at once; as answers arrive, the tests that wait for them are evaluated again. A test runs, as
+pytest runs any test, when it no longer waits. The number of rounds is the longest chain of questions in a test, not the
+number of tests. A test is a function of what its hosts answer, so evaluating it more than once does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from testinfra.backend.base import BaseBackend, CommandResult
+from testinfra.host import Host
+
+from lab.verification.outcome import CannotTell
+from lab.verification.wire import SILENCE_S, Answer, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping
+
+    from lab.verification.wire import Arrived, Wire
+
+Key = tuple[str, Question]
+"""node, and what it is asked"""
+
+LINUX = {
+    "uname -s": Answer(0, "Linux\n", ""),
+    "uname -m": Answer(0, "x86_64\n", ""),
+    "test -d /run/systemd/system/": Answer(0, "", ""),
+    "command -v command": Answer(0, "command\n", ""),
+    "command -v ss": Answer(0, "ss\n", ""),
+}
+"""what testinfra asks to know a system, but for the distribution: every node has systemd, and ss"""
+
+
+TOGETHER_S = 0.02
+"""answers that come so close together are evaluated together"""
+
+
+class Pending(Exception):  # noqa: N818 - no error
+    """A test asked what is not known yet. One that catches it goes on with a wrong idea, and waits all the same."""
+
+
+class Rounds:
+    """What all nodes were asked and have answered."""
+
+    def __init__(self, wires: Mapping[str, Wire], arrived: queue.SimpleQueue[Arrived], scale: float = 1.0) -> None:
+        self._wires = wires
+        self._arrived = arrived
+        self._silence_s = SILENCE_S * scale
+        self._answers: dict[Key, Answer | CannotTell] = {}
+        self._noted: dict[Key, str] = {}
+        self._sent: set[Key] = set()
+        self._waiting: dict[Key, set[Hashable]] = {}
+        self._evaluated: Hashable = None
+        self._lane = "cheap"
+        self._missed = False
+        self.count = 0
+        """rounds so far"""
+
+    def evaluate(self, test: Hashable, run: Callable[[], object], *, slow: bool = False) -> bool:
+        """Run a test to learn what it asks; false when it waits for answers."""
+        self._evaluated, self._missed, self._lane = test, False, "slow" if slow else "cheap"
+        try:
+            run()
+        except Pending:
+            pass
+        finally:
+            self._evaluated = None
+        return not self._missed
+
+    def answer(self, node: str, question: Question, *, hurry: bool = True) -> Answer:
+        """Give the answer; without `hurry` the question is only noted for the next round, and the answer empty.
+
+        Raises:
+            Pending: it is not there yet, and a test is only being evaluated.
+            CannotTell: the node did not answer.
+        """
+        key = (node, question)
+        if key not in self._answers and key not in self._sent:
+            self._noted.setdefault(key, self._lane)
+        if not hurry:
+            return Answer(0, "", "")
+        if key not in self._answers and self._evaluated is not None:
+            self._missed = True
+            self._waiting.setdefault(key, set()).add(self._evaluated)
+            raise Pending
+        if key not in self._answers:
+            self.send()
+            while key not in self._answers:
+                self.wait()
+        found = self._answers[key]
+        if isinstance(found, CannotTell):
+            raise type(found)(str(found))  # one of its own for each test: a traceback grows each time it is raised
+        return found
+
+    def send(self) -> None:
+        """Send what was noted: a round."""
+        self.count += bool(self._noted)
+        for node, wire in self._wires.items():
+            mine = [(question, lane) for (name, question), lane in self._noted.items() if name == node]
+            if mine:
+                wire.send(mine)
+        self._sent |= set(self._noted)
+        self._noted.clear()
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was asked is answered."""
+        return self._sent <= self._answers.keys()
+
+    def wait(self) -> set[Hashable]:
+        """Wait for answers, and give the tests that have waited for them: none where nobody has."""
+        try:
+            ready = self._take(self._arrived.get(timeout=self._silence_s))
+        except queue.Empty:
+            return self._give_up()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                ready |= self._take(self._arrived.get(timeout=TOGETHER_S))
+        return ready
+
+    def _take(self, arrived: Arrived) -> set[Hashable]:
+        node, question, answer = arrived
+        self._answers.setdefault((node, question), answer)
+        return self._waiting.pop((node, question), set())
+
+    def _give_up(self) -> set[Hashable]:
+        """Nobody has said anything for longer than any command may take."""
+        ready: set[Hashable] = set()
+        for node, question in self._sent - self._answers.keys():
+            silence = CannotTell(f"no answer from {node} within {self._silence_s:.0f} s")
+            ready |= self._take((node, question, silence))
+        return ready
+
+    def close(self) -> None:
+        """End the connections."""
+        for wire in self._wires.values():
+            wire.close()
+
+
+@dataclass(repr=False)
+class Ran(CommandResult):  # type: ignore[misc]
+    """A result that testinfra's own failures show in one line, instead of all that the command said."""
+
+    def __repr__(self) -> str:
+        return f"`{self.command.decode()[:200]}`: {self.last_line}"
+
+    @property
+    def last_line(self) -> str:
+        """The last line, preferably of stderr: why it failed."""
+        lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        return lines[-1].strip()[:300] if lines else f"(no output, exit code {self.rc})"
+
+
+class LabBackend(BaseBackend):  # type: ignore[misc]
+    """testinfra's connection to a node of the lab: root, with the node's environment without its secrets."""
+
+    NAME = "lab"
+
+    def __init__(self, node: str, rounds: Rounds) -> None:
+        super().__init__(node)
+        self._rounds = rounds
+        self._encoding = "utf-8"
+
+    def run(self, command: str, *args: str, secrets: Iterable[str] = (), hurry: bool = True, **_: Any) -> Ran:
+        """Run a command; `secrets` names those of the lab's that it gets as variables."""
+        line = self.quote(command, *args)
+        question = Question(line, tuple(secrets))
+        answer = LINUX.get(line) or self._rounds.answer(self.hostname, question, hurry=hurry)
+        # not `self.result`, which logs it, secrets and all
+        return Ran(self, answer.rc, line.encode(), answer.stdout, answer.stderr)
+
+
+def host(node: str, rounds: Rounds) -> Host:
+    """Give testinfra's host for a node."""
+    backend = LabBackend(node, rounds)
+    made = Host(backend)
+    backend.set_host(made)
+    return made
