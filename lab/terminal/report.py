@@ -34,7 +34,7 @@ def print_drift(console: Console, report: Report) -> None:
 
 
 def grouped(report: Report) -> list[list[CheckResult]]:
-    """Give what is not good, in order; checks of one node that could not be judged for one reason are together."""
+    """Give what is not good, in order; checks of one node that could not be checked for one reason are together."""
     groups: dict[tuple[str, ...], list[CheckResult]] = {}
     for check in report.checks:
         if not check.good:

@@ -1,4 +1,4 @@
-"""What testinfra does not know: questions to MariaDB, RabbitMQ, the services and the instances, over testinfra's host.
+"""What testinfra does not know: questions to MariaDB, the services and the instances, over testinfra's host.
 
 Each function takes a host and gives what it says now; CannotTell where the program that should tell did not.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lab.verification import parse
 from lab.verification.outcome import CannotTell, Mismatch, expect
 
 if TYPE_CHECKING:
@@ -26,6 +26,14 @@ SERVERS = (
     "WHERE i.deleted = 0 AND p.name = 'admin' ORDER BY i.created_at"
 )
 """the instances in the project of the lab's own, the oldest first"""
+STATUS = {
+    "building": "BUILD",
+    "stopped": "SHUTOFF",
+    "rescued": "RESCUE",
+    "resized": "VERIFY_RESIZE",
+    "soft-delete": "SOFT_DELETED",
+}
+"""vm_state → status, where they are not the same word (nova/api/openstack/common.py)"""
 
 
 def run(host: Host, command: str, **how: Any) -> Ran:
@@ -44,16 +52,18 @@ def output(host: Host, program: str, command: str, *args: str) -> str:
     return str(ran.stdout)
 
 
-def tool(host: Host, name: str, /, **arguments: Any) -> dict[str, Any]:
-    """Ask a tool of lab.verification.tools."""
-    ran = host.run(f"@{name} {json.dumps(arguments)}")
+def tool(node: Host, name: str, /, *, seconds: float = 0, **arguments: Any) -> dict[str, Any]:
+    """Ask a tool of lab.verification.tools; `seconds` is its limit on a KVM host."""
+    if seconds:
+        arguments["timeout"] = seconds * node.backend.scale
+    ran = node.run(f"@{name} {json.dumps(arguments)}")
     if ran.rc:
         raise CannotTell(ran.last_line)
     answer: dict[str, Any] = json.loads(ran.stdout)
     return answer
 
 
-def status(answer: dict[str, Any]) -> str:
+def met(answer: dict[str, Any]) -> str:
     """Tell of what `http` or `login-form` met."""
     return f"HTTP {answer['status']}" if "status" in answer else str(answer.get("error"))
 
@@ -86,19 +96,36 @@ def console_log(server: str) -> str:
     return shlex.join(["openstack", "console", "log", "show", f"{{server:{server}}}"])
 
 
-def own_server(host: Host, name: str) -> parse.Server | None:
-    """Give the lab's own instance of a name: the one that it remembers, else the oldest; None without any."""
-    made = host.run("cat -- %s", MADE).stdout
-    found = [server for server in parse.servers(sql(host, SERVERS)) if server.name == name]
-    own = ""
+@dataclass(frozen=True)
+class Server:
+    """An instance, as the database of nova has it."""
+
+    id: str
+    name: str
+    status: str
+    """as the API and `openstack server list` say it"""
+
+
+def servers(host: Host) -> list[Server]:
+    """Give the instances in the project of the lab's own, the oldest first."""
+    found = []
+    for row in sql(host, SERVERS):
+        uuid, name, state, task = (*row.split("\t"), "", "")[:4]
+        shown = STATUS.get(state, state.upper())
+        found.append(Server(uuid, name, f"{shown} ({task})" if task else shown))
+    return found
+
+
+def active(host: Host, name: str) -> Server:
+    """Give the lab's own instance of a name, the one that it remembers, else the oldest.
+
+    Fails the check at once where a user, or a fault, put it to rest.
+    """
+    made, own = host.run("cat -- %s", MADE).stdout, ""
+    found = [server for server in servers(host) if server.name == name]
     with contextlib.suppress(ValueError, AttributeError):
         own = str(json.loads(made).get(f"server {name}"))
-    return next((server for server in found if server.id == own), found[0] if found else None)
-
-
-def active(host: Host, name: str) -> parse.Server:
-    """Give the lab's own instance of a name; fails the check at once where a user, or a fault, put it to rest."""
-    server = own_server(host, name)
+    server = next((server for server in found if server.id == own), found[0] if found else None)
     if server is None:
         raise Mismatch(f"instance {name} ACTIVE", "no such instance")
     expect(server.status == "ACTIVE", f"instance {name} ACTIVE", f"{server.status}; `lab up` brings it back")

@@ -37,7 +37,7 @@ class HtmlReport:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
-        """Count what ran; pytest-html leaves out what could not be judged."""
+        """Count what ran; pytest-html leaves out what could not be checked."""
         count, failed = session.testscollected, session.testsfailed
         verdict = f"{failed} of {count} checks failed" if failed else f"all {count} checks passed"
         prefix.append(f'<p class="verdict">{verdict}.</p>')

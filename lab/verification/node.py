@@ -1,14 +1,14 @@
-"""Runs on a node, as root, with nothing but Python's standard library: does commands, two of a kind at a time.
+"""Runs on a node, as root, with nothing but Python's standard library: does the commands that it is asked for.
 
 lab.verification.wire sends this file and tools.py as text; both keep to the Python of Debian 11 (3.9). Each line of
 stdin is a round, a JSON list of commands; each line of stdout is the answer to one, as soon as it is there:
 
-    {"id": 7, "command": "ss -ltn", "secrets": names, "limit": seconds, "lane": "cheap" | "slow"}
+    {"id": 7, "command": "ss -ltn", "secrets": names, "limit": seconds}
     {"id": 7, "rc": 0, "stdout": "…", "stderr": "…"}
 
-`openstack …` goes to one process of the client, loaded once; `@NAME JSON` to a tool of tools.py. The values of secrets
-come from /opt/lab/env on the node, and a command gets in its environment those that it names, no other. When stdin
-ends, so does everything that runs.
+All `openstack …` of a round go to one process of the client; `@NAME JSON` goes to a tool of tools.py. The values of
+secrets come from /opt/lab/env on the node, and a command gets in its environment those that it names, no other. When
+stdin ends, so does everything that runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import grp
 import json
 import os
 import pwd
-import queue
 import re
 import shlex
 import signal
@@ -28,7 +27,8 @@ import sys
 import tempfile
 import threading
 import time
-from typing import IO, Any, Callable  # noqa: UP035 - Python 3.9
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable  # noqa: UP035 - Python 3.9
 
 from lab.verification.tools import TOOLS
 
@@ -37,28 +37,29 @@ LIMIT = 400_000
 SAID_LIMIT = 4000
 """characters kept of what a command says on stderr: the last"""
 ENV = "/opt/lab/env"
-WORKERS = {"cheap": 2, "slow": 2, "openstack": 1}
-"""a kind of command does not wait for another kind"""
-PLAIN = re.compile(r"[\w@%+:,./ -]+(=[\w@%+:,./ =-]*)?")
-"""what a command holds, beside words in '', that needs no shell"""
+JOBS = 4
+"""commands at a time, beside the client: two that compute, on a small node, and two that wait for a service"""
+FILES = ("test -", "stat -Lc %", "cat -- ")
+"""how the commands begin that testinfra asks hundreds of times; they do not wait for slower ones"""
 OPENSTACK = """
 import json, sys
 sys.path.insert(0, "/opt/lab/lib")
 from openstack_batch.client import Client
 from openstack_batch.ensure import Ensure
-from openstack_batch.language import BatchError, read_lines
+from openstack_batch.language import read_lines
 from openstack_batch.run import OPENRC, load_openrc, run_line
 client = Client()
 ensure = Ensure(client)
-for text in sys.stdin:
+answers = []
+for text in json.load(sys.stdin):
     try:
         load_openrc(OPENRC)
-        answer = run_line(read_lines(json.loads(text))[0], client, ensure, {})
-    except (BatchError, OSError) as error:
-        answer = 1, "", str(error)
-    print("@" + json.dumps(answer), flush=True)
+        answers.append(run_line(read_lines(text)[0], client, ensure, {}))
+    except (Exception, SystemExit) as error:
+        answers.append((1, "", f"{type(error).__name__}: {error}"))
+print(json.dumps(answers))
 """
-"""answers one command of the client a line; the client is loaded by the first"""
+"""does a list of the client's commands; the client is loaded once for all of them"""
 
 Answer = tuple[int, str, str]
 """exit code, stdout, stderr"""
@@ -67,34 +68,16 @@ Answer = tuple[int, str, str]
 def environment(path: str) -> dict[str, str]:
     """Give the process environment with the NAME=VALUE lines of a file added; a shell would take 100 ms to say so."""
     env = dict(os.environ, LC_ALL="C.UTF-8", PATH="/usr/sbin:/usr/bin:/sbin:/bin")
-    if path and os.path.exists(path):
+    if os.path.exists(path):
         with open(path, encoding="utf-8") as stream:
             words = shlex.split(stream.read(), comments=True)
         env.update((word.partition("=")[0], word.partition("=")[2]) for word in words if "=" in word)
     return env
 
 
-def argv(command: str) -> list[str]:
-    """Give the words of a command that needs no shell; bash with a script else."""
-    if PLAIN.fullmatch(re.sub(r"'[^']*'", "", command)) and "=" not in command.split(" ")[0]:
-        return shlex.split(command)
-    return ["bash", "-c", command]
-
-
-def last(said: IO[bytes]) -> str:
-    """Give the end of what was written to a file."""
-    said.seek(max(0, said.seek(0, os.SEEK_END) - SAID_LIMIT))
-    return said.read().decode("utf-8", "replace")
-
-
 def for_client(command: str) -> bool:
     """Tell whether a command is one of `openstack` alone, for which no shell has anything to do."""
     return command.startswith("openstack ") and not re.search(r"[|&;<>$`\\\n]", command)
-
-
-def start(words: list[str], env: dict[str, str], stdin: int, stderr: Any) -> subprocess.Popen[bytes]:
-    """Start a program in a process group of its own, which `end` ends as a whole."""
-    return subprocess.Popen(words, env=env, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -104,76 +87,30 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def known(command: str) -> Answer | None:
-    """Answer without a process what testinfra asks about files all the time; None for any other command."""
-    words = shlex.split(command) if command.startswith(("test -", "stat -Lc %", "cat -- ")) else []
-    if len(words) != 3 or (words[0] == "test" and words[1] not in ("-e", "-f", "-d")):
+    """Answer without a process what testinfra asks about files, hundreds of times; None for any other command."""
+    words = shlex.split(command) if command.startswith(FILES) else []
+    if len(words) != 3:
         return None
-    path = words[2]
+    program, what, path = words
     try:
-        if words[0] == "cat":
+        if program == "cat":
             with open(path, "rb") as stream:
                 return 0, stream.read(LIMIT).decode("utf-8", "replace"), ""
-        facts = os.stat(path)
+        found = os.stat(path)
+        told: dict[str, Callable[[], object]] = {
+            "-e": lambda: True,
+            "-f": lambda: stat.S_ISREG(found.st_mode),
+            "-d": lambda: stat.S_ISDIR(found.st_mode),
+            "%U": lambda: pwd.getpwuid(found.st_uid).pw_name,
+            "%G": lambda: grp.getgrgid(found.st_gid).gr_name,
+            "%a": lambda: f"{stat.S_IMODE(found.st_mode):o}",
+        }
+        answer = told[what]()
     except OSError as error:
-        return 1, "", "" if words[0] == "test" else f"{path}: {error.strerror}"
-    if words[0] == "test":
-        of_kind = {"-e": True, "-f": stat.S_ISREG(facts.st_mode), "-d": stat.S_ISDIR(facts.st_mode)}
-        return int(not of_kind[words[1]]), "", ""
-    shown: dict[str, Callable[[], str]] = {
-        "%U": lambda: pwd.getpwuid(facts.st_uid).pw_name,
-        "%G": lambda: grp.getgrgid(facts.st_gid).gr_name,
-        "%a": lambda: f"{stat.S_IMODE(facts.st_mode):o}",
-    }
-    try:
-        return (0, shown[words[1]]() + "\n", "")
-    except KeyError:  # another form, or an id without a name: stat itself knows
+        return 1, "", "" if program == "test" else f"{path}: {error.strerror}"
+    except KeyError:  # another form, or an id without a name: the program itself knows
         return None
-
-
-def units(names: list[str], ran: Answer) -> list[Answer]:
-    """Take `systemctl show NAME…` apart: a block a unit, in the order of the names."""
-    blocks = ran[1].split("\n\n")
-    return [(ran[0], block, ran[2]) for block in blocks] if len(blocks) == len(names) else [ran]
-
-
-def packages(names: list[str], ran: Answer) -> list[Answer]:
-    """Take dpkg-query's lines NAME<tab>STATUS apart; one that dpkg does not know has none."""
-    found = dict(line.split("\t", 1) for line in ran[1].splitlines() if "\t" in line)
-    missing = 1, "", "no packages found"
-    return [(0, found[name], "") if name in found else missing for name in names] if ran[0] in (0, 1) else [ran]
-
-
-def statements(queries: list[str], ran: Answer) -> list[Answer]:
-    """Take apart what a client said to statements that each follow a line with its mark."""
-    blocks = {mark: rows for mark, _, rows in (block.partition("\n") for block in f"\n{ran[1]}".split("\n@@")[1:])}
-    errors = {int(m.group(1)) // 2 - 1: m.group(0) for m in re.finditer(r"^ERROR.* at line (\d+).*", ran[2], re.M)}
-    answers = [
-        (1, "", errors[n]) if n in errors else (0, blocks[str(n)], "") for n in range(len(queries)) if str(n) in blocks
-    ]
-    return answers if len(answers) == len(queries) else [ran]
-
-
-MERGED: dict[str, tuple[str, Callable[[list[str]], str], Callable[[list[str], Answer], list[Answer]]]] = {
-    "units": (r"systemctl show (\S+)", lambda names: shlex.join(["systemctl", "show", "--", *names]), units),
-    "packages": (
-        r"dpkg-query -f '\$\{Status\}' -W (\S+)",
-        lambda names: shlex.join(["dpkg-query", "-f", r"${Package}\t${Status}\n", "-W", "--", *names]),
-        packages,
-    ),
-    "statements": (
-        r"mariadb -NBre (\S+|'.*')",
-        lambda queries: "mariadb -NBr --force <<'EOF'\n{}\nEOF".format(
-            "\n".join(f"SELECT '@@{number}';\n{query};" for number, query in enumerate(queries))
-        ),
-        statements,
-    ),
-}
-"""commands that are asked for many things, in a process each: their form, one command for all, each one's answer"""
-
-
-def form(command: str) -> str:
-    """Name the form of a command that one process does for many, or nothing."""
-    return next((name for name, (pattern, _, _) in MERGED.items() if re.fullmatch(pattern, command)), "")
+    return (int(not answer), "", "") if program == "test" else (0, f"{answer}\n", "")
 
 
 class Node:
@@ -183,128 +120,77 @@ class Node:
         self.env = environment(ENV)
         self.hidden = set(secrets)
         self.running: set[subprocess.Popen[bytes]] = set()
-        self.client: subprocess.Popen[bytes] | None = None
-        self.said = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the node is asked
-        self.lanes: dict[str, queue.Queue[list[dict[str, Any]]]] = {name: queue.Queue() for name in WORKERS}
-        for name, count in WORKERS.items():
-            for _ in range(count):
-                threading.Thread(target=self.work, args=(self.lanes[name],), daemon=True).start()
+        self.jobs, self.files, self.client = ThreadPoolExecutor(JOBS), ThreadPoolExecutor(1), ThreadPoolExecutor(1)
 
-    def work(self, lane: queue.Queue[list[dict[str, Any]]]) -> None:
-        """Answer what comes into a lane, for ever."""
-        while True:
-            items = lane.get()
-            try:
-                answers = self.together(items) if len(items) > 1 else []
-                answers = answers or [self.answer(item) for item in items]
-            except Exception as error:  # one bad command must not take the others' answers with it
-                answers = [(125, "", f"{type(error).__name__}: {error}")] * len(items)
-            for item, answer in zip(items, answers):  # noqa: B905 - Python 3.9
-                tell(item["id"], answer)
-
-    def put(self, items: list[dict[str, Any]]) -> None:
-        """Take a round into the lanes. @now is answered at once: it asks for this moment."""
-        forms: dict[str, list[dict[str, Any]]] = {name: [] for name in MERGED}
+    def take(self, items: list[dict[str, Any]]) -> None:
+        """Take a round. @now is answered at once: it asks for this moment."""
+        if ours := [item for item in items if for_client(item["command"])]:
+            self.client.submit(self.tell, ours, self.openstack)
         for item in items:
             command = item["command"]
             if command == "@now":
-                tell(item["id"], (0, repr(time.time()), ""))
-            elif form(command):
-                forms[form(command)].append(item)
-            elif for_client(command):
-                self.lanes["openstack"].put([item])
-            else:
-                self.lanes["slow" if command.startswith("@") else item["lane"]].put([item])
-        for group in forms.values():
-            if group:
-                self.lanes["cheap"].put(group)
+                write(item["id"], (0, repr(time.time()), ""))
+            elif not for_client(command):
+                (self.files if command.startswith(FILES) else self.jobs).submit(self.tell, [item], self.answer)
 
-    def together(self, items: list[dict[str, Any]]) -> list[Answer]:
-        """Do commands of one form in one process; nothing where its answers cannot be told apart."""
-        pattern, command, answers = MERGED[form(items[0]["command"])]
-        words = [shlex.split(re.fullmatch(pattern, item["command"]).group(1))[0] for item in items]  # type: ignore
-        found = answers(words, self.run(command(words), self.env_without(()), items[0]["limit"]))
-        return found if len(found) == len(items) else []
+    def tell(self, items: list[dict[str, Any]], do: Callable[[list[dict[str, Any]]], list[Answer]]) -> None:
+        """Do commands and write their answers; a bad one must not take the others' answers with it."""
+        try:
+            answers = do(items)
+        except Exception as error:
+            answers = [(125, "", f"{type(error).__name__}: {error}")] * len(items)
+        for item, answer in zip(items, answers):  # noqa: B905 - Python 3.9
+            write(item["id"], answer)
 
-    def env_without(self, named: Any) -> dict[str, str]:
-        """Give the environment without the secrets that are not named."""
-        hidden = self.hidden - set(named)
-        return {name: value for name, value in self.env.items() if name not in hidden}
-
-    def answer(self, item: dict[str, Any]) -> Answer:
+    def answer(self, items: list[dict[str, Any]]) -> list[Answer]:
         """Do one command."""
-        command, limit = item["command"], item["limit"]
+        (item,) = items
+        command = item["command"]
         if command.startswith("@"):
             name, _, arguments = command[1:].partition(" ")
-            return 0, json.dumps(TOOLS[name](self.env, **json.loads(arguments))), ""
-        if for_client(command):
-            return self.openstack(command[len("openstack ") :], limit)
-        return known(command) or self.run(command, self.env_without(item["secrets"]), limit)
+            return [(0, json.dumps(TOOLS[name](self.env, **json.loads(arguments))), "")]
+        return [known(command) or self.run(["bash", "-c", command], item["limit"], item["secrets"])]
 
-    def run(self, command: str, env: dict[str, str], limit: float) -> Answer:
+    def openstack(self, items: list[dict[str, Any]]) -> list[Answer]:
+        """Have one process of the client do commands."""
+        commands = json.dumps([item["command"][len("openstack ") :] for item in items])
+        code, out, said = self.run([sys.executable, "-c", OPENSTACK], items[0]["limit"], given=commands, most=-1)
+        if code:
+            return [(code, "", said or f"the client ended with exit code {code}")] * len(items)
+        return [(rc, text[:LIMIT], err[-SAID_LIMIT:]) for rc, text, err in json.loads(out.splitlines()[-1])]
+
+    def run(self, words: list[str], limit: float, secrets: Any = (), given: str = "", most: int = LIMIT) -> Answer:
         """Run a command with a time limit and a limit of its output; the whole process group ends with it."""
-        with tempfile.TemporaryFile() as said:
-            words = argv(command)
-            try:
-                process = start(words, env, subprocess.DEVNULL, said)
-            except OSError:  # a builtin, or no such program: the shell says so in the usual words
-                process = start(["bash", "-c", command], env, subprocess.DEVNULL, said)
-            late = threading.Event()
-
-            def give_up() -> None:
-                late.set()
-                end(process)
-
-            timer = threading.Timer(limit, give_up)
-            timer.start()
+        hidden = self.hidden - set(secrets)
+        env = {name: value for name, value in self.env.items() if name not in hidden}
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as said:
+            stdin.write(given.encode())
+            stdin.seek(0)
+            process = subprocess.Popen(
+                words, env=env, stdin=stdin, stdout=subprocess.PIPE, stderr=said, start_new_session=True
+            )
             self.running.add(process)
-            assert process.stdout is not None
-            out = process.stdout.read(LIMIT)
-            if len(out) == LIMIT:
-                end(process)
-            code = process.wait()
+            timer = threading.Timer(limit, end, [process])
+            timer.start()
+            with process, process.stdout:  # type: ignore[union-attr] # it is a pipe
+                out = process.stdout.read(most)  # type: ignore[union-attr]
+                if len(out) == most:
+                    end(process)
+                code = process.wait()
+            late = timer.finished.is_set()
             timer.cancel()
             self.running.discard(process)
-            process.stdout.close()
-            err = last(said)
-        if late.is_set():
-            return 124, out.decode("utf-8", "replace"), f"{err}no answer in {limit:.0f} s"
+            said.seek(max(0, said.seek(0, os.SEEK_END) - SAID_LIMIT))
+            err = said.read().decode("utf-8", "replace")
+        if late:
+            code, err = 124, f"{err}no answer in {limit:.0f} s"
         return code, out.decode("utf-8", "replace"), err
-
-    def openstack(self, command: str, limit: float) -> Answer:
-        """Have the loaded client do a command; one that does not answer is ended, and the next gets a new client."""
-        if self.client is None:
-            words = [sys.executable, "-c", OPENSTACK]
-            self.said.truncate(0)
-            self.client = start(words, self.env_without(()), subprocess.PIPE, self.said)
-            self.running.add(self.client)
-        client = self.client
-        assert client.stdin is not None
-        assert client.stdout is not None
-        timer = threading.Timer(limit, end, [client])
-        timer.start()
-        began = time.monotonic()
-        try:
-            client.stdin.write(json.dumps(command).encode() + b"\n")
-            client.stdin.flush()
-            line = next((line for line in client.stdout if line.startswith(b"@")), b"")
-        except BrokenPipeError:
-            line = b""
-        timer.cancel()
-        if line:
-            code, out, err = json.loads(line[1:])
-            return code, out[:LIMIT], err[-SAID_LIMIT:]
-        self.running.discard(client)
-        self.client = None
-        if time.monotonic() - began >= limit:
-            return 124, "", f"no answer in {limit:.0f} s"
-        return 1, "", f"the client ended with exit code {client.wait()}: {last(self.said)}"
 
 
 OUT = threading.Lock()
 
 
-def tell(number: int, answer: Answer) -> None:
+def write(number: int, answer: Answer) -> None:
     """Write one answer."""
     code, out, err = answer
     with OUT:
@@ -317,7 +203,7 @@ def main(secrets: list[str]) -> None:
     node = Node(secrets)
     try:
         for line in sys.stdin:
-            node.put(json.loads(line))
+            node.take(json.loads(line))
     finally:
         for process in list(node.running):
             end(process)

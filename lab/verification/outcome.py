@@ -20,6 +20,10 @@ class Unreachable(CannotTell):
     """The node did not answer over ssh."""
 
 
+class Unknown(ValueError):  # noqa: N818
+    """The suite does not know what a check asks."""
+
+
 def expect(holds: bool, expected: str, found: str) -> None:
     """Fail the check unless it holds."""
     if not holds:

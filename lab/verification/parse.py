@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
+import contextlib
 import functools
 import re
-from dataclasses import dataclass
 
 
 def unit_text(unit: dict[str, str]) -> str:
@@ -21,62 +22,41 @@ def unit_text(unit: dict[str, str]) -> str:
     return ", ".join(words)
 
 
-def split_address(text: str) -> tuple[str, int]:
-    """Split tcp://ADDRESS:PORT (tcp://:::5672, tcp://[::]:5672, tcp://*:80, tcp://80) in address and port."""
-    address, _, port = text.removeprefix("tcp://").rpartition(":")
-    return address.strip("[]").split("%")[0], int(port)
-
-
-Options = dict[tuple[str, str], list[str]]
-
-
 @functools.cache
-def ini(text: str) -> Options:
-    """Read an oslo.config or MariaDB option file: every value of each option, the effective one last.
-
-    Unlike configparser it takes repeated sections and options, as oslo.config does.
-    """
-    found: Options = {}
-    section = ""
-    last: list[str] | None = None
-    for line in text.splitlines():
-        bare = line.strip()
-        if not bare or bare[0] in "#;":
-            continue
-        if bare[0] == "[" and "]" in bare:
-            section, last = bare[1 : bare.index("]")], None
-        elif line[0] in " \t" and last is not None:
-            last[-1] += "\n" + bare
-        else:
-            name, value = ([*re.split(r"\s*[=:]\s*", bare, maxsplit=1), ""])[:2]
-            last = found.setdefault((section, name), [])
-            last.append(value)
-    return found
+def _ini(text: str) -> configparser.ConfigParser:
+    """Read an option file, which may repeat sections and options: the last value counts, as for the services."""
+    parser = configparser.ConfigParser(
+        allow_no_value=True,
+        strict=False,
+        empty_lines_in_values=False,
+        default_section="",
+        interpolation=None,
+    )
+    parser.optionxform = str  # type: ignore[assignment, method-assign] # names are told apart by their case
+    with contextlib.suppress(configparser.ParsingError):  # of one line; the others are read
+        parser.read_string(f"[(before the first)]\n{text}")
+    return parser
 
 
-def addresses(text: str, name: str) -> list[str]:
-    """Read /etc/hosts: the addresses of a name, in the file's order."""
-    lines = [line.split("#")[0].split() for line in text.splitlines()]
-    return [words[0] for words in lines if name in words[1:]]
+def effective(text: str, section: str, option: str) -> str | None:
+    """Give the effective value of an option in a file of oslo.config or MariaDB; None where it is not set."""
+    values = _ini(text)
+    return (values[section][option] or "").strip() if values.has_option(section, option) else None
 
 
 _GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?P<on>\S+) TO (?P<who>\S+)(?P<rest>.*)")
 
 
-@dataclass(frozen=True)
-class Grants:
-    """What SHOW GRANTS says of one account."""
+def grants(rows: list[str], user: str, host: str) -> tuple[frozenset[str], tuple[str, ...]] | None:
+    """Read what SHOW GRANTS says of an account among others; None where it says nothing.
 
-    databases: frozenset[str]
-    """with ALL PRIVILEGES on everything in them, and no GRANT OPTION"""
-    others: tuple[str, ...]
-    """every other grant but the bare USAGE that each account has, without the password's hash"""
-
-
-def grants(rows: list[str]) -> Grants:
-    """Read the rows of SHOW GRANTS; MariaDB quotes names with backticks, before 10.1 with apostrophes."""
+    First the databases with ALL PRIVILEGES on everything in them and no GRANT OPTION; then every other grant but the
+    bare USAGE that each account has. MariaDB quotes names with backticks, before 10.1 with apostrophes.
+    """
+    account = re.compile(f"[`']{re.escape(user)}[`']@[`']{re.escape(host)}[`']")
+    mine = [row for row in rows if account.search(row)]
     databases, others = set(), []
-    for row in rows:
+    for row in mine:
         match = _GRANT.match(row)
         if not match:
             others.append(row)
@@ -89,7 +69,7 @@ def grants(rows: list[str]) -> Grants:
             databases.add(database[1].replace("\\_", "_"))
         else:
             others.append(f"{match['what']} ON {match['on']}{' WITH GRANT OPTION' if option else ''}")
-    return Grants(frozenset(databases), tuple(others))
+    return (frozenset(databases), tuple(others)) if mine else None
 
 
 def upgrade_problems(text: str) -> list[str]:
@@ -100,34 +80,4 @@ def upgrade_problems(text: str) -> list[str]:
         match = re.match(r"Check: (.+?) Result: (\w+)(?: Details: (.*))?", body)
         if match and match[2] != "Success":
             found.append(f"{match[1]}: {match[2]}{f' ({match[3].strip()})' if match[3] else ''}")
-    return found
-
-
-@dataclass(frozen=True)
-class Server:
-    """An instance, as the database of nova has it."""
-
-    id: str
-    name: str
-    status: str
-    """as the API and `openstack server list` say it"""
-
-
-STATUS = {
-    "building": "BUILD",
-    "stopped": "SHUTOFF",
-    "rescued": "RESCUE",
-    "resized": "VERIFY_RESIZE",
-    "soft-delete": "SOFT_DELETED",
-}
-"""vm_state → status, where they are not the same word (nova/api/openstack/common.py)"""
-
-
-def servers(rows: list[str]) -> list[Server]:
-    """Read rows of uuid, name, vm_state and task_state."""
-    found = []
-    for row in rows:
-        uuid, name, state, task = (*row.split("\t"), "", "")[:4]
-        status = STATUS.get(state, state.upper())
-        found.append(Server(uuid, name, f"{status} ({task})" if task else status))
     return found

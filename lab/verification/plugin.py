@@ -13,6 +13,7 @@ user's own: they use the fixtures `controller`, `computes`, and one named as eac
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 from functools import partial
@@ -25,16 +26,16 @@ from _pytest.runner import runtestprotocol
 from pydantic import ValidationError
 
 from lab.base.errors import LabError
-from lab.planning.plan import Check
 from lab.verification.html import HtmlReport
-from lab.verification.outcome import CannotTell, Unreachable
-from lab.verification.registry import KINDS
+from lab.verification.outcome import CannotTell, Unknown, Unreachable
 from lab.verification.suite import Suite, describe, load, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from testinfra.host import Host
+
+    from lab.planning.plan import Check
 
 SUITE = pytest.StashKey[Suite]()
 EVALUATED = pytest.StashKey[bool]()
@@ -73,9 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except (LabError, ValidationError) as error:
         raise pytest.UsageError(str(error)) from None
     config.pluginmanager.register(HtmlReport(suite.plan), "lab-html")
-    config.pluginmanager.register(
-        _fixtures(suite)(config), "lab-fixtures"
-    )  # after testinfra's, whose `host` it replaces
+    config.pluginmanager.register(_fixtures(suite)(), "lab-fixtures")  # after testinfra's, whose `host` it replaces
     config.stash[SUITE] = suite
     config.stash[EVALUATED] = False
 
@@ -96,20 +95,6 @@ def _fixtures(suite: Suite) -> type[Fixtures]:
 class Fixtures:
     """The fixtures of every lab. Those of the nodes' own names, `controller` among them, are made from the plan."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_make_collect_report(
-        self, collector: pytest.Collector
-    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Tell of a user's file that cannot be read."""
-        report = yield
-        if report.failed:
-            report.longrepr = message = self._config.stash[SUITE].mask(report.longreprtext)
-            _keep(self._config, file_name(collector), "error", summary_of(message[-300:]), 0.0)
-        return report
-
     @pytest.fixture
     def suite(self, request: pytest.FixtureRequest) -> Suite:
         """The whole lab."""
@@ -121,13 +106,9 @@ class Fixtures:
         return suite.computes
 
     @pytest.fixture
-    def host(self, request: pytest.FixtureRequest, suite: Suite) -> Host:
-        """testinfra's host for the node of a check."""
-        check = check_of(request.node)
-        if check is None:
-            raise ValueError(f"say which node: the fixtures are computes, {', '.join(suite.hosts)}")
-        suite.require(check)
-        return suite.hosts[check.node]
+    def host(self, suite: Suite) -> Host:
+        """Refuse testinfra's own fixture, which would mean this machine."""
+        raise ValueError(f"say which node: the fixtures are computes, {', '.join(suite.hosts)}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -143,27 +124,25 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each check."""
-    if "check" not in metafunc.fixturenames:
-        return
-    kind = getattr(metafunc.function, "lab_kind", None)
-    selected = metafunc.config.stash[SUITE].checks
-    checks = [check for check in selected if (check.kind == kind if kind else check.kind not in KINDS)]
-    metafunc.parametrize("check", checks, ids=[check.id for check in checks])
+    """Make a test of each check, of the function for it."""
+    if kind := getattr(metafunc.function, "lab_kind", None):
+        suite = metafunc.config.stash[SUITE]
+        checks = [check for check in suite.checks if suite.assertion(check).kind == kind]
+        names = list(inspect.signature(metafunc.function).parameters)
+        given = [pytest.param(*map(suite.arguments(check).get, names), id=check.id) for check in checks]
+        metafunc.parametrize(names, given)
 
 
 def check_of(item: pytest.Item) -> Check | None:
     """The check that a test asserts; None for a user's own test, or for a kind that the plan does not use."""
     callspec = getattr(item, "callspec", None)
-    check = callspec.params.get("check") if callspec else None
-    return check if isinstance(check, Check) else None
+    return item.config.stash[SUITE].check(callspec.id) if callspec and not own_name(item) else None
 
 
 def own_name(item: pytest.Item) -> str:
     """Name a user's own test, FILE::TEST; empty for all others."""
-    if getattr(item, "fixturenames", None) is None or "check" in item.fixturenames:  # type: ignore[attr-defined]
-        return ""
-    return f"{file_name(item)}::{item.nodeid.partition('::')[2]}"
+    ours = hasattr(getattr(item, "function", None), "lab_kind")
+    return "" if ours else f"{file_name(item)}::{item.nodeid.partition('::')[2]}"
 
 
 def file_name(node: pytest.Item | pytest.Collector) -> str:
@@ -171,11 +150,23 @@ def file_name(node: pytest.Item | pytest.Collector) -> str:
     return f"{node.path.parent.name}/{node.path.name}"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Tell of a user's file that cannot be read."""
+    report = yield
+    if report.failed:
+        report.longrepr = message = collector.config.stash[SUITE].mask(report.longreprtext)
+        _keep(collector.config, file_name(collector), "error", summary_of(message[-300:]), 0.0)
+    return report
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the checks in the plan's order, and the user's tests after them; drop kinds that the plan does not use."""
-    order = {check.id: number for number, check in enumerate(config.stash[SUITE].checks)}
-    mine = [(order[check.id], item) for item in items if (check := check_of(item))]
-    items[:] = [item for _, item in sorted(mine, key=lambda pair: pair[0])] + [item for item in items if own_name(item)]
+    mine = {check.id: item for item in items if (check := check_of(item))}
+    ordered = [mine[check.id] for check in config.stash[SUITE].checks if check.id in mine]
+    items[:] = ordered + [item for item in items if own_name(item)]
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
@@ -212,27 +203,22 @@ class Waiting:
         while not self._items.isdisjoint(items) and not self._suite.rounds.idle:
             self._evaluate(self._suite.rounds.wait())
 
-    def _evaluate(self, items: Any) -> None:
+    def _evaluate(self, items: Iterable[Any]) -> None:
         self._config.stash[EVALUATED] = True
-        try:
-            for item in items:
-                check = check_of(item)
-                slow = check is not None and not check.quick
-                if self._suite.rounds.evaluate(item, partial(_evaluate, self._suite, item), slow=slow):
-                    self._items.discard(item)
-        finally:
-            self._config.stash[EVALUATED] = False
+        for item in items:
+            if self._suite.rounds.evaluate(item, partial(self._call, item)):
+                self._items.discard(item)
+        self._config.stash[EVALUATED] = False
         self._suite.rounds.send()
 
-
-def _evaluate(suite: Suite, item: pytest.Item) -> None:
-    """Call a check; set a user's test up, call it and tear it down, without telling anybody. Both run again later."""
-    check = check_of(item)
-    if check is None:
-        runtestprotocol(item, log=False, nextitem=None)
-    else:
-        with contextlib.suppress(Exception):
-            suite.judge(check)
+    def _call(self, item: pytest.Item) -> None:
+        """Call a check; set a user's test up, call it and tear it down, without telling anybody. Both run later."""
+        check = check_of(item)
+        if check is None:
+            runtestprotocol(item, log=False, nextitem=None)
+        else:
+            with contextlib.suppress(Exception):
+                self._suite.judge(check)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -253,7 +239,7 @@ def pytest_runtest_makereport(
             facts = {"check": check.id, "node": check.node, "step": check.step, "guide": check.guide}
         item.user_properties += [*facts.items(), ("command", check.command if check else "")]
         report.user_properties = list(item.user_properties)
-    if report.when == "call" and call.excinfo is not None and call.excinfo.errisinstance(Unreachable):
+    if report.when == "call" and call.excinfo is not None and call.excinfo.errisinstance((Unreachable, Unknown)):
         report.when = "setup"  # nobody could tell: pytest calls that an error, not a failure
     if report.when == "call" or report.failed or report.skipped:
         outcome = "error" if report.failed and report.when != "call" else str(report.outcome)

@@ -39,7 +39,7 @@ def is_verified(plan: Plan, state: State, steps: Iterable[str]) -> bool:
 def remember(plan: Plan, state: State, report: Report) -> State:
     """Return the state with what whole steps' checks said.
 
-    A check that could not be judged says nothing about its step's work, but its step is not verified either.
+    A check that could not be checked says nothing about its step's work, but its step is not verified either.
     """
     steps = {check.step for check in report.checks}
     bad = {check.step for check in report.checks if not check.good}

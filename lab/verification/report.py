@@ -41,7 +41,7 @@ class Counted:
 
     @property
     def good(self) -> bool:
-        """Whether no check failed or could not be judged."""
+        """Whether no check failed or could not be checked."""
         return all(check.good for check in self.checks)
 
     def as_dict(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Report(Counted):
 
     @property
     def errors(self) -> int:
-        """How many could not be judged."""
+        """How many could not be checked."""
         return self.count("error")
 
     def as_dict(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,28 +19,23 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
 from lab.verification.outcome import CannotTell
-from lab.verification.wire import SILENCE_S, Answer, Question
+from lab.verification.wire import Answer, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from lab.verification.wire import Arrived, Wire
 
-Key = tuple[str, Question]
-"""node, and what it is asked"""
-
-LINUX = {
-    "uname -s": Answer(0, "Linux\n", ""),
-    "uname -m": Answer(0, "x86_64\n", ""),
-    "test -d /run/systemd/system/": Answer(0, "", ""),
-    "command -v command": Answer(0, "command\n", ""),
-    "command -v ss": Answer(0, "ss\n", ""),
-}
-"""what testinfra asks to know a system, but for the distribution: every node has systemd, and ss"""
-
-
 TOGETHER_S = 0.02
 """answers that come so close together are evaluated together"""
+LINUX = {
+    "uname -s": Answer(0, "Linux\n"),
+    "uname -m": Answer(0, "x86_64\n"),
+    "test -d /run/systemd/system/": Answer(0, ""),
+    "command -v command": Answer(0, "command\n"),
+    "command -v ss": Answer(0, "ss\n"),
+}
+"""what testinfra asks to know a system, but for the distribution: every node has systemd, and ss"""
 
 
 class Pending(Exception):  # noqa: N818 - no error
@@ -49,27 +45,24 @@ class Pending(Exception):  # noqa: N818 - no error
 class Rounds:
     """What all nodes were asked and have answered."""
 
-    def __init__(self, wires: Mapping[str, Wire], arrived: queue.SimpleQueue[Arrived], scale: float = 1.0) -> None:
+    def __init__(self, wires: Mapping[str, Wire], arrived: queue.SimpleQueue[Arrived]) -> None:
         self._wires = wires
         self._arrived = arrived
-        self._silence_s = SILENCE_S * scale
-        self._answers: dict[Key, Answer | CannotTell] = {}
-        self._noted: dict[Key, str] = {}
-        self._sent: set[Key] = set()
-        self._waiting: dict[Key, set[Hashable]] = {}
+        self._answers: dict[tuple[str, Question], Answer | CannotTell] = {}
+        self._asked: dict[tuple[str, Question], set[Hashable]] = {}
+        """each question, and the tests that wait for its answer"""
+        self._noted: dict[str, list[Question]] = defaultdict(list)
         self._evaluated: Hashable = None
-        self._lane = "cheap"
         self._missed = False
         self.count = 0
         """rounds so far"""
 
-    def evaluate(self, test: Hashable, run: Callable[[], object], *, slow: bool = False) -> bool:
+    def evaluate(self, test: Hashable, run: Callable[[], object]) -> bool:
         """Run a test to learn what it asks; false when it waits for answers."""
-        self._evaluated, self._missed, self._lane = test, False, "slow" if slow else "cheap"
+        self._evaluated, self._missed = test, False
         try:
-            run()
-        except Pending:
-            pass
+            with contextlib.suppress(Pending):
+                run()
         finally:
             self._evaluated = None
         return not self._missed
@@ -82,18 +75,18 @@ class Rounds:
             CannotTell: the node did not answer.
         """
         key = (node, question)
-        if key not in self._answers and key not in self._sent:
-            self._noted.setdefault(key, self._lane)
+        if key not in self._asked:
+            self._asked[key] = set()
+            self._noted[node].append(question)
         if not hurry:
-            return Answer(0, "", "")
+            return Answer(0, "")
         if key not in self._answers and self._evaluated is not None:
             self._missed = True
-            self._waiting.setdefault(key, set()).add(self._evaluated)
+            self._asked[key].add(self._evaluated)
             raise Pending
-        if key not in self._answers:
-            self.send()
-            while key not in self._answers:
-                self.wait()
+        self.send()
+        while key not in self._answers:
+            self.wait()
         found = self._answers[key]
         if isinstance(found, CannotTell):
             raise type(found)(str(found))  # one of its own for each test: a traceback grows each time it is raised
@@ -101,41 +94,27 @@ class Rounds:
 
     def send(self) -> None:
         """Send what was noted: a round."""
-        self.count += bool(self._noted)
-        for node, wire in self._wires.items():
-            mine = [(question, lane) for (name, question), lane in self._noted.items() if name == node]
-            if mine:
-                wire.send(mine)
-        self._sent |= set(self._noted)
-        self._noted.clear()
+        if self._evaluated is None and self._noted:
+            self.count += 1
+            for node, questions in self._noted.items():
+                self._wires[node].send(questions)
+            self._noted.clear()
 
     @property
     def idle(self) -> bool:
         """Whether all that was asked is answered."""
-        return self._sent <= self._answers.keys()
+        return len(self._asked) == len(self._answers)
 
     def wait(self) -> set[Hashable]:
         """Wait for answers, and give the tests that have waited for them: none where nobody has."""
-        try:
-            ready = self._take(self._arrived.get(timeout=self._silence_s))
-        except queue.Empty:
-            return self._give_up()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                ready |= self._take(self._arrived.get(timeout=TOGETHER_S))
-        return ready
-
-    def _take(self, arrived: Arrived) -> set[Hashable]:
-        node, question, answer = arrived
-        self._answers.setdefault((node, question), answer)
-        return self._waiting.pop((node, question), set())
-
-    def _give_up(self) -> set[Hashable]:
-        """Nobody has said anything for longer than any command may take."""
         ready: set[Hashable] = set()
-        for node, question in self._sent - self._answers.keys():
-            silence = CannotTell(f"no answer from {node} within {self._silence_s:.0f} s")
-            ready |= self._take((node, question, silence))
+        with contextlib.suppress(queue.Empty):
+            timeout = None
+            while True:
+                node, question, answer = self._arrived.get(timeout=timeout)
+                self._answers[node, question] = answer
+                ready |= self._asked[node, question]
+                timeout = TOGETHER_S
         return ready
 
     def close(self) -> None:
@@ -163,10 +142,18 @@ class LabBackend(BaseBackend):  # type: ignore[misc]
 
     NAME = "lab"
 
-    def __init__(self, node: str, rounds: Rounds) -> None:
+    def __init__(self, node: str, rounds: Rounds, scale: float = 1.0) -> None:
         super().__init__(node)
         self._rounds = rounds
         self._encoding = "utf-8"
+        self.scale = scale
+        """how much longer than on a KVM host things take"""
+        self.set_host(Host(self))
+
+    @property
+    def host(self) -> Host:
+        """testinfra's host for the node."""
+        return self._host
 
     def run(self, command: str, *args: str, secrets: Iterable[str] = (), hurry: bool = True, **_: Any) -> Ran:
         """Run a command; `secrets` names those of the lab's that it gets as variables."""
@@ -175,11 +162,3 @@ class LabBackend(BaseBackend):  # type: ignore[misc]
         answer = LINUX.get(line) or self._rounds.answer(self.hostname, question, hurry=hurry)
         # not `self.result`, which logs it, secrets and all
         return Ran(self, answer.rc, line.encode(), answer.stdout, answer.stderr)
-
-
-def host(node: str, rounds: Rounds) -> Host:
-    """Give testinfra's host for a node."""
-    backend = LabBackend(node, rounds)
-    made = Host(backend)
-    backend.set_host(made)
-    return made

@@ -74,7 +74,7 @@ def verify(
         scratch = Path(name)
         (scratch / "ids").write_text("\n".join(check.id for check in checks) + "\n")
         arguments = [
-            *("-c", str(_ini(build_dir, scratch)), "--rootdir", str(build_dir)),
+            *("-c", os.devnull, "--rootdir", str(build_dir)),  # not the settings of another version's build directory
             *("--confcutdir", str(resources.INFRA_SUITE), str(resources.INFRA_SUITE), *tests),
             *("-p", "lab.verification.plugin", "-p", "no:cacheprovider", "-q", "--tb=short", "--color=no"),
             "--continue-on-collection-errors",
@@ -101,16 +101,6 @@ def verify(
 def quick_ids(plan: Plan, jobs: Collection[tuple[str, str]]) -> list[str]:
     """Name the quick checks of these (node, step)."""
     return [check.id for check in plan.checks if check.quick and (check.node, check.step) in jobs]
-
-
-def _ini(build_dir: Path, scratch: Path) -> Path:
-    """Give the build directory's own settings of pytest, or empty ones where it has none."""
-    ini = build_dir / "pytest.ini"
-    if ini.exists():
-        return ini
-    empty = scratch / "pytest.ini"
-    empty.write_text("[pytest]\n")
-    return empty
 
 
 def _run(

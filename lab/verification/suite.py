@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import queue
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lab.planning.plan import Check, Node, Plan
+from lab.planning.plan import Check, Plan
 from lab.planning.secrets import read_env
-from lab.verification.outcome import CannotTell, Mismatch, Unreachable
-from lab.verification.registry import KINDS
-from lab.verification.rounds import Rounds, host
+from lab.verification.outcome import CannotTell, Mismatch, Unknown, Unreachable
+from lab.verification.registry import KINDS, UNKNOWN, Assertion
+from lab.verification.rounds import LabBackend, Rounds
 from lab.verification.selection import select
 from lab.verification.values import Values
 from lab.verification.wire import LIMIT_S, ssh_wire
@@ -34,47 +33,47 @@ class Suite:
     def __init__(self, plan: Plan, build_dir: Path, connect: Connect, checks: Iterable[Check]) -> None:
         self.plan = plan
         self.checks = tuple(checks)
-        self.scale = max(1.0, plan.wait_factor)
+        self._by_id = {check.id: check for check in self.checks}
         envs = {node.name: read_env(build_dir / "nodes" / node.name / "env") for node in plan.nodes}
         self.values = {name: Values(env, plan.secrets) for name, env in envs.items()}
         arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
-        self.rounds = Rounds(
-            {node.name: connect(node.name, arrived, self.scale) for node in plan.nodes}, arrived, self.scale
-        )
-        self.hosts: dict[str, Host] = {node.name: host(node.name, self.rounds) for node in plan.nodes}
+        scale = max(1.0, plan.wait_factor)
+        self.rounds = Rounds({node.name: connect(node.name, arrived, scale) for node in plan.nodes}, arrived)
+        self.hosts: dict[str, Host] = {node.name: LabBackend(node.name, self.rounds, scale).host for node in plan.nodes}
+        self.controller = self.hosts[plan.nodes[0].name]
+        """answers for the whole cloud"""
+        self.computes = [self.hosts[node.name] for node in plan.nodes if node.role == "compute"]
+        self.virt_types = {node.name: node.virt_type for node in plan.nodes}
 
-    @property
-    def controller(self) -> Host:
-        """The controller, which answers for the whole cloud."""
-        return self.hosts[self.plan.nodes[0].name]
+    def check(self, name: str) -> Check | None:
+        """Find a check by its id."""
+        return self._by_id.get(name)
 
-    @property
-    def computes(self) -> list[Host]:
-        """The compute nodes, in order."""
-        return [self.hosts[node.name] for node in self.plan.nodes if node.role == "compute"]
-
-    def node(self, name: str) -> Node:
-        """Give what the plan says of a node."""
-        return next(node for node in self.plan.nodes if node.name == name)
+    def assertion(self, check: Check) -> Assertion:
+        """Give the function for a check: that of its kind, or the one that refuses it."""
+        known = KINDS.get(check.kind)
+        return KINDS[UNKNOWN] if known is None or known.problem(check) else known
 
     def require(self, check: Check) -> None:
-        """See that a check can be judged.
+        """Refuse a check.
 
         Raises:
-            ValueError: its kind or its arguments are not known.
+            Unknown: always, and why: its kind or its arguments are not known.
         """
-        assertion = KINDS.get(check.kind)
-        if assertion is None:
-            raise ValueError(f"no function of the suite asserts checks of kind {check.kind}")
-        if problem := assertion.problem(check):
-            raise ValueError(problem)
+        known = KINDS.get(check.kind)
+        nobody = f"no function of the suite asserts checks of kind {check.kind}"
+        raise Unknown((known and known.problem(check)) or nobody)
+
+    def arguments(self, check: Check) -> dict[str, Any]:
+        """Give what the check's function takes."""
+        known = self.assertion(check)
+        given = {"check": check, "suite": self, "host": self.hosts[check.node], "controller": self.controller}
+        arguments = {name: check.args.get(argument) for name, argument in known.arguments.items()}
+        return {name: given[name] for name in known.given} | arguments
 
     def judge(self, check: Check) -> None:
-        """Call the function that asserts a check with what pytest would give it; raises whatever that raises."""
-        self.require(check)
-        function = KINDS[check.kind].function
-        given = {"check": check, "suite": self, "host": self.hosts[check.node], "controller": self.controller}
-        function(**{name: given[name] for name in inspect.signature(function).parameters})
+        """Call the function that asserts a check; raises whatever that raises."""
+        self.assertion(check).function(**self.arguments(check))
 
     def mask(self, text: str) -> str:
         """Take every secret of the lab out of a text."""
@@ -103,23 +102,16 @@ class Suite:
 
 def describe(check: Check, expected: str, found: str) -> str:
     """Tell of a failure so that a reader knows what to do; no traceback."""
-    lines = [
-        ("expected", expected),
-        ("found", found),
-        ("where", f"{check.node}, step {check.step}"),
-        ("guide", check.guide),
-        ("command", check.command),
-    ]
-    return "\n".join(f"{name + ':':<10}{_indented(text)}" for name, text in lines if text)
+    where = f"{check.node}, step {check.step}"
+    lines = {"expected": expected, "found": found, "where": where, "guide": check.guide, "command": check.command}
+    return "\n".join(
+        f"{name + ':':<10}{text.strip()}".replace("\n", "\n" + " " * 10) for name, text in lines.items() if text
+    )
 
 
 def summary(expected: str, found: str) -> str:
     """Tell of a failure in one line."""
     return " ".join(f"expected {expected}, found {found}".split())
-
-
-def _indented(text: str) -> str:
-    return text.strip().replace("\n", "\n" + " " * 10)
 
 
 def load(
@@ -132,8 +124,8 @@ def load(
         OSError, pydantic.ValidationError: there is no such plan, or it is not one.
     """
     plan = Plan.model_validate_json(plan_file.read_bytes())
-    ids = ids_file.read_text().split() if ids_file else None
-    checks = select(plan, tuple(steps), quick=quick, ids=None if ids is None else frozenset(ids))
+    ids = frozenset(ids_file.read_text().split()) if ids_file else None
+    checks = select(plan, tuple(steps), quick=quick, ids=ids)
 
     def connect(node: str, arrived: queue.SimpleQueue[Arrived], scale: float) -> Wire:
         return ssh_wire(node, plan_file.parent / "ssh_config", plan.secrets, LIMIT_S * scale, arrived, sockets)

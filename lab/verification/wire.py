@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import subprocess
 import threading
 import time
@@ -21,12 +22,9 @@ if TYPE_CHECKING:
 
 LIMIT_S = 120.0
 """for one command; times the lab's wait factor"""
-SILENCE_S = 180.0
-"""after which nothing more is waited for from a node that has something to do: no command may take so long"""
 CONNECT_TIMEOUT_S = 15
 GRACE_S = 10.0
-_HERE = Path(__file__).parent
-_PROGRAMS = ("tools", "node")
+_PROGRAMS = Path(__file__).parent
 _LOADER = (
     "import json,sys,types\n"
     "programs,secrets=json.loads(sys.stdin.readline())\n"
@@ -52,7 +50,7 @@ class Answer:
 
     rc: int
     stdout: str
-    stderr: str
+    stderr: str = ""
 
 
 Arrived = tuple[str, Question, "Answer | CannotTell"]
@@ -62,8 +60,8 @@ Arrived = tuple[str, Question, "Answer | CannotTell"]
 class Wire(Protocol):
     """A way to ask a node; tests bring their own."""
 
-    def send(self, questions: Sequence[tuple[Question, str]]) -> None:
-        """Ask a round of questions, each with the lane for it (`cheap` or `slow`); the answers arrive by themselves."""
+    def send(self, questions: Sequence[Question]) -> None:
+        """Ask a round of questions; the answers arrive by themselves."""
         ...
 
     def close(self) -> None:
@@ -82,62 +80,57 @@ class SshWire:
         limit_s: float,
         arrived: queue.SimpleQueue[Arrived],
     ) -> None:
-        self._node = node
-        self._argv = argv
-        self._secrets = list(secrets)
+        self._node, self._argv, self._secrets = node, argv, list(secrets)
         self._limit_s = limit_s
-        self._lock = threading.Lock()
-        self._asked: dict[int, tuple[Question, float]] = {}
-        self._count = 0
-        self._process: subprocess.Popen[bytes] | None = None
-        self._reader = threading.Thread()
         self._arrived = arrived
+        self._lock = threading.Lock()
+        self._asked: list[tuple[Question, float]] = []
+        self._open: set[int] = set()
+        self._process: subprocess.Popen[bytes] | None = None
         self._gone: CannotTell | None = None
 
-    def send(self, questions: Sequence[tuple[Question, str]]) -> None:
+    def send(self, questions: Sequence[Question]) -> None:
         """Ask a round of questions."""
         if self._process is None:
             self._start()
-        round_ = []
         with self._lock:
-            for question, lane in questions:
-                self._count += 1
-                self._asked[self._count] = question, time.time()
-                what = {"command": question.command, "secrets": question.secrets, "limit": self._limit_s, "lane": lane}
-                round_.append({"id": self._count, **what})
+            first = len(self._asked)
+            self._asked += [(question, time.time()) for question in questions]
+            self._open |= set(range(first, len(self._asked)))
             if self._gone is not None:
-                self._give_up(self._gone)
-                return
-        self._write(round_)
+                self._give_up()
+        limit = {"limit": self._limit_s}
+        self._write(
+            [
+                {"id": number, "command": question.command, "secrets": question.secrets, **limit}
+                for number, question in enumerate(questions, first)
+            ]
+        )
 
     def close(self) -> None:
         """End the program on the node by ending its input, and the connection."""
-        if self._process is None:
+        if self._process is None or self._process.stdin is None:
             return
-        assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         try:
             self._process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        self._reader.join(GRACE_S)
 
     def _start(self) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(self._argv, stdin=pipe, stdout=pipe, stderr=pipe, env=tool_environment())
-        names = [(f"lab.verification.{name}", _HERE / f"{name}.py") for name in _PROGRAMS]
-        self._write([[(name, path.read_text(encoding="utf-8")) for name, path in names], self._secrets])
-        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
-        self._reader.start()
+        programs = [(f"lab.verification.{name}", (_PROGRAMS / f"{name}.py").read_text()) for name in ("tools", "node")]
+        self._write([programs, self._secrets])
+        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
 
     def _write(self, what: object) -> None:
         """Write a line; the reader hears of it when nobody takes it."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.write(json.dumps(what).encode() + b"\n")
-            self._process.stdin.flush()
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.write(json.dumps(what).encode() + b"\n")
+                self._process.stdin.flush()
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         """Hand over each answer; at the end of the connection, tell those who still wait why there is none."""
@@ -146,27 +139,32 @@ class SshWire:
         answered = False
         for line in process.stdout:
             with contextlib.suppress(ValueError, KeyError, TypeError):  # a login may print something
-                message = json.loads(line)
+                told = json.loads(line)
                 with self._lock:
-                    question, sent = self._asked.pop(message["id"])
-                answer = Answer(message["rc"], message["stdout"], message["stderr"])
-                if question.command == "@now":
-                    answer = _clock(float(answer.stdout), sent)
+                    question, sent = self._asked[told["id"]]
+                    self._open.remove(told["id"])
+                answer = Answer(told["rc"], told["stdout"], told["stderr"])
+                if question.command == "@now":  # the clock was read after it was asked for, and before this came
+                    clock = float(answer.stdout)
+                    answer = Answer(0, json.dumps([clock - time.time(), clock - sent]))
                 self._arrived.put((self._node, question, answer))
                 answered = True
         with process.stdout, process.stderr:
-            said = _last_line(process.stderr.read().decode(errors="replace"))
+            lines = [line.strip() for line in process.stderr.read().decode(errors="replace").splitlines()]
+        said = next((line for line in reversed(lines) if line), "(it said nothing)")
         code = process.wait()
-        lost = Unreachable(said) if code == 255 else CannotTell(f"{self._node} ended with exit code {code}: {said}")
         with self._lock:
-            self._gone = Unreachable(f"the connection broke: {said}") if answered and code == 255 else lost
-            self._give_up(self._gone)
+            self._gone = CannotTell(f"{self._node} ended with exit code {code}: {said}")
+            if code == 255:
+                self._gone = Unreachable(f"the connection broke: {said}" if answered else said)
+            self._give_up()
 
-    def _give_up(self, why: CannotTell) -> None:
-        """Answer whatever is still asked with an exception; the lock is held."""
-        for question, _ in self._asked.values():
-            self._arrived.put((self._node, question, why))
-        self._asked.clear()
+    def _give_up(self) -> None:
+        """Answer whatever is still asked with the end of the connection; the lock is held."""
+        assert self._gone is not None
+        for number in sorted(self._open):
+            self._arrived.put((self._node, self._asked[number][0], self._gone))
+        self._open.clear()
 
 
 def ssh_wire(
@@ -186,16 +184,5 @@ def ssh_wire(
     options = [control, "ControlMaster=no", "BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
     options += ["ServerAliveInterval=20", "ServerAliveCountMax=6", "LogLevel=ERROR"]
     words = [word for option in options for word in ("-o", option)]
-    quoted = "'" + _LOADER.replace("'", "'\\''") + "'"
-    argv = ["ssh", "-F", str(ssh_config), *words, node, f"sudo python3 -I -S -c {quoted}"]
-    return SshWire(node, argv, secrets, limit_s, arrived)
-
-
-def _clock(told: float, sent: float) -> Answer:
-    """Bounds of the node's clock less this machine's: it was read after it was asked for, and before it came."""
-    return Answer(0, json.dumps([told - time.time(), told - sent]), "")
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "(it said nothing)"
+    command = shlex.join(["sudo", "python3", "-I", "-S", "-c", _LOADER])
+    return SshWire(node, ["ssh", "-F", str(ssh_config), *words, node, command], secrets, limit_s, arrived)

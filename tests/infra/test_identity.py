@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lab.verification.cloud import rows, status, tool
+from lab.verification.cloud import met, rows, tool
 from lab.verification.outcome import expect
 from lab.verification.registry import asserts
 from lab.verification.values import secret_name
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from testinfra.host import Host
 
-    from lab.planning.plan import Check
-    from lab.verification.suite import Suite
 
 REGION = "RegionOne"
 """of the guide; other regions are not the lab's"""
@@ -29,38 +27,35 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(set(names))) or "none"
 
 
-@asserts("identity-user", args="name password")
-def test_identity_user(check: Check, host: Host, suite: Suite) -> None:
+@asserts("identity-user")
+def test_identity_user(host: Host, name: str, password: str) -> None:
     """The user gets a token for this password, which also proves that it exists and is enabled."""
-    name, secret = check.args["name"], secret_name(check.args["password"])
+    secret = secret_name(password)
     user = {"name": name, "domain": {"id": "default"}, "password": f"${{{secret}}}"}
     identity = {"methods": ["password"], "password": {"user": user}}
     body = {"auth": {"identity": identity, "scope": "unscoped"}}
-    answer = tool(host, "http", url=TOKENS, body=body, timeout=20 * suite.scale)
-    expect(answer.get("status") == 201, f"user {name} gets a token with {secret}", status(answer))
+    answer = tool(host, "http", url=TOKENS, body=body, seconds=20)
+    expect(answer.get("status") == 201, f"user {name} gets a token with {secret}", met(answer))
 
 
-@asserts("identity-role", args="user role project")
-def test_identity_role(check: Check, controller: Host) -> None:
-    user, role, project = (check.args[key] for key in ("user", "role", "project"))
+@asserts("identity-role")
+def test_identity_role(controller: Host, user: str, role: str, project: str) -> None:
     assigned = rows(controller, "role assignment list --names")
     roles = [_name(row["Role"]) for row in assigned if (_name(row["User"]), _name(row["Project"])) == (user, project)]
     expect(role in roles, f"role {role} of {user} in project {project}", f"roles {_listed(roles)}")
 
 
-@asserts("service", args="name type")
-def test_service(check: Check, controller: Host) -> None:
+@asserts("service")
+def test_service(controller: Host, name: str, type_: str) -> None:
     """The catalog has it; which other services it has, also of the same name, is their owner's affair."""
-    name, kind = check.args["name"], check.args["type"]
     found = [f"{row['Name']} ({row['Type']})" for row in rows(controller, "service list")]
-    expect(f"{name} ({kind})" in found, f"a service {name} of type {kind}", _listed(found))
+    expect(f"{name} ({type_})" in found, f"a service {name} of type {type_}", _listed(found))
 
 
-@asserts("endpoint", args="service type interface url")
-def test_endpoint(check: Check, controller: Host) -> None:
+@asserts("endpoint")
+def test_endpoint(controller: Host, service: str, type_: str, interface: str, url: str) -> None:
     """Clients find this URL, and no other, under the type and interface in the lab's region."""
-    service, kind, interface, url = (check.args[key] for key in ("service", "type", "interface", "url"))
-    place = (kind, interface, REGION)
+    place = (type_, interface, REGION)
     listed = rows(controller, "endpoint list")
     mine = [row for row in listed if (row["Service Type"], row["Interface"], row["Region"]) == place]
     shown = []

@@ -4,7 +4,7 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
-from lab.verification.cloud import active, begin, console_log, output, rows, run, status, tool
+from lab.verification.cloud import active, begin, console_log, met, output, rows, run, tool
 from lab.verification.outcome import CannotTell, expect
 from lab.verification.registry import asserts
 from lab.verification.values import secret_name
@@ -20,10 +20,10 @@ SPICE_GREETING = b"REDQ" + struct.pack("<III", 2, 2, 18) + struct.pack("<IBBIII"
 DOMAINS = "for id in $(virsh -c qemu:///system list --all --uuid); do virsh -c qemu:///system dumpxml $id; done"
 
 
-@asserts("instance-active", args="server")
-def test_instance_active(check: Check, controller: Host) -> None:
+@asserts("instance-active")
+def test_instance_active(controller: Host, server: str) -> None:
     """ACTIVE, and nothing is being done with it."""
-    active(controller, check.args["server"])
+    active(controller, server)
 
 
 def _console(controller: Host, server: str) -> list[str]:
@@ -37,29 +37,28 @@ def _console(controller: Host, server: str) -> list[str]:
     return [line for line in ran.stdout.splitlines() if line.strip()]
 
 
-@asserts("instance-console", args="server contains")
-def test_instance_console(check: Check, controller: Host) -> None:
-    server, text = check.args["server"], str(check.args["contains"])
+@asserts("instance-console")
+def test_instance_console(controller: Host, server: str, contains: str) -> None:
     lines = _console(controller, server)
     found = f"its last line {lines[-1][:200]!r}"
-    expect(any(text in line for line in lines), f"{text!r} in the console log of {server}", found)
+    expect(any(contains in line for line in lines), f"{contains!r} in the console log of {server}", found)
 
 
-@asserts("instance-metadata", args="server")
-def test_instance_metadata(check: Check, controller: Host) -> None:
+@asserts("instance-metadata")
+def test_instance_metadata(controller: Host, server: str) -> None:
     """The instance says who it is, which only the metadata service told it: its id, and its name as host name."""
-    server = check.args["server"]
     lines = [line for line in _console(controller, server) if "instance-id=" in line]
     found = re.search(r"instance-id=i-[0-9a-f]{8}\b.* hostname=(\S+)", lines[-1] if lines else "")
     good = found is not None and found[1].lower() == str(server).lower()
     expect(good, f"instance-id and host name {server} on the console", lines[-1].strip() if lines else "no such line")
 
 
-@asserts("metadata", args="server path signed_with status", optional="contains")
-def test_metadata(check: Check, controller: Host, suite: Suite) -> None:
+@asserts("metadata")
+def test_metadata(
+    controller: Host, server: str, path: str, signed_with: str, status: str, contains: str | None
+) -> None:
     """Told to who signs the instance's id with the shared secret, and to nobody else."""
-    server, path, wanted = check.args["server"], check.args["path"], int(check.args["status"])
-    secret, text = secret_name(check.args["signed_with"]), str(check.args.get("contains", ""))
+    wanted, secret, text = int(status), secret_name(signed_with), contains or ""
     show = f"server show {{server:{server}}}"
     begin(controller, f"openstack {show} -f json")
     active(controller, server)
@@ -70,18 +69,18 @@ def test_metadata(check: Check, controller: Host, suite: Suite) -> None:
         url=f"http://controller:8775{path}",
         headers={"X-Instance-ID": str(row["id"]), "X-Tenant-ID": str(row["project_id"])},
         sign={"header": "X-Instance-ID-Signature", "secret": secret, "text": str(row["id"])},
-        timeout=30 * suite.scale,
+        seconds=30,
     )
     expected = f"HTTP {wanted} from {path} of {server}, signed with {secret}"
-    expect(answer.get("status") == wanted, expected, status(answer))
+    expect(answer.get("status") == wanted, expected, met(answer))
     expect(text in answer["body"], f"{text!r} in {path} of {server}", repr(answer["body"][:160]))
 
 
-@asserts("instance-domain-type", args="server", optional="compute")
-def test_instance_domain_type(check: Check, suite: Suite) -> None:
+@asserts("instance-domain-type")
+def test_instance_domain_type(check: Check, suite: Suite, server: str, compute: str | None) -> None:
     """libvirt runs the instance under the plan's virt_type."""
-    server, node = check.args["server"], str(check.args.get("compute", check.node))
-    wanted = suite.node(node).virt_type
+    node = compute or check.node
+    wanted = suite.virt_types[node]
     begin(suite.hosts[node], DOMAINS)
     own = active(suite.controller, server)
     domains = output(suite.hosts[node], "virsh", DOMAINS).split("</domain>")
@@ -91,31 +90,30 @@ def test_instance_domain_type(check: Check, suite: Suite) -> None:
     expect(types == [wanted], f"{server} under {wanted} on {node}", found)
 
 
-def _speaks(check: Check, suite: Suite, kind: str, wanted: str, send: bytes = b"") -> None:
+def _speaks(controller: Host, server: str, kind: str, wanted: str, send: bytes = b"") -> None:
     """Behind the console's URL somebody speaks; a page alone answers 200 under any token."""
-    server, controller = check.args["server"], suite.controller
     show = f"console url show --{kind} {{server:{server}}}"
     begin(controller, f"openstack {show} -f json")
     active(controller, server)
     url = str(rows(controller, show)[0].get("url", ""))
     expect("://" in url, f"a {kind} URL for {server}", url or "none")
-    answer = tool(controller, "console", url=url, expect=wanted, send=send.hex(), timeout=30 * suite.scale)
+    answer = tool(controller, "console", url=url, expect=wanted, send=send.hex(), seconds=30)
     found = str(answer.get("error") or f"{answer.get('status') or 'no answer'}, then {answer['said'] or 'nothing'!r}")
     expect(wanted in answer["said"], f"{wanted!r} from the server behind {url.split('?')[0]}", found)
 
 
-@asserts("instance-vnc", args="server")
-def test_instance_vnc(check: Check, suite: Suite) -> None:
-    _speaks(check, suite, "novnc", "RFB ")
+@asserts("instance-vnc")
+def test_instance_vnc(controller: Host, server: str) -> None:
+    _speaks(controller, server, "novnc", "RFB ")
 
 
-@asserts("instance-spice", args="server")
-def test_instance_spice(check: Check, suite: Suite) -> None:
+@asserts("instance-spice")
+def test_instance_spice(controller: Host, server: str) -> None:
     """A SPICE server answers the greeting of a client that opens the main channel."""
-    _speaks(check, suite, "spice", "REDQ", SPICE_GREETING)
+    _speaks(controller, server, "spice", "REDQ", SPICE_GREETING)
 
 
-@asserts("instance-serial", args="server")
-def test_instance_serial(check: Check, suite: Suite) -> None:
+@asserts("instance-serial")
+def test_instance_serial(controller: Host, server: str) -> None:
     """The shell on the serial port works something out: what it prints is not the echo of what was typed."""
-    _speaks(check, suite, "serial", "lab-42", b"\necho lab-$((6*7))\n")
+    _speaks(controller, server, "serial", "lab-42", b"\necho lab-$((6*7))\n")

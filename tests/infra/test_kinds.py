@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.verification.registry import UNKNOWN, asserts
+
 if TYPE_CHECKING:
-    from testinfra.host import Host
-
     from lab.planning.plan import Check
+    from lab.verification.suite import Suite
 
 
-def test_kind_is_known(check: Check, host: Host) -> None:
-    """Parametrized with the checks whose kind no function asserts; the fixture `host` refuses them."""
+@asserts(UNKNOWN)
+def test_kind_is_known(check: Check, suite: Suite) -> None:
+    suite.require(check)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.verification.cloud import status, tool
+from lab.verification.cloud import met, tool
 from lab.verification.outcome import expect
 from lab.verification.registry import asserts
 from lab.verification.values import secret_name
@@ -10,34 +10,31 @@ from lab.verification.values import secret_name
 if TYPE_CHECKING:
     from testinfra.host import Host
 
-    from lab.planning.plan import Check
-    from lab.verification.suite import Suite
 
-
-@asserts("http", args="url status", optional="contains")
-def test_http(check: Check, host: Host, suite: Suite) -> None:
+@asserts("http")
+def test_http(host: Host, url: str, status: str, contains: str | None) -> None:
     """Asked from the check's own node; redirects are not followed."""
-    url, wanted, text = check.args["url"], int(check.args["status"]), check.args.get("contains", "")
-    answer = tool(host, "http", url=url, timeout=20 * suite.scale)
-    expect(answer.get("status") == wanted, f"HTTP {wanted} from {url}", status(answer))
+    wanted, text = int(status), contains or ""
+    answer = tool(host, "http", url=url, seconds=20)
+    expect(answer.get("status") == wanted, f"HTTP {wanted} from {url}", met(answer))
     expect(text in answer["body"], f"{text!r} in what {url} answers", repr(answer["body"][:160]))
 
 
-@asserts("endpoint-answers", args="url")
-def test_endpoint_answers(check: Check, host: Host, suite: Suite) -> None:
+@asserts("endpoint-answers")
+def test_endpoint_answers(host: Host, url: str) -> None:
     """Any answer of the service itself: 200, 300 (versions) or 401 (log in first), but no error of a server."""
-    url = str(check.args["url"]).split("%(")[0]  # without the project's place in it, as …/v2.1/%(tenant_id)s
-    answer = tool(host, "http", url=url, timeout=20 * suite.scale)
-    expect(answer.get("status") in (200, 300, 401), f"{url} answers", status(answer))
+    url = url.split("%(")[0]  # without the project's place in it, as …/v2.1/%(tenant_id)s
+    answer = tool(host, "http", url=url, seconds=20)
+    expect(answer.get("status") in (200, 300, 401), f"{url} answers", met(answer))
 
 
-@asserts("dashboard-login", args="url user password")
-def test_dashboard_login(check: Check, host: Host, suite: Suite) -> None:
+@asserts("dashboard-login")
+def test_dashboard_login(host: Host, url: str, user: str, password: str) -> None:
     """The page behind the login, which a wrong password does not reach, names the user and offers to log out."""
-    url, user, secret = check.args["url"], check.args["user"], secret_name(check.args["password"])
+    secret = secret_name(password)
     fields = {"domain": "Default", "username": user, "password": f"${{{secret}}}"}
-    answer = tool(host, "login-form", url=url, fields=fields, timeout=60 * suite.scale)
+    answer = tool(host, "login-form", url=url, fields=fields, seconds=60)
     expected = f"the dashboard's first page for {user} with {secret}"
-    expect(answer.get("status") == 200, expected, f"{status(answer)} from {answer.get('url', url)}")
+    expect(answer.get("status") == 200, expected, f"{met(answer)} from {answer.get('url', url)}")
     inside = "/auth/login" not in answer["url"] and "/auth/logout" in answer["body"] and user in answer["body"]
     expect(inside, expected, f"the page {answer['url']}, not logged in")

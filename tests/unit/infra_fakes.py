@@ -34,6 +34,7 @@ KEYS = (
     (r"dpkg-query -f '\$\{Status\}' -W \S+", "packages"),
     (r"dpkg-query -W -f '\$\{db:Status-Abbrev\}' -- \S+", "abbreviation"),
     (r"ss --numeric --listening", "sockets"),
+    (r"set -o pipefail\nmariadb -NBre .SELECT CONCAT..SHOW GRANTS.*", "sql"),
     (r"mariadb -NBre .*", "sql"),
     (r"test -d (/sys/module/\S+)", "modules:{}"),
     (r"cat -- (\S+)", "texts:{}"),
@@ -113,10 +114,10 @@ class FakeWire:
     def __init__(self, name: str, node: FakeNode, arrived: queue.SimpleQueue[Arrived]) -> None:
         self._name, self._node, self._arrived = name, node, arrived
 
-    def send(self, questions: Sequence[tuple[Question, str]]) -> None:
+    def send(self, questions: Sequence[Question]) -> None:
         """Answer."""
-        self._node.rounds.append([question.command for question, _ in questions])
-        for question, _ in questions:
+        self._node.rounds.append([question.command for question in questions])
+        for question in questions:
             self._node.secrets |= set(question.secrets)
             gone = Unreachable("ssh: connect to host 10.0.0.31 port 22: No route to host")
             self._arrived.put((self._name, question, gone if self._node.away else self._node.answer(question.command)))

@@ -17,7 +17,7 @@ from lab.base.errors import MachineError, UsageError
 from lab.base.resources import INFRA_SUITE
 from lab.planning.secrets import read_env
 from lab.terminal.report import print_report
-from lab.verification.parse import ini
+from lab.verification.parse import effective
 from lab.verification.report import CheckResult, Counted, Report
 from lab.verification.run import verify
 from lab.verification.selection import select
@@ -133,12 +133,11 @@ def test_values(tmp_path: Path) -> None:
     assert secret_name("${NOVA_PASS}") == secret_name("NOVA_PASS") == "NOVA_PASS"
 
 
-def test_ini_reads_what_configparser_does_not() -> None:
-    options = ini("!includedir /x\n[a]\nk=1\nk = 2\nlong = one\n  two\n[b]\nk: 3\n[a]\nz =\n# k = 9\n")
-    assert options["a", "k"] == ["1", "2"]
-    assert options["a", "long"] == ["one\ntwo"]
-    assert options["b", "k"] == ["3"]
-    assert options["a", "z"] == [""]
+def test_the_effective_value_is_the_last_whatever_is_repeated() -> None:
+    text = "!includedir /x\n[a]\nk=1\nk = 2%%\nlong = one\n  two\n[DEFAULT]\nk: 3\n[a]\nz =\nbare\n# k = 9\n= bad\n"
+    told = {name: effective(text, *name.split(".")) for name in ("a.k", "a.long", "DEFAULT.k", "a.z", "a.bare", "a.K")}
+    assert told == {"a.k": "2%%", "a.long": "one\ntwo", "DEFAULT.k": "3", "a.z": "", "a.bare": "", "a.K": None}
+    assert effective(text, "b", "k") is None
 
 
 SSH = """\
