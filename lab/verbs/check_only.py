@@ -89,7 +89,7 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
     passed = 0
     if existing is not None and asked:
         result = verify(existing, lab.build_dir, ids=quick_ids(existing, asked))
-        passed = result.passed
+        passed = result.count("passed")
         for check in result.checks:
             if not check.good:
                 job = next(j for j in asked if j == (check.node, check.step))

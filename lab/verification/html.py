@@ -50,10 +50,8 @@ class HtmlReport:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
         """Put the lab's columns in the place of pytest's."""
-        names = {"Node": "node", "Step": "step", "Guide": "guide", "Command": "command"}
-        lab = [f'<th class="sortable" data-column-type="{names[name]}">{name}</th>' for name in COLUMNS]
         cells[1] = '<th class="sortable" data-column-type="testId">Check</th>'
-        cells[2:] = lab
+        cells[2:] = [f'<th class="sortable" data-column-type="{name.lower()}">{name}</th>' for name in COLUMNS]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:

@@ -19,6 +19,7 @@ import os
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,15 +32,11 @@ from lab.verification.outcome import CannotTell, Unknown, Unreachable
 from lab.verification.suite import Suite, describe, load, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
-
-    from testinfra.host import Host
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from lab.planning.plan import Check
 
 SUITE = pytest.StashKey[Suite]()
-EVALUATED = pytest.StashKey[bool]()
-"""whether tests are evaluated just now, not run"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,41 +71,29 @@ def pytest_configure(config: pytest.Config) -> None:
     except (LabError, ValidationError) as error:
         raise pytest.UsageError(str(error)) from None
     config.pluginmanager.register(HtmlReport(suite.plan), "lab-html")
-    config.pluginmanager.register(_fixtures(suite)(), "lab-fixtures")  # after testinfra's, whose `host` it replaces
+    config.pluginmanager.register(_fixtures(suite), "lab-fixtures")  # after testinfra's, whose `host` it replaces
     config.stash[SUITE] = suite
-    config.stash[EVALUATED] = False
 
 
-def _fixtures(suite: Suite) -> type[Fixtures]:
-    """Give a plugin with the fixtures of a lab, one more for each node's name."""
+def _fixtures(suite: Suite) -> ModuleType:
+    """Give a plugin with the fixtures of a lab: `computes`, one named as each node, and a `host` that refuses."""
+    fixtures = ModuleType("lab_fixtures")
 
-    def of(name: str) -> Any:
-        def node(_: Fixtures) -> Host:
-            return suite.hosts[name]
+    def add(name: str, tells: str, give: Callable[[str], object]) -> None:
+        def fixture() -> object:
+            return give(name)
 
-        node.__doc__ = f"testinfra's host for {name}."
-        return pytest.fixture(name=name)(node)
+        fixture.__doc__ = tells
+        setattr(fixtures, name, pytest.fixture(name=name)(fixture))
 
-    return type("Nodes", (Fixtures,), {f"node_{number}": of(name) for number, name in enumerate(suite.hosts)})
-
-
-class Fixtures:
-    """The fixtures of every lab. Those of the nodes' own names, `controller` among them, are made from the plan."""
-
-    @pytest.fixture
-    def suite(self, request: pytest.FixtureRequest) -> Suite:
-        """The whole lab."""
-        return request.config.stash[SUITE]
-
-    @pytest.fixture
-    def computes(self, suite: Suite) -> list[Host]:
-        """testinfra's hosts of all compute nodes, in order."""
-        return suite.computes
-
-    @pytest.fixture
-    def host(self, suite: Suite) -> Host:
-        """Refuse testinfra's own fixture, which would mean this machine."""
+    def refuse(_: str) -> None:
         raise ValueError(f"say which node: the fixtures are computes, {', '.join(suite.hosts)}")
+
+    add("host", "Refuse testinfra's own fixture, which would mean this machine.", refuse)
+    add("computes", "testinfra's hosts of all compute nodes, in order.", lambda _: suite.computes)
+    for node in suite.hosts:
+        add(node, f"testinfra's host for {node}.", suite.hosts.__getitem__)
+    return fixtures
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -176,10 +161,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         session.testsfailed and not session.config.option.continue_on_collection_errors
     ):
         return None
-    waiting = Waiting(suite, session.config, session.items)
+    waiting = Waiting(suite, session.items)
     for _, group in groupby(session.items, lambda item: own_name(item).partition("::")[0] or item.nodeid):
         tests = list(group)
-        waiting.settle(tests)
+        waiting.wait_for(tests)
         for item, following in zip(tests, [*tests[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.shouldfail:
@@ -192,23 +177,20 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 class Waiting:
     """The tests that wait for answers."""
 
-    def __init__(self, suite: Suite, config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    def __init__(self, suite: Suite, items: Sequence[pytest.Item]) -> None:
         self._suite = suite
-        self._config = config
         self._items: set[pytest.Item] = {item for item in items if item.get_closest_marker("direct") is None}
         self._evaluate([item for item in items if item in self._items])
 
-    def settle(self, items: Sequence[pytest.Item]) -> None:
+    def wait_for(self, items: Sequence[pytest.Item]) -> None:
         """Wait until none of these waits any more."""
         while not self._items.isdisjoint(items) and not self._suite.rounds.idle:
             self._evaluate(self._suite.rounds.wait())
 
     def _evaluate(self, items: Iterable[Any]) -> None:
-        self._config.stash[EVALUATED] = True
         for item in items:
             if self._suite.rounds.evaluate(item, partial(self._call, item)):
                 self._items.discard(item)
-        self._config.stash[EVALUATED] = False
         self._suite.rounds.send()
 
     def _call(self, item: pytest.Item) -> None:
@@ -227,10 +209,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell of a failure in the words of the lab, without traceback; a result goes to --lab-progress at once."""
     report = yield
-    check, name = check_of(item), own_name(item)
-    if item.config.stash[EVALUATED] or not (check or name):
+    suite, check, name, message = item.config.stash[SUITE], check_of(item), own_name(item), ""
+    if suite.rounds.evaluating or not (check or name):
         return report
-    suite, message = item.config.stash[SUITE], ""
     if report.failed and call.excinfo is not None:
         message = _tell(suite, check, call.excinfo.value, report)
     if report.when == "setup":

@@ -60,21 +60,6 @@ class Report(Counted):
     own: Counted = Counted()
     """tests of checks/test_*.py: `id` is FILE::TEST, `step` the file"""
 
-    @property
-    def passed(self) -> int:
-        """How many passed."""
-        return self.count("passed")
-
-    @property
-    def failed(self) -> int:
-        """How many failed."""
-        return self.count("failed")
-
-    @property
-    def errors(self) -> int:
-        """How many could not be checked."""
-        return self.count("error")
-
     def as_dict(self) -> dict[str, Any]:
         """Give the shape of `lab verify --json`."""
         own = self.own.as_dict()

@@ -57,6 +57,11 @@ class Rounds:
         self.count = 0
         """rounds so far"""
 
+    @property
+    def evaluating(self) -> bool:
+        """Whether a test is only evaluated just now, not run."""
+        return self._evaluated is not None
+
     def evaluate(self, test: Hashable, run: Callable[[], object]) -> bool:
         """Run a test to learn what it asks; false when it waits for answers."""
         self._evaluated, self._missed = test, False
@@ -80,7 +85,7 @@ class Rounds:
             self._noted[node].append(question)
         if not hurry:
             return Answer(0, "")
-        if key not in self._answers and self._evaluated is not None:
+        if key not in self._answers and self.evaluating:
             self._missed = True
             self._asked[key].add(self._evaluated)
             raise Pending
@@ -94,7 +99,7 @@ class Rounds:
 
     def send(self) -> None:
         """Send what was noted: a round."""
-        if self._evaluated is None and self._noted:
+        if self._noted and not self.evaluating:
             self.count += 1
             for node, questions in self._noted.items():
                 self._wires[node].send(questions)

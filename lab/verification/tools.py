@@ -167,7 +167,7 @@ class Broker:
     """A connection to RabbitMQ, as far as a login goes: AMQP 0-9-1, frames of one method each."""
 
     def __init__(self, stream: socket.socket) -> None:
-        self.stream = stream
+        self.stream, self.reader = stream, stream.makefile("rb")
 
     def say(self, method: tuple[int, int], arguments: bytes) -> None:
         """Send a method."""
@@ -176,24 +176,16 @@ class Broker:
 
     def hear(self, wanted: tuple[int, int]) -> bytes:
         """Read the arguments of the method that must come now."""
-        with self.stream.makefile("rb", buffering=0) as reader:
-            head = self._read(reader, 7)
-            frame = self._read(reader, struct.unpack(">BHI", head)[2] + 1)[:-1]
+        head = self.reader.read(7)
+        frame = self.reader.read(struct.unpack(">BHI", head)[2] + 1) if len(head) == 7 else b""
+        if not frame.endswith(b"\xce"):
+            raise ConnectionError("the broker closed the connection")
         got = struct.unpack(">HH", frame[:4])
         if got == (10, 50):  # Close: code, text
             raise ConnectionError(frame[7 : 7 + frame[6]].decode("utf-8", "replace"))
         if got != wanted:
             raise ConnectionError(f"unexpected answer {got}")
-        return frame[4:]
-
-    def _read(self, reader: Any, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            more = reader.read(size - len(data))
-            if not more:
-                raise ConnectionError("the broker closed the connection")
-            data += more
-        return data
+        return frame[4:-1]
 
 
 def amqp(env: Env, host: str, port: int, user: str, secret: str, timeout: float) -> dict[str, Any]:

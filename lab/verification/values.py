@@ -26,10 +26,6 @@ class Values:
         """Replace each `${NAME}` that the environment has."""
         return NAME.sub(lambda match: self._env.get(match[1], match[0]), text)
 
-    def missing(self, text: str) -> list[str]:
-        """Names in `${NAME}` that the environment does not have."""
-        return [name for name in NAME.findall(text) if name not in self._env]
-
     def mask(self, text: str) -> str:
         """Replace secrets by their names, and whatever else looks like a password by ***."""
         return self._masking(text)
