@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
 Verdict = Literal["done", "failed", "interrupted"]
@@ -21,6 +21,10 @@ class Progress(Protocol):
 
     Texts are plain: who shows them decides how, and nothing in them is markup.
     """
+
+    @property
+    def phases(self) -> Mapping[str, float]:
+        """Give the seconds of the phases that have ended, by name, in their order."""
 
     def phase(self, name: str, title: str) -> AbstractContextManager[None]:
         """Time a phase of the work, and say its title; phases of one name add up."""

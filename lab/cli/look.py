@@ -1,4 +1,4 @@
-"""The verbs that look at an existing lab, or into it: `status`, `ssh`, `exec`, `ssh-config`, `logs`, `secrets`."""
+"""The verbs that look at an existing lab, or into it: `status`, `ssh`, `exec`, `ssh-config`, `logs`, `timing` …"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL)(status)
     app.command(rich_help_panel=PANEL, context_settings=_ANY_WORDS)(ssh)
     app.command("exec", rich_help_panel=PANEL, context_settings=_ANY_WORDS)(execute)
-    for verb in (forward, ssh_config, logs, secrets):
+    for verb in (forward, ssh_config, logs, timing, secrets):
         app.command(rich_help_panel=PANEL)(verb)
 
 
@@ -151,6 +151,24 @@ def logs(
         else:
             typer.echo(f"==> {path} <==")
             typer.echo(path.read_text(errors="replace"))
+
+
+def timing(
+    step: Annotated[str | None, typer.Argument(help="A step, as 50-compute-controller: all its headings.")] = None,
+    file: SpecFile = DEFAULT_SPEC,
+    build_dir: BuildDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where the last `lab up` spent its time: phases, steps, and the headings that took longest."""
+    from lab.terminal.timing import print_timing
+    from lab.verbs.opening import existing
+    from lab.verbs.timing import timing_of
+
+    found = timing_of(existing(file, build_dir, reach=False), step)
+    if as_json:
+        ui.print_json(found.as_dict())
+    else:
+        print_timing(found, every=step is not None)
 
 
 def secrets(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:

@@ -11,6 +11,7 @@ from lab.base import safe
 from lab.base.errors import MachineError, StepError, StepFailure
 from lab.nodes.schedule import Job, jobs_of, run_all
 from lab.nodes.state import StepRecord, digest
+from lab.nodes.step_log import StepLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,8 +31,6 @@ _LIMIT_S = 900.0
 _TIMES_EXPECTED = 8
 _NODE_SAYS_S = 120.0
 """for a node to end a step and to say so"""
-_LOG_LIMIT = 20 * 2**20
-"""characters kept of one run of a step, in case it repeats itself without end"""
 _NODES_LIST = "$LAB_DIR/hosts"
 _IRRELEVANT = {"LAB_WAIT_FACTOR"}
 """variables that change how long a step waits, not what it does"""
@@ -115,15 +114,10 @@ class StepRunner:
         exit_code = -1
         try:
             with open(log, "w", opener=safe.private_opener) as out:
-
-                def keep(line: str) -> None:
-                    if out.tell() < _LOG_LIMIT:  # the node has the rest
-                        out.write(self._lab.secrets.mask(line) + "\n")
-                        out.flush()
-
                 limit_s = step_limit_s(step, self._lab.plan.wait_factor)
                 command = ["sudo", "/opt/lab/run-step", job.step, str(limit_s)]
                 # the node ends it first, and says so; a run that an earlier `lab up` left there may come before it
+                keep = StepLog(out, self._lab.secrets.mask).keep
                 exit_code = self._ssh.stream(job.node, command, keep, timeout_s=2 * limit_s + _NODE_SAYS_S)
         except MachineError as error:
             if self._ssh.aborted:

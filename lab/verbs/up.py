@@ -17,6 +17,7 @@ from lab.nodes.schedule import MACHINES
 from lab.nodes.state import StateFile
 from lab.planning import changes, project
 from lab.planning.refusals import require_fit, require_step
+from lab.verbs import timing
 from lab.verbs import up_machines as machines
 from lab.verbs import up_steps as steps
 from lab.verbs.down import remove_lab
@@ -97,7 +98,11 @@ def bring_up(
         run = Run.of(project.decided(spec, plan, directory), host, progress, to_step)
         moved.claim(plan, directory, host.mode)
         result = _phases(run, existing, spec.box.mirror, checkpoints=checkpoints)
-    return UpResult(*result, step_seconds=run.runner.seconds, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        if result[2]:
+            phases = dict(progress.phases)
+            timing.note(directory, timing.UpTimes(began=time.time() - seconds, seconds=seconds, phases=phases))
+    return UpResult(*result, step_seconds=run.runner.seconds, seconds=seconds)
 
 
 def _phases(run: Run, existing: Plan | None, mirror: str | None, *, checkpoints: bool) -> tuple[Lab, Report, bool]:

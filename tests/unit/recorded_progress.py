@@ -17,11 +17,13 @@ class RecordedProgress:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.notes: dict[str, str] = {}
+        self.phases: dict[str, float] = {}
 
     @contextmanager
     def phase(self, name: str, title: str) -> Iterator[None]:
         self.lines.append(f"{name}: {title}")
         yield
+        self.phases[name] = self.phases.get(name, 0.0) + 1.0
 
     def say(self, text: str, loud: str = "") -> None:
         assert loud in text
