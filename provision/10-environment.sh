@@ -17,8 +17,8 @@ install_packages $LAB_PACKAGES
 
 heading 'An emulated processor: long turns, and every program at its own address'
 # Deviation: an emulator forgets its translated addresses at each switch to another process. Turns of 20 ms instead of
-# 1.5 leave more for the work; a process that has waited for something still runs at once. (6.1 has latency and granularity, later
-# kernels a base slice; 5.10 has its knobs elsewhere. A file that is not there is passed over.)
+# 1.5 leave more for the work; a process that has waited for something still runs at once. (6.1 has latency and
+# granularity, later kernels a base slice; 5.10 has its knobs elsewhere. A file that is not there is passed over.)
 # Deviation: no address space randomization. The emulator keeps its translation of a piece of code by its address; with
 # a new one for each process it translates the same libraries again, and a small program takes four times as long.
 if [[ $LAB_ACCELERATOR == qemu ]]; then

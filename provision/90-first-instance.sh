@@ -20,7 +20,8 @@ zone_of() {
 }
 # Deviation: --availability-zone names the compute node, so that each has one.
 # Deviation: {image:tiny} is the id of the lab's own image of that name, should a user have made another; so {server:…}.
-# Deviation: a higher quota, so that the user can still have the default ten instances, besides these and those of the chapters.
+# Deviation: a higher quota, so that the user can still have the default ten instances, besides these and those of the
+# chapters.
 # The console shows the address of the lease and the instance-id from the metadata service, then BOOT OK.
 {
   printf 'ensure quota set --instances %d --cores %d admin\n' $((LAB_COMPUTE_COUNT + 12)) $((LAB_COMPUTE_COUNT + 12))

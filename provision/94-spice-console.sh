@@ -9,7 +9,8 @@ set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 
 heading 'Show the address of each console'
-# An instance that was launched before the chapter has no SPICE server; a hard reboot creates its domain again, with one.
+# An instance that was launched before the chapter has no SPICE server; a hard reboot creates its domain again, with
+# one.
 for compute in $LAB_COMPUTES; do
   printf 'console url show --spice {server:instance-%s} || server reboot --hard {server:instance-%s}\n' \
     "$compute" "$compute"
