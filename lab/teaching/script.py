@@ -18,7 +18,7 @@ FUNCTION_COMMENT = r"[a-z]+_[a-z_0-9]+(?: [A-Z\[\]. ]+)?: "
 """how a comment begins that describes a function: `hosts_in TABLE [CONDITION]: …`"""
 _HEREDOC = re.compile(r"<<(-?)\s*(['\"]?)(\w+)\2(?!<)")
 _OPENERS = {"if": "fi", "for": "done", "while": "done", "until": "done", "case": "esac"}
-_FUNCTION = re.compile(r"\w+\(\) \{$")
+_FUNCTION = re.compile(r"\w+\(\) \{")
 _CAPABILITY = re.compile(r"\(\((?P<lacks>! ?)?LAB_HAS_(?P<name>[A-Z0-9_]+)\)\)")
 _EQUALS = re.compile(r"\[\[ \$(?P<name>LAB_[A-Z_]+) == (?P<value>\w+) \]\]")
 _ONE_LINE_IF = re.compile(r"if (?P<test>.+?); then (?P<yes>.+?); (?:else (?P<no>.+?); )?fi(?: +#.*)?")

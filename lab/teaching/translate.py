@@ -22,7 +22,7 @@ Kind = Literal["heading", "prose", "deviation", "shell", "sql", "ini", "file", "
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?")
 _QUOTED = re.compile(r'"\$\{?([A-Za-z_]\w*)\}?"')
-_HEREDOC_LINE = re.compile(r"^(?P<command>.*?) ?<<(?P<quote>['\"]?)(?P<word>\w+)['\"]?$")
+_HEREDOC_LINE = re.compile(r"(?P<command>.*?) ?<<(?P<quote>['\"]?)(?P<word>\w+)['\"]?")
 _ASSIGNMENT = re.compile(r"[a-z_]\w*=[^$`(]*")
 _SAFE = re.compile(r"[\w.,:/@%+-]+")
 _NOT_FOR_PAPER = frozenset({"wait_for", "say", "fail", "trim_empty", "start_limit", "start_behind", "enable_agents",
@@ -87,7 +87,7 @@ class Translator:
             yield from self._loop(statement)
         elif word.endswith("()") or word in ("{", "while", "until", "case"):
             raise NotKnownError
-        elif match := _HEREDOC_LINE.match(statement.lines[0]):
+        elif match := _HEREDOC_LINE.fullmatch(statement.lines[0]):
             body = list(statement.lines[1:-1])
             yield from self._document(match["command"], body if match["quote"] else [self._line(line) for line in body])
         elif not self._assigned(text):

@@ -93,7 +93,7 @@ def begin(host: Host, *commands: str) -> None:
 
 def console_log(server: str) -> str:
     """Give the command for an instance's console log."""
-    return shlex.join(["openstack", "console", "log", "show", f"{{server:{server}}}"])
+    return f"openstack console log show {shlex.quote(f'{{server:{server}}}')}"
 
 
 @dataclass(frozen=True)

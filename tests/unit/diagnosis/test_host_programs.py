@@ -113,7 +113,6 @@ def test_python_starts_nothing_that_nobody_asks_for() -> None:
     found = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in (ROOT / "lab").rglob("*.py")
-        if path.parent.name != "infra"  # runs in the nodes
         for name in started_by_python(path.read_text())
         if name not in known() | NO_PROGRAMS
     }
