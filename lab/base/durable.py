@@ -19,15 +19,21 @@ TEMPORARY = ".*.tmp"
 
 
 def write_text(target: Path, text: str, *, mode: int, like: Path | None = None, later: set[Path] | None = None) -> None:
-    """Replace one file in one step: at any moment it holds the old text or the new one, with the final mode.
+    """Replace one file by a text, as `write_bytes` does by bytes."""
+    write_bytes(target, text.encode(), mode=mode, like=like, later=later)
 
-    A file that holds this text already is not written. With `like` the new file gets that one's owner. With `later` the
-    directory is not synced but added there, for who writes many files and then calls `sync_directory` once for each.
+
+def write_bytes(
+    target: Path, data: bytes, *, mode: int, like: Path | None = None, later: set[Path] | None = None
+) -> None:
+    """Replace one file in one step: at any moment it holds the old content or the new one, with the final mode.
+
+    A file that holds this content already is not written. With `like` the new file gets that one's owner. With `later`
+    the directory is not synced but added there: one who writes many files calls `sync_directory` once for each of them.
 
     Raises:
         OSError: as of any write.
     """
-    data = text.encode()
     with contextlib.suppress(OSError):
         if target.is_file() and not target.is_symlink() and target.read_bytes() == data:
             if target.stat().st_mode & 0o7777 != mode:

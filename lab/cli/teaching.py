@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.base import errors
+from lab.base import durable, errors
 from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, require_place
 from lab.terminal import progress as ui
 
@@ -115,12 +115,15 @@ def _plan(file: Path) -> Plan:
 
 
 def _give(content: bytes, output: Path | None, *, private: bool = False) -> None:
-    """Print a text; or write a file, readable by its owner alone if it holds a password, and say where."""
+    """Print a text; or write a file, readable by its owner alone if it may hold a password, and say where.
+
+    What is no regular file, as /dev/stdout, is written to and keeps its mode: it belongs to the machine.
+    """
     if output is None:
         typer.echo(content.decode(), nl=False)
         return
-    if private:
-        output.touch(mode=0o600)
-        output.chmod(0o600)
-    output.write_bytes(content)
+    if private and (output.is_file() or not output.exists()):
+        durable.write_bytes(output, content, mode=0o600)
+    else:
+        output.write_bytes(content)
     typer.echo(f"wrote {output}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html as entities
 import io
+import os
 import re
 import stat
 import sys
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +22,7 @@ from typer.testing import CliRunner
 from lab.base.errors import HostError
 from lab.base.masking import forms
 from lab.cli.main import app
+from lab.cli.teaching import _give
 from lab.planning.secrets import Secrets
 from lab.teaching import pages
 from lab.teaching.handout import STUDENTS_OWN, Edition, Handout, handout
@@ -27,7 +30,6 @@ from lab.teaching.looks import known_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from lab.planning.plan import Plan
 
@@ -214,3 +216,21 @@ def test_a_pdf_is_not_printed_to_the_terminal(runner: CliRunner) -> None:
     refused = runner.invoke(app, ["handout", "--format", "pdf"])
     assert refused.exit_code == 2
     assert "add --output handout.pdf" in refused.output
+
+
+def test_a_handout_replaces_a_link_and_leaves_a_device_as_it_is(tmp_path: Path) -> None:
+    (theirs := tmp_path / "theirs").write_text("mine")
+    (link := tmp_path / "course.html").symlink_to(theirs)
+    _give(b"a password", link, private=True)
+    assert theirs.read_text() == "mine"
+    assert (link.read_text(), stat.S_IMODE(link.stat().st_mode)) == ("a password", 0o600)
+    read, write = os.openpty()
+    try:
+        device = Path(os.ttyname(write))
+        before = device.stat().st_mode
+        _give(b"x", device, private=True)
+        assert device.stat().st_mode == before
+        assert os.read(read, 1) == b"x"
+    finally:
+        os.close(read)
+        os.close(write)
