@@ -51,7 +51,7 @@ class Edition(StrEnum):
 
 @dataclass(frozen=True)
 class Part:
-    """What stands under one heading."""
+    """What is under one heading."""
 
     heading: str
     where: str

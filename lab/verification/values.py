@@ -31,7 +31,7 @@ class Values:
         return self._masking(text)
 
     def shown(self, option: str, template: str, found: str) -> str:
-        """Show a found value beside its template: what stands in a secret's place is named when known, else ***."""
+        """Show a found value beside its template: what is in a secret's place is named when known, else ***."""
         if found == "" or self.fill(template) == found:
             return self.mask(found)
         parts = NAME.split(template)
