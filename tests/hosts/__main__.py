@@ -33,7 +33,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make test-hosts", description=__doc__)
     parser.add_argument("host", choices=HOSTS)
     parser.add_argument("--release", default="victoria", help="of the lab (default: victoria, the fastest)")
-    parser.add_argument("--to", default="20-database", metavar="STEP", help="how far (default: 20-database)")
+    how_far = parser.add_mutually_exclusive_group()
+    how_far.add_argument("--to", default="20-database", metavar="STEP", help="how far (default: 20-database)")
+    how_far.add_argument("--complete", action="store_true", help="every step, in a lab of the default size")
     parser.add_argument(
         "--own-boxes", action="store_true", help="a minimal host builds its boxes, whether there are any"
     )
@@ -68,7 +70,7 @@ def main() -> int:
     calls = Calls(logs, say=lambda text: print(text, flush=True))
     place, figures, failure = place_of(options, work), Figures(options.host, options.release), ""
     try:
-        prove(place, calls, figures, options.to)
+        prove(place, calls, figures, None if options.complete else options.to)
     except (HostProofError, subprocess.CalledProcessError) as error:
         failure = str(error)
     finally:  # a Ctrl-C too
@@ -80,8 +82,9 @@ def main() -> int:
         shutil.copytree(logs, kept, dirs_exist_ok=True)
         print(f"FAILED on {options.host}: {failure.replace(str(logs), str(kept))}", file=sys.stderr)
     else:
+        end = "the end" if options.complete else options.to
         print(
-            f"{options.host}: {options.release} up to {options.to} in {figures.up_s / 60:.1f} min, "
+            f"{options.host}: {options.release} up to {end} in {figures.up_s / 60:.1f} min, "
             f"{figures.checks} checks passed, nothing left; {figures.total_s / 60:.1f} min in all"
         )
     shutil.rmtree(work)

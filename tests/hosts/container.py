@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hosts.calls import Calls, HostProofError, environment
 from hosts.debian import base, boxes_of, clone, copy_boxes, keep_boxes
+from hosts.place import up_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +62,9 @@ class Container:
             os.chown(path, USER, USER, follow_symlinks=False)
         self._links = _links()
 
-    def up(self, calls: Calls, to: str) -> str:
+    def up(self, calls: Calls, to: str | None) -> str:
         """./lab-container up, which builds the image."""
-        said = self._lab(calls, ["up", "--to", to], limit_s=5400)
+        said = self._lab(calls, up_words(to), limit_s=5400)
         if (now := _links()) != self._links:
             raise HostProofError(f"network interfaces of the lab are outside its container:\n{now}")
         return said

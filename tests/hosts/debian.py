@@ -100,9 +100,9 @@ class MinimalDebian:
         self._enclosure = Enclosure("enter_root.sh", [str(self._root)])
         self._enclosure.open()
 
-    def up(self, calls: Calls, to: str) -> str:
+    def up(self, calls: Calls, to: str | None) -> str:
         """`make lab-up`, whose doctor installs what is missing."""
-        return self._run(calls, "make lab-up", ["make", "lab-up", f"TO={to}"], limit_s=5400)
+        return self._run(calls, "make lab-up", ["make", "lab-up", f"TO={to or ''}"], limit_s=5400)
 
     def lab(self, calls: Calls, words: Sequence[str]) -> str:
         """Run the checkout's own `lab`."""

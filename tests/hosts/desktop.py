@@ -12,6 +12,7 @@ from hosts import foreign
 from hosts.calls import Calls, environment
 from hosts.debian import CHECKOUT, copy_boxes
 from hosts.enclosure import Enclosure
+from hosts.place import up_words
 from hosts.story import require, small_spec
 from lab.box.store import cache_directory
 from lab.host.capacity import host_facts
@@ -25,6 +26,8 @@ LAB += ["import sys; sys.argv[0] = 'lab'; from lab.cli.main import main; main()"
 USER_ID = 4243
 """of desk, in enter_desktop.sh"""
 FIRST_STEP = "10-environment"
+LABS = Path("/var/lib/compute-lab")
+"""where root's labs keep their records: the enclosure mounts a directory of its own there"""
 USER = ["setpriv", "--reuid=desk", "--regid=desk", "--init-groups", "env", "HOME=/home/desk"]
 
 
@@ -39,6 +42,7 @@ class Desktop:
         self.directory = work / "root"
         self._enclosure = Enclosure("enter_desktop.sh", [str(self._state), str(CHECKOUT), *_kept()], network=True)
         self._before: dict[str, str] = {}
+        self._new = not LABS.exists()
 
     def open(self, calls: Calls) -> None:
         """Start libvirtd, and make other people's things."""
@@ -47,14 +51,15 @@ class Desktop:
         # Inside there is no network: what comes from a mirror is made before.
         host_facts("auto")
         self._build_boxes(calls)
+        LABS.mkdir(exist_ok=True)
         self._enclosure.open()
         self._shell(calls, "foreign", foreign.script())
         self._before = foreign.snapshot(lambda command: self._shell(calls, "before", command))
 
-    def up(self, calls: Calls, to: str) -> str:
+    def up(self, calls: Calls, to: str | None) -> str:
         """As a user, to the first step; then as root."""
         self._as_user_goes(calls, (self.directory / "lab.yaml").read_text())
-        return self._lab(calls, ["up", "--to", to], limit_s=3600)
+        return self._lab(calls, up_words(to), limit_s=5400)
 
     def lab(self, calls: Calls, words: Sequence[str]) -> str:
         """Run this checkout's `lab` as root."""
@@ -113,6 +118,8 @@ class Desktop:
     def close(self, calls: Calls) -> None:
         """End it; its files go with the working directory."""
         self._enclosure.close()
+        if self._new and LABS.exists() and not any(LABS.iterdir()):
+            LABS.rmdir()
 
 
 def _kept() -> list[str]:

@@ -14,6 +14,11 @@ NAME = "hosts"
 """of the lab"""
 
 
+def up_words(to: str | None) -> list[str]:
+    """Give the verb `up`, and the option of its last step."""
+    return ["up"] if to is None else ["up", "--to", to]
+
+
 class Place(Protocol):
     """A kind of host, with a checkout of the project on it."""
 
@@ -25,8 +30,8 @@ class Place(Protocol):
     def open(self, calls: Calls) -> None:
         """Make it, with everything that a user has before the first command."""
 
-    def up(self, calls: Calls, to: str) -> str:
-        """Bring the lab up to a step, as the README has it; gives what was said."""
+    def up(self, calls: Calls, to: str | None) -> str:
+        """Bring the lab up to a step (None: the last), as the README has it; gives what was said."""
 
     def lab(self, calls: Calls, words: Sequence[str]) -> str:
         """Run a verb, which must end with exit code 0; gives what it said."""
