@@ -68,6 +68,7 @@ define define <<'EOF'
 EOF
 virsh -q autostart theirs-off
 virsh -q start theirs
+until ip link show virbr0 | grep -q LOWER_UP; do sleep 0.2; done # a bridge has a link when its port forwards
 nft add table inet theirs
 nft add chain inet theirs input '{{ type filter hook input priority 0; }}'
 nft add rule inet theirs input iifname virbr0 tcp dport 631 drop
