@@ -77,6 +77,8 @@ nft add rule inet theirs input iifname virbr0 tcp dport 631 drop
 
 _NO_BOXES = "| grep -v _vagrant_box_image_"
 """boxes' images stay in the pool, since the disks of other labs may stand on them"""
+_ONE_BLANK = "| tr -s ' -'"
+"""columns are as wide as the longest name, the boxes' included"""
 
 LOOKS = {
     "domains": "virsh list --all --name | xargs -n 1 virsh dumpxml",
@@ -85,8 +87,8 @@ LOOKS = {
     "networks": "virsh net-list --all --name | xargs -n 1 virsh net-dumpxml",
     "networks' states": "virsh net-list --all",
     "pools": "virsh pool-list --all && virsh pool-dumpxml default | grep -vE '<(capacity|allocation|available)'",
-    "volumes": f"virsh vol-list default {_NO_BOXES}",
-    "volumes' files": f"cd /var/lib/libvirt/images && ls -lnA | grep -v ^total {_NO_BOXES}",
+    "volumes": f"virsh vol-list default {_NO_BOXES} {_ONE_BLANK}",
+    "volumes' files": f"cd /var/lib/libvirt/images && ls -lnA | grep -v ^total {_NO_BOXES} {_ONE_BLANK}",
     "volumes' content": f"cd /var/lib/libvirt/images && ls {_NO_BOXES} | xargs sha256sum",
     "libvirt's files": "cd /etc/libvirt && find . -type f | sort | xargs sha256sum",
     "processes": "pgrep -a 'qemu|libvirtd|virtlogd|dnsmasq' | sort",
