@@ -106,16 +106,17 @@ def schema() -> None:
 @app.command(rich_help_panel="The lab")
 def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: AsJson = False) -> None:
     """Check the spec; print the plan, whether it fits on this host, and the differences from the existing lab."""
-    from lab.host.capacity import count_for, host_facts
+    from lab.host.capacity import count_for
     from lab.host.choice import host_for
     from lab.inputs.load import load_spec
     from lab.planning import project
     from lab.planning.refusals import require_fit
     from lab.terminal import forecast, overview
     from lab.verbs.check_only import difference
+    from lab.verbs.opening import host_of
 
     spec = load_spec(file)
-    known = host_facts(spec.accelerator, prove=False)
+    known = host_of(spec)
     plan = project.decide(spec, known)
     lab = project.decided(spec, plan, project.build_dir_of(file, build_dir, spec.name), write=False)
     if as_json:
@@ -145,13 +146,9 @@ def render(
     """Write the build directory: a plain Vagrant project."""
     from lab.generator.files import diff_tree, write_tree
     from lab.generator.render import render as render_files
-    from lab.host.capacity import host_facts
-    from lab.inputs.load import load_spec
-    from lab.planning import project
+    from lab.verbs.opening import decided
 
-    spec = load_spec(file)
-    plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
-    lab = project.decided(spec, plan, project.build_dir_of(file, build_dir, spec.name), write=not diff)
+    lab = decided(file, build_dir, write=not diff)
     files = render_files(lab.plan, lab.secrets)
     if diff:
         typer.echo(diff_tree(lab.build_dir, files), nl=False)
@@ -172,10 +169,10 @@ def doctor(
     --fix repairs the host only. To repair a lab, run `lab up` or the command shown with the finding.
     """
     from lab.diagnosis import doctor as host_doctor
-    from lab.host.capacity import host_facts
     from lab.inputs.load import load_spec
     from lab.planning import project
     from lab.terminal import overview
+    from lab.verbs.opening import plan_of
 
     if fix:
         host_doctor.fix(lambda line: ui.console.print(line, markup=False, soft_wrap=True))
@@ -184,7 +181,7 @@ def doctor(
         spec = load_spec(file)
         mirror = spec.box.mirror
         directory = project.build_dir_of(file, build_dir, spec.name)
-        plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
+        plan = plan_of(spec)
     findings = host_doctor.diagnose(plan, directory, mirror)
     troubles = lab_findings(plan.name, directory) if plan and directory and not fix else []
     if as_json:

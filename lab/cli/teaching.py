@@ -106,12 +106,10 @@ def coverage(file: SpecFile = DEFAULT_SPEC, as_json: AsJson = False) -> None:
 
 def _plan(file: Path) -> Plan:
     """Decide the lab of a spec, for what is known of this host; nothing is touched."""
-    from lab.host.capacity import host_facts
     from lab.inputs.load import load_spec
-    from lab.planning import project
+    from lab.verbs.opening import plan_of
 
-    spec = load_spec(file)
-    return project.decide(spec, host_facts(spec.accelerator, prove=False))
+    return plan_of(load_spec(file))
 
 
 def _give(content: bytes, output: Path | None, *, private: bool = False) -> None:

@@ -9,10 +9,9 @@ from lab.base.errors import UsageError
 from lab.box import age
 from lab.box.manifest import Manifest, ReadyMade
 from lab.box.store import remove_box, survey
-from lab.host.capacity import host_facts
 from lab.inputs.load import load_spec
 from lab.machines.boxes import ensure_for_plan, line_of
-from lab.planning import project
+from lab.verbs.opening import plan_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +32,7 @@ class BoxList:
 def build_for_spec(spec_file: Path, mirror: str | None, progress: Progress, *, force: bool = False) -> list[Box]:
     """Build the boxes that a spec needs, where they are missing or out of date; with `force`, all of them."""
     spec = load_spec(spec_file)
-    plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
+    plan = plan_of(spec)
     return ensure_for_plan(plan, mirror or spec.box.mirror, lambda event: progress.say(line_of(event)), force=force)
 
 

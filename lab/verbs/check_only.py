@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from lab.base.errors import DamagedFileError
 from lab.generator.render import render
 from lab.host import records
-from lab.host.capacity import host_facts
 from lab.host.choice import require_open
 from lab.host.host import choose_host
-from lab.inputs.load import load_spec
 from lab.machines import reconcile
 from lab.nodes.schedule import jobs_of
 from lab.nodes.ssh import Ssh
@@ -19,6 +17,7 @@ from lab.nodes.state import State, StateFile
 from lab.nodes.steps import not_done
 from lab.planning import changes, project
 from lab.planning.refusals import require_step
+from lab.verbs.opening import decided
 from lab.verification import proven
 from lab.verification.run import quick_ids, verify
 
@@ -70,9 +69,7 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
     Raises:
         UsageError: the lab has no step `to_step`.
     """
-    spec = load_spec(spec_file)
-    plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
-    lab = project.decided(spec, plan, project.build_dir_of(spec_file, build_dir, spec.name), write=False)
+    lab = decided(spec_file, build_dir)
     records.require_home(lab.build_dir)
     if to_step is not None:
         require_step(lab.plan, to_step)

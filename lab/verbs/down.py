@@ -15,7 +15,6 @@ from lab.base.lock import lab_lock
 from lab.checkpoint.store import Checkpoints
 from lab.generator.files import remove_tree
 from lab.host import fence, place, records
-from lab.host.capacity import host_facts
 from lab.host.choice import require_open
 from lab.host.host import choose_host
 from lab.host.ownership import own_of
@@ -27,6 +26,7 @@ from lab.nodes.ssh import Ssh
 from lab.nodes.ssh_config import SshConfig
 from lab.planning import project
 from lab.verbs import labs
+from lab.verbs.opening import plan_of
 
 if TYPE_CHECKING:
     from lab.base.progress import Progress
@@ -79,7 +79,7 @@ def remove_lab(spec: Spec, directory: Path, progress: Progress, *, keep_checkpoi
     try:
         plan = project.load_plan(directory)
     except DamagedFileError:  # the spec names its machines and networks too
-        plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
+        plan = plan_of(spec)
     host = choose_host(name, directory)
     require_open(host)
     key = records.lab_key(name, directory)

@@ -10,13 +10,12 @@ from lab.checkpoint import recovery
 from lab.checkpoint import save_restore as checkpoint
 from lab.checkpoint.store import Checkpoint, Checkpoints
 from lab.host import records
-from lab.host.capacity import host_facts
 from lab.host.choice import own_host
 from lab.inputs.load import load_spec
 from lab.nodes.schedule import MACHINES
 from lab.nodes.state import StateFile
 from lab.planning import project
-from lab.verbs.opening import opened
+from lab.verbs.opening import opened, plan_of
 from lab.verbs.up import UpResult, bring_up
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str, progress: Progre
     spec = load_spec(spec_file)
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
     records.require_home(directory)
-    plan = project.load_plan(directory) or project.decide(spec, host_facts(spec.accelerator, mirror=spec.box.mirror))
+    plan = project.load_plan(directory) or plan_of(spec, prove=True)
     ids = [step.id for step in plan.steps]
     before = ids[: ids.index(step_of(plan, chapter))]
     goal = before[-1] if before else MACHINES

@@ -1,4 +1,4 @@
-"""Opening a lab that was made before."""
+"""Opening a lab: one that was made before, or the one that a spec asks for."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from lab.planning.secrets import Secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lab.inputs.model import Spec
+    from lab.planning.plan import HostProof, Plan
 
 
 def existing(spec_file: Path, build_dir: Path | None, *, reach: bool = True) -> project.Lab:
@@ -40,6 +43,23 @@ def opened(directory: Path, *, reach: bool = True) -> project.Lab:
     return project.Lab(directory, plan, Secrets.of_build_dir(directory, plan))
 
 
+def host_of(spec: Spec, *, prove: bool = False) -> HostProof:
+    """Tell what this host can do for a spec's lab; without `prove` nothing is touched, as of `host_facts`."""
+    return host_facts(spec.accelerator, mirror=spec.box.mirror, prove=prove)
+
+
+def plan_of(spec: Spec, *, prove: bool = False) -> Plan:
+    """Decide the lab that a spec asks for, on this host, as `host_of` knows it."""
+    return project.decide(spec, host_of(spec, prove=prove))
+
+
+def decided(spec_file: Path, build_dir: Path | None, *, write: bool = False) -> project.Lab:
+    """Decide the lab that a spec asks for, whatever exists in its build directory; `write` as of `project.decided`."""
+    spec = load_spec(spec_file)
+    directory = project.build_dir_of(spec_file, build_dir, spec.name)
+    return project.decided(spec, plan_of(spec), directory, write=write)
+
+
 def planned(spec_file: Path, build_dir: Path | None) -> project.Lab:
     """Open the lab of a spec, or decide it where it was not made yet: then it has the passwords of its seed, if any.
 
@@ -49,6 +69,5 @@ def planned(spec_file: Path, build_dir: Path | None) -> project.Lab:
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
     if (directory / "plan.json").exists():
         return opened(directory, reach=False)
-    plan = project.decide(spec, host_facts(spec.accelerator, prove=False))
-    lab = project.decided(spec, plan, directory, write=False)
+    lab = project.decided(spec, plan_of(spec), directory, write=False)
     return lab if (directory / "seed").exists() else replace(lab, secrets=Secrets({}))

@@ -17,11 +17,11 @@ from lab.base.errors import HostError, LabError, UsageError
 from lab.base.masking import Masking
 from lab.diagnosis import support_parts
 from lab.host import records
-from lab.host.capacity import host_facts
 from lab.host.host import choose_host
 from lab.inputs.load import load_spec
 from lab.planning import project
 from lab.planning.secrets import Secrets, load_seed
+from lab.verbs.opening import plan_of
 
 if TYPE_CHECKING:
     from lab.inputs.model import Spec
@@ -74,7 +74,7 @@ def _plan(spec: Spec, directory: Path, parts: support_parts.Parts) -> Plan:
         parts.missing.append("plan.json: no lab was made in this build directory")
     except LabError as error:
         parts.missing.append(f"plan.json: {error.message}")
-    return project.decide(spec, host_facts(spec.accelerator, prove=False))
+    return plan_of(spec)
 
 
 def _masking(spec: Spec, directory: Path, plan: Plan, parts: support_parts.Parts) -> Masking | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lab.base import builddir
 from lab.base.errors import DamagedFileError
 from lab.base.lock import lab_lock
-from lab.host.capacity import count_for, host_facts
+from lab.host.capacity import count_for
 from lab.host.choice import host_for
 from lab.inputs.load import load_spec
 from lab.machines import moved
@@ -21,6 +21,7 @@ from lab.verbs import timing
 from lab.verbs import up_machines as machines
 from lab.verbs import up_steps as steps
 from lab.verbs.down import remove_lab
+from lab.verbs.opening import host_of
 from lab.verbs.run import Run
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _decide(spec: Spec, to_step: str | None, progress: Progress) -> tuple[HostPr
         UsageError: the lab has no step `to_step`.
     """
     with progress.phase("host", "checking the host"):
-        known = host_facts(spec.accelerator, mirror=spec.box.mirror)
+        known = host_of(spec, prove=True)
         plan = project.decide(spec, known)
         if to_step not in (None, MACHINES):
             require_step(plan, to_step)

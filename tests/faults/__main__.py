@@ -25,11 +25,11 @@ from faults.lab_run import run_lab
 from faults.story import NotSurvivedError, Suite
 from faults.traces import traces
 from lab.base.errors import HostError, LabError, UsageError
-from lab.host.capacity import host_facts
 from lab.host.host import choose_host
 from lab.inputs.load import load_spec
 from lab.inputs.release import default_release
 from lab.planning import project
+from lab.verbs import opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +84,7 @@ def small_file_system(directory: Path) -> Iterator[bool]:
 def plan_of(spec_file: Path, build_dir: Path) -> Plan:
     """Give the plan of the lab that stands, else the one that it will have."""
     spec = load_spec(spec_file)
-    return project.load_plan(build_dir) or project.decide(spec, host_facts(spec.accelerator, mirror=spec.box.mirror))
+    return project.load_plan(build_dir) or opening.plan_of(spec, prove=True)
 
 
 def target_of(spec_file: Path, build_dir: Path, plan: Plan, *, of_tmpfs: bool) -> Target:
