@@ -95,6 +95,15 @@ def unlink(path: Path) -> None:
     sync_directory(path.parent)
 
 
+def remove_empty(directory: Path) -> bool:
+    """Remove a directory that holds nothing; one with something in it, or that is somebody's mount point, stays."""
+    try:
+        directory.rmdir()
+    except OSError:
+        return False
+    return True
+
+
 def make_directory(path: Path, *, mode: int = 0o700) -> None:
     """Make a directory whose parent exists; fine where it is there."""
     try:

@@ -105,9 +105,7 @@ def _write(root: Path, path: str, file: RenderedFile, directories: set[Path]) ->
 def _remove(root: Path, path: str) -> None:
     (root / path).unlink(missing_ok=True)
     for parent in (root / p for p in PurePosixPath(path).parents[:-1]):
-        try:
-            parent.rmdir()
-        except OSError:  # it holds something else, or is gone
+        if not durable.remove_empty(parent):
             return
 
 

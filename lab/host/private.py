@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.base import lock, safe
+from lab.base import durable, lock, safe
 from lab.base.environment import which
 from lab.base.errors import HostError
 from lab.base.process import Completed, put_aside, run, tail_of
@@ -233,9 +233,7 @@ class PrivateHost:
             return
         if self.state_dir.exists():
             shutil.rmtree(self.state_dir)
-        with_siblings = self.state_dir.parent
-        if with_siblings.is_dir() and not any(with_siblings.iterdir()):
-            with_siblings.rmdir()
+        durable.remove_empty(self.state_dir.parent)
 
     def _make_namespace(self) -> None:
         path = view.NETNS_DIR / self.netns

@@ -143,5 +143,4 @@ def remove(key: str) -> None:
     """Forget a lab; fine where nothing is known of it."""
     place = places()[0]
     durable.unlink(place / f"{key}.json")
-    if place.is_dir() and not any(place.iterdir()):
-        place.rmdir()
+    durable.remove_empty(place)

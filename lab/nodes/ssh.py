@@ -17,6 +17,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Any
 
+from lab.base import durable
 from lab.base.environment import tool_environment
 from lab.base.errors import HostError, HostKeyError, MachineError
 from lab.base.masking import without_shapes
@@ -248,8 +249,7 @@ class Ssh:
     def close(self) -> None:
         """End the standing connections. Fine where there are none."""
         self.drop(self._config.nodes())
-        with contextlib.suppress(OSError):
-            self._config.socket_dir().rmdir()
+        durable.remove_empty(self._config.socket_dir())
 
     def drop(self, nodes: Iterable[str]) -> None:
         """End the connections to nodes, as when their machines have lost them: a client would wait for the dead one."""
