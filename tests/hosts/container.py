@@ -47,6 +47,7 @@ class Container:
     def open(self, calls: Calls) -> None:
         """Import the base image, and clone the project for a user, with the boxes that this machine has."""
         self._home.mkdir()
+        self._home.parent.chmod(0o711)  # as the parent of a home is
         self._settings.mkdir()
         (self._settings / "containers.conf").write_text(CONFIGURATION)
         (self._settings / "storage.conf").write_text(
