@@ -31,7 +31,7 @@ zone_of() {
   done
   for compute in $LAB_COMPUTES; do
     printf 'await 60 ACTIVE server show --format value --column status {server:instance-%s}\n' "$compute"
-    printf 'booted 60 "^TINY: ip=[0-9.]+/.* instance-id=i-" {server:instance-%s}\n' "$compute"
+    printf 'booted 60 "TINY: ip=[0-9.]+/.* instance-id=i-" {server:instance-%s}\n' "$compute"
   done
   printf 'server list --long --fit-width\n'
 } | "$LAB_DIR/lib/openstack-batch"

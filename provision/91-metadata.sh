@@ -18,5 +18,5 @@ EOF
 "$LAB_DIR/lib/openstack-batch" <<EOF
 ensure server create --flavor m1.nano --image {image:tiny} --network {network:provider} --user-data $user_data --property chapter=metadata metadata-instance
 await 60 ACTIVE server show --format value --column status {server:metadata-instance}
-booted 60 "^TINY: ip=[0-9.]+/.* instance-id=i-" {server:metadata-instance}
+booted 60 "TINY: ip=[0-9.]+/.* instance-id=i-" {server:metadata-instance}
 EOF

@@ -29,7 +29,7 @@ EOF
   if [[ -z $(floating_ip) ]]; then
     printf 'floating ip create --description selfservice-instance {network:provider}\n'
   fi
-  printf 'booted 60 "^TINY: ip=172[.]16[.]1[.][0-9]+/.* instance-id=i-" {server:selfservice-instance}\n'
+  printf 'booted 60 "TINY: ip=172[.]16[.]1[.][0-9]+/.* instance-id=i-" {server:selfservice-instance}\n'
 } | "$LAB_DIR/lib/openstack-batch"
 
 heading 'Reach the instance by its floating IP address'
