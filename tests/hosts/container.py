@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hosts.calls import Calls, HostProofError, environment
 from hosts.debian import base, boxes_of, clone, copy_boxes, keep_boxes
-from hosts.place import up_words
+from hosts.place import UP_LIMIT_S, up_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ class Container:
 
     def up(self, calls: Calls, to: str | None) -> str:
         """./lab-container up, which builds the image."""
-        said = self._lab(calls, up_words(to), limit_s=5400)
+        said = self._lab(calls, up_words(to), limit_s=UP_LIMIT_S)
         if (now := _links()) != self._links:
             raise HostProofError(f"network interfaces of the lab are outside its container:\n{now}")
         return said
@@ -75,14 +75,14 @@ class Container:
         return self._lab(calls, words)
 
     def left(self, calls: Calls) -> list[str]:
-        """Look for containers, for files that are not the user's, and for the lab's disks; boxes are kept."""
-        keep_boxes(self._boxes, SUITE, self._cache, self._release)
+        """Look for containers, for files that are not the user's, and for the lab's disks."""
         left = [f"container {name}" for name in self._containers(calls)]
         left += [f"not the user's: {path}" for path in self._home.rglob("*") if path.lstat().st_uid != USER]
         return left + [f"state: {path}" for path in (self.directory / ".lab/.machines").glob("*")]
 
     def close(self, calls: Calls) -> None:
-        """Remove the container, with all that runs in it; the images stay in the cache."""
+        """Remove the container, with all that runs in it; boxes and images stay in the cache, after a failure too."""
+        keep_boxes(self._boxes, SUITE, self._cache, self._release)
         for name in self._containers(calls):
             self._podman(calls, "rm", ["rm", "--force", name])
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hosts.calls import Calls, environment
 from hosts.enclosure import Enclosure
+from hosts.place import UP_LIMIT_S
 from lab.box.sources import host_distribution
 from lab.box.store import cache_directory
 
@@ -102,22 +103,22 @@ class MinimalDebian:
 
     def up(self, calls: Calls, to: str | None) -> str:
         """`make lab-up`, whose doctor installs what is missing."""
-        return self._run(calls, "make lab-up", ["make", "lab-up", f"TO={to or ''}"], limit_s=5400)
+        return self._run(calls, "make lab-up", ["make", "lab-up", f"TO={to or ''}"], limit_s=UP_LIMIT_S)
 
     def lab(self, calls: Calls, words: Sequence[str]) -> str:
         """Run the checkout's own `lab`."""
         return self._run(calls, f"lab {words[0]}", [".venv/bin/lab", *words])
 
     def left(self, calls: Calls) -> list[str]:
-        """Look for processes, namespaces and the lab's state; boxes that were built here are kept for the next time."""
+        """Look for processes, namespaces and the lab's state."""
         assert self._enclosure is not None
         found = [f"process {line}" for line in self._enclosure.processes()]
-        keep_boxes(self._boxes, self._suite, self._cache, self._release)
         script = "ls -d /run/netns/* /var/lib/compute-lab/* 2>/dev/null || true"
         return found + self._run(calls, "look", ["sh", "-c", script]).split()
 
     def close(self, calls: Calls) -> None:
-        """End it; its files go with the working directory."""
+        """End it; its files go with the working directory, but boxes that were built are kept, also after a failure."""
+        keep_boxes(self._boxes, self._suite, self._cache, self._release)
         if self._enclosure is not None:
             self._enclosure.close()
 

@@ -12,7 +12,7 @@ from hosts import foreign
 from hosts.calls import Calls, environment
 from hosts.debian import CHECKOUT, copy_boxes
 from hosts.enclosure import Enclosure
-from hosts.place import up_words
+from hosts.place import UP_LIMIT_S, up_words
 from hosts.story import require, small_spec
 from lab.box.store import cache_directory
 from lab.host.capacity import host_facts
@@ -59,7 +59,7 @@ class Desktop:
     def up(self, calls: Calls, to: str | None) -> str:
         """As a user, to the first step; then as root."""
         self._as_user_goes(calls, (self.directory / "lab.yaml").read_text())
-        return self._lab(calls, up_words(to), limit_s=5400)
+        return self._lab(calls, up_words(to), limit_s=UP_LIMIT_S)
 
     def lab(self, calls: Calls, words: Sequence[str]) -> str:
         """Run this checkout's `lab` as root."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 NAME = "hosts"
 """of the lab"""
+UP_LIMIT_S = 3 * 3600
+"""of a complete lab with its boxes, on a slow day"""
 
 
 def up_words(to: str | None) -> list[str]:
