@@ -16,7 +16,7 @@ from lab.box.proof import proof_images
 from lab.box.sources import Distribution, Source
 from lab.diagnosis import doctor, doctor_look
 from lab.host import capacity
-from lab.verbs import goto, up
+from lab.verbs import goto, opening, up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def test_the_specs_mirror_reaches_the_proof(tmp_path: Path, monkeypatch: pytest.
         given.append(mirror)
         raise HostError("that is all")
 
-    for module in (up, goto, doctor_look):
+    for module in (opening, doctor_look):
         monkeypatch.setattr(module, "host_facts", stop)
     monkeypatch.setattr(capacity, "proof_images", stop)
     calls: list[Callable[[], object]] = [
