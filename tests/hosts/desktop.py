@@ -14,8 +14,10 @@ from hosts.debian import CHECKOUT, copy_boxes
 from hosts.enclosure import Enclosure
 from hosts.place import UP_LIMIT_S, up_words
 from hosts.story import require, small_spec
+from lab.base import durable
 from lab.box.store import cache_directory
 from lab.host.capacity import host_facts
+from lab.host.records import STATE_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +28,6 @@ LAB += ["import sys; sys.argv[0] = 'lab'; from lab.cli.main import main; main()"
 USER_ID = 4243
 """of desk, in enter_desktop.sh"""
 FIRST_STEP = "10-environment"
-LABS = Path("/var/lib/compute-lab")
-"""where root's labs keep their records: the enclosure mounts a directory of its own there"""
 USER = ["setpriv", "--reuid=desk", "--regid=desk", "--init-groups", "env", "HOME=/home/desk"]
 
 
@@ -42,7 +42,7 @@ class Desktop:
         self.directory = work / "root"
         self._enclosure = Enclosure("enter_desktop.sh", [str(self._state), str(CHECKOUT), *_kept()], network=True)
         self._before: dict[str, str] = {}
-        self._new = not LABS.exists()
+        self._new = not STATE_ROOT.exists()
 
     def open(self, calls: Calls) -> None:
         """Start libvirtd, and make other people's things."""
@@ -51,7 +51,7 @@ class Desktop:
         # Inside there is no network: what comes from a mirror is made before.
         host_facts("auto")
         self._build_boxes(calls)
-        LABS.mkdir(exist_ok=True)
+        STATE_ROOT.mkdir(exist_ok=True)  # the enclosure mounts a directory of its own there
         self._enclosure.open()
         self._shell(calls, "foreign", foreign.script())
         self._before = foreign.snapshot(lambda command: self._shell(calls, "before", command))
@@ -118,8 +118,8 @@ class Desktop:
     def close(self, calls: Calls) -> None:
         """End it; its files go with the working directory."""
         self._enclosure.close()
-        if self._new and LABS.exists() and not any(LABS.iterdir()):
-            LABS.rmdir()
+        if self._new:
+            durable.remove_empty(STATE_ROOT)
 
 
 def _kept() -> list[str]:

@@ -77,7 +77,7 @@ nft add rule inet theirs input iifname virbr0 tcp dport 631 drop
 
 _NO_BOXES = "| grep -v _vagrant_box_image_"
 """boxes' images stay in the pool, since the disks of other labs may stand on them"""
-_ONE_BLANK = "| tr -s ' -'"
+_ONE_BLANK = "| tr -s ' '"
 """columns are as wide as the longest name, the boxes' included"""
 
 LOOKS = {
@@ -87,7 +87,7 @@ LOOKS = {
     "networks": "virsh net-list --all --name | xargs -n 1 virsh net-dumpxml",
     "networks' states": "virsh net-list --all",
     "pools": "virsh pool-list --all && virsh pool-dumpxml default | grep -vE '<(capacity|allocation|available)'",
-    "volumes": f"virsh vol-list default {_NO_BOXES} {_ONE_BLANK}",
+    "volumes": f"virsh vol-list default {_NO_BOXES} | grep -v ^- {_ONE_BLANK}",
     "volumes' files": f"cd /var/lib/libvirt/images && ls -lnA | grep -v ^total {_NO_BOXES} {_ONE_BLANK}",
     "volumes' content": f"cd /var/lib/libvirt/images && ls {_NO_BOXES} | xargs sha256sum",
     "libvirt's files": "cd /etc/libvirt && find . -type f | sort | xargs sha256sum",

@@ -39,7 +39,7 @@ def test_only_a_good_answer_counts(status: str, expected: str, tmp_path: Path) -
 @pytest.mark.parametrize("before", ["", "S"])
 def test_every_step_finds_the_line_of_a_boot_also_after_a_stray_character(before: str) -> None:
     """Seen on a busy machine: udhcpc's last line, then "STINY: ip=…"; the step waited for a line that never came."""
-    steps = [path.read_text(encoding="utf-8") for path in resources.PROVISION.glob("*.sh")]
+    steps = [path.read_text(encoding="utf-8") for path in resources.PROVISION.rglob("*.sh")]
     patterns = [pattern for text in steps for pattern in re.findall(r'booted \d+ "([^"]+)"', text)]
     assert len(patterns) >= 3
     console = f"udhcpc: started\n{before}TINY: ip=172.16.1.5/24 instance-id=i-00000001 hostname=vm\n"
