@@ -36,70 +36,15 @@ install_packages $LAB_PACKAGES
 # Deviation: [placement], [service_user] and [neutron], which later editions add. [keystone_authtoken] region_name and
 # [neutron] service_metadata_proxy correct the file of Debian's package.
 # Deviation: one worker each, and patience (service_down_time, rpc_response_timeout), for a small or emulated machine.
+source "$LAB_DIR/blocks/nova-conf.sh"
 crudini --merge /etc/nova/nova.conf <<EOF
-[DEFAULT]
-state_path = /var/lib/nova
-my_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
-transport_url = rabbit://openstack:$RABBIT_PASS@controller:5672/
-service_down_time = 180
-rpc_response_timeout = 180
-
-[api]
-auth_strategy = keystone
-
 [api_database]
 connection = mysql+pymysql://nova:$NOVA_DBPASS@controller/nova_api
 
 [database]
 connection = mysql+pymysql://nova:$NOVA_DBPASS@controller/nova
 
-[keystone_authtoken]
-www_authenticate_uri = http://controller:5000/
-auth_url = http://controller:5000/
-memcached_servers = controller:11211
-auth_type = password
-project_domain_name = Default
-user_domain_name = Default
-project_name = service
-username = nova
-password = $NOVA_PASS
-region_name = RegionOne
-
-[service_user]
-send_service_user_token = true
-auth_url = http://controller:5000/
-auth_type = password
-project_domain_name = Default
-project_name = service
-user_domain_name = Default
-username = nova
-password = $NOVA_PASS
-
-[glance]
-api_servers = http://controller:9292
-
-[oslo_concurrency]
-lock_path = /var/lib/nova/tmp
-
-[placement]
-region_name = RegionOne
-project_domain_name = Default
-project_name = service
-auth_type = password
-user_domain_name = Default
-auth_url = http://controller:5000/v3
-username = placement
-password = $PLACEMENT_PASS
-
 [neutron]
-auth_url = http://controller:5000
-auth_type = password
-project_domain_name = Default
-user_domain_name = Default
-region_name = RegionOne
-project_name = service
-username = neutron
-password = $NEUTRON_PASS
 service_metadata_proxy = true
 metadata_proxy_shared_secret = $METADATA_SECRET
 

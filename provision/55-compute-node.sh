@@ -15,65 +15,10 @@ install_packages $LAB_PACKAGES
 
 # The deviations are those of the controller's nova.conf (50-compute-controller), and:
 # Deviation: resume_guests_state_on_host_boot, so that the instances of a lab that was switched off come back with it.
+source "$LAB_DIR/blocks/nova-conf.sh"
 crudini --merge /etc/nova/nova.conf <<EOF
 [DEFAULT]
-state_path = /var/lib/nova
-my_ip = $MANAGEMENT_INTERFACE_IP_ADDRESS
-transport_url = rabbit://openstack:$RABBIT_PASS@controller:5672/
-service_down_time = 180
-rpc_response_timeout = 180
 resume_guests_state_on_host_boot = true
-
-[api]
-auth_strategy = keystone
-
-[keystone_authtoken]
-www_authenticate_uri = http://controller:5000/
-auth_url = http://controller:5000/
-memcached_servers = controller:11211
-auth_type = password
-project_domain_name = Default
-user_domain_name = Default
-project_name = service
-username = nova
-password = $NOVA_PASS
-region_name = RegionOne
-
-[service_user]
-send_service_user_token = true
-auth_url = http://controller:5000/
-auth_type = password
-project_domain_name = Default
-project_name = service
-user_domain_name = Default
-username = nova
-password = $NOVA_PASS
-
-[glance]
-api_servers = http://controller:9292
-
-[oslo_concurrency]
-lock_path = /var/lib/nova/tmp
-
-[placement]
-region_name = RegionOne
-project_domain_name = Default
-project_name = service
-auth_type = password
-user_domain_name = Default
-auth_url = http://controller:5000/v3
-username = placement
-password = $PLACEMENT_PASS
-
-[neutron]
-auth_url = http://controller:5000
-auth_type = password
-project_domain_name = Default
-user_domain_name = Default
-region_name = RegionOne
-project_name = service
-username = neutron
-password = $NEUTRON_PASS
 EOF
 
 # The consoles of the instances: one of the two, as on the controller.

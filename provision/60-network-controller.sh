@@ -29,36 +29,17 @@ heading 'Configure the server component'
 # Deviation: [keystone_authtoken] region_name, because Debian's file has a region that the guide does not create;
 # one RPC worker, and patience (agent_down_time, rpc_response_timeout), for a small or emulated machine; and agents that
 # report themselves twice as often as by default, so that a lab that was restored or resumed is known to be well sooner.
+source "$LAB_DIR/blocks/neutron-conf.sh"
 crudini --merge /etc/neutron/neutron.conf <<EOF
 [DEFAULT]
-core_plugin = ml2
-auth_strategy = keystone
-transport_url = rabbit://openstack:$RABBIT_PASS@controller
 notify_nova_on_port_status_changes = true
 notify_nova_on_port_data_changes = true
 rpc_workers = 1
 rpc_state_report_workers = 0
 agent_down_time = 180
-rpc_response_timeout = 180
-
-[agent]
-root_helper = sudo neutron-rootwrap /etc/neutron/rootwrap.conf
-report_interval = 15
 
 [database]
 connection = mysql+pymysql://neutron:$NEUTRON_DBPASS@controller/neutron
-
-[keystone_authtoken]
-www_authenticate_uri = http://controller:5000
-auth_url = http://controller:5000
-memcached_servers = controller:11211
-auth_type = password
-project_domain_name = Default
-user_domain_name = Default
-project_name = service
-username = neutron
-password = $NEUTRON_PASS
-region_name = RegionOne
 
 [nova]
 auth_url = http://controller:5000
@@ -69,9 +50,6 @@ region_name = RegionOne
 project_name = service
 username = nova
 password = $NOVA_PASS
-
-[oslo_concurrency]
-lock_path = /var/lib/neutron/tmp
 EOF
 if ((LAB_HAS_SELF_SERVICE)); then
   crudini --merge /etc/neutron/neutron.conf <<EOF

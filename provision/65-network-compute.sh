@@ -16,32 +16,10 @@ install_packages $LAB_PACKAGES
 heading 'Configure the common component'
 # Deviation: [keystone_authtoken] region_name, rpc_response_timeout and report_interval as on the controller
 # (60-network-controller).
+source "$LAB_DIR/blocks/neutron-conf.sh"
 crudini --merge /etc/neutron/neutron.conf <<EOF
 [DEFAULT]
-core_plugin = ml2
 service_plugins =
-auth_strategy = keystone
-transport_url = rabbit://openstack:$RABBIT_PASS@controller
-rpc_response_timeout = 180
-
-[agent]
-root_helper = sudo neutron-rootwrap /etc/neutron/rootwrap.conf
-report_interval = 15
-
-[keystone_authtoken]
-www_authenticate_uri = http://controller:5000
-auth_url = http://controller:5000
-memcached_servers = controller:11211
-auth_type = password
-project_domain_name = Default
-user_domain_name = Default
-project_name = service
-username = neutron
-password = $NEUTRON_PASS
-region_name = RegionOne
-
-[oslo_concurrency]
-lock_path = /var/lib/neutron/tmp
 EOF
 # The guide: in [database], comment out any connection options, because compute nodes do not access the database.
 if grep -q '^connection *=' /etc/neutron/neutron.conf; then

@@ -2,8 +2,8 @@
 
     Vagrantfile  plan.json  hosts  README.txt  .gitignore
     nodes/NODE/          what the node gets as /opt/lab:
-        run-step  lib/*  steps/NN-slug.sh        the project's own bytes, never templates
-        steps/NN-slug.env  env  hosts            the values
+        run-step  lib/*  blocks/*  steps/NN-slug.sh    the project's own bytes, never templates
+        steps/NN-slug.env  env  hosts                  the values
     pytest.ini  tests/    the suite, so that `pytest` here checks this lab, with the checks/ beside its spec
     clouds.yaml          for OpenStack clients on this machine
 
@@ -21,6 +21,7 @@ import jinja2
 
 from lab.base import resources
 from lab.generator.clouds import ADMIN_PASSWORD, CLOUDS, clouds_yaml
+from lab.inputs.blocks import shared_blocks
 from lab.inputs.values import BOX_DISK_GIB
 from lab.planning.plan import management_address
 
@@ -124,10 +125,11 @@ def payload(plan: Plan, node: Node, secrets: Mapping[str, str], hosts: str) -> d
         files["remove-compute"] = RenderedFile(resources.text(resources.PROVISION / "remove-compute"), _EXECUTABLE)
     for name, text in _tree(resources.PROVISION / "lib", ("*.sh", "*.py", *_PROGRAMS)):
         files[f"lib/{name}"] = RenderedFile(text, _EXECUTABLE if name in _PROGRAMS else _PRIVATE)
+    edition = resources.PROVISION / plan.edition
     for step in node.steps:
-        files[f"steps/{step}.sh"] = RenderedFile(
-            resources.text(resources.PROVISION / plan.edition / f"{step}.sh"), _EXECUTABLE
-        )
+        script = resources.text(edition / f"{step}.sh")
+        files[f"steps/{step}.sh"] = RenderedFile(script, _EXECUTABLE)
+        files |= {path: RenderedFile(resources.text(edition / path)) for path in shared_blocks(script)}
         files[f"steps/{step}.env"] = RenderedFile(env_file(step_environment(plan.step(step))))
     return files
 

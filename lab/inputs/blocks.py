@@ -1,7 +1,7 @@
 r"""The option blocks of a provisioning script: `crudini --merge FILE <<EOF … EOF`.
 
-The script is the one place where an option of the guide stands; the suite asserts what is written there. A block counts
-as unconditional when its `crudini` begins the line: what stands indented (in an `if`, a loop, a function) may not run.
+An option of the guide is written only in the script; the suite asserts what is written there. A block counts as
+unconditional if its `crudini` begins the line: what is indented (in an `if`, a loop, a function) may not run.
 One `if` is understood, because it is decided before the script runs: that of a capability, at the left margin or in
 another such `if`,
 
@@ -14,6 +14,12 @@ another such `if`,
 In the here-document bash expands `$NAME` and `${NAME}`; `\$my_ip` is the option's own `$my_ip`. A value is given as a
 template: `${NAME}` for bash's variables, everything else as the file will have it; None where only the running script
 knows it (`$(…)`, `${NAME:-…}`).
+
+Blocks that several steps have in common are in a file of the folder blocks/ beside the steps. A script reads it by
+
+    source "$LAB_DIR/blocks/nova-conf.sh"
+
+at the left margin. For the suite and for the handouts, the script then has these blocks in that place.
 """
 
 from __future__ import annotations
@@ -21,10 +27,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lab.base import resources
 from lab.base.models import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 _START = re.compile(
     r"""^(?P<indent>\s*)crudini\s+(?:--\S+\s+)*--merge\s+(?P<path>"[^"$]+"|'[^']+'|[^\s"'$<]+)\s*"""
@@ -33,6 +41,8 @@ _START = re.compile(
 _INDENT = "  "
 """as shfmt writes it"""
 _CAPABILITY = re.compile(r"if \(\((?P<lacks>! ?)?LAB_HAS_(?P<name>[A-Z0-9_]+)\)\); then(?: +#.*)?")
+_SHARED = re.compile(r'^source "\$LAB_DIR/(?P<path>blocks/[a-z0-9-]+\.sh)"$', re.MULTILINE)
+_HEAD = re.compile(r"(?:#.*\n)*\n*")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<plain>[A-Za-z_]\w*))")
 _USED = re.compile(r"\$\{?[!#]?([A-Z][A-Z0-9_]*)")
 
@@ -41,6 +51,24 @@ def variables_used(script: str) -> frozenset[str]:
     """Name the variables in capitals whose value a script uses; its comments may speak of others."""
     code = [line for line in script.splitlines() if not line.lstrip().startswith("#")]
     return frozenset(_USED.findall("\n".join(code)))
+
+
+def shared_blocks(script: str) -> tuple[str, ...]:
+    """Name the files of shared blocks that a script reads, as blocks/nova-conf.sh."""
+    return tuple(match["path"] for match in _SHARED.finditer(script))
+
+
+def complete_script(path: Path) -> str:
+    """Read a script with its shared blocks in the place of the lines that read them, without the comment at their head.
+
+    Raises:
+        FileNotFoundError: there is no such script, or no such file of blocks beside it.
+    """
+
+    def blocks(match: re.Match[str]) -> str:
+        return _HEAD.sub("", resources.text(path.parent / match["path"]), count=1).rstrip("\n")
+
+    return _SHARED.sub(blocks, resources.text(path))
 
 
 class ConfigOption(Frozen):
@@ -52,7 +80,7 @@ class ConfigOption(Frozen):
     option: str
     value: str | None
     line: int
-    """of the script, 1-based"""
+    """of the script with its shared blocks, 1-based"""
     conditional: bool
     """the block is indented, and not by capabilities alone: it may not run"""
     where: dict[str, bool] = {}

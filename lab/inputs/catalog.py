@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.base import resources
 from lab.base.errors import SpecError
 from lab.base.words import did_you_mean
-from lab.inputs.blocks import ConfigOption, config_options, variables_used
+from lab.inputs.blocks import ConfigOption, complete_script, config_options, variables_used
 from lab.inputs.document import Document, Loc, read_document
 from lab.inputs.steps import StepFacts
 from lab.inputs.validate import validate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from lab.inputs.release import Release
 
@@ -80,9 +80,13 @@ def load_step(step_id: str, directory: Path, capabilities: Collection[str]) -> L
         document.problem((), f"the step id '{step_id}'", "NN-slug, as 50-compute-controller")
     facts, _ = validate(StepFacts, document)
     script = path.with_suffix(".sh")
-    if not script.is_file():
-        document.problem((), "no script beside it", script.name)
-    text = resources.text(script) if script.is_file() else ""
+    text = ""
+    try:
+        text = complete_script(script)
+    except FileNotFoundError as error:
+        missing = Path(error.filename)
+        found = "no script beside it" if missing == script else "no such file of blocks"
+        document.problem((), found, str(missing.relative_to(directory)))
     options = config_options(text)
     asked: dict[str, Loc] = {name: ("when", name) for name in facts.when} if facts else {}
     asked |= {name: () for option in options for name in option.where}

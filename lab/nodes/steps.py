@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lab.base import safe
 from lab.base.errors import MachineError, StepError, StepFailure
+from lab.inputs.blocks import shared_blocks
 from lab.nodes.schedule import Job, jobs_of, run_all
 from lab.nodes.state import StepRecord, digest
 from lab.nodes.step_log import StepLog
@@ -42,18 +43,16 @@ def step_limit_s(step: Step, wait_factor: float) -> int:
 
 
 def inputs_digest(files: Mapping[str, RenderedFile], job: Job) -> str:
-    """Digest of what decides a step's result on a node: its script, the libraries, and what they name.
+    """Digest of what decides a step's result on a node: its script, the blocks and libraries it reads, what they name.
 
-    That are variables, and the list of the lab's nodes: a step that names neither that list nor LAB_COMPUTES does not
+    These are variables, and the list of the lab's nodes: a step that names neither that list nor LAB_COMPUTES does not
     run again when the lab grows.
     """
     root = f"nodes/{job.node}/"
     script = f"{root}steps/{job.step}.sh"
-    code = {
-        path: file.text
-        for path, file in files.items()
-        if path in (f"{root}run-step", script, f"{root}steps/{job.step}.env") or path.startswith(f"{root}lib/")
-    }
+    own = {f"{root}run-step", script, f"{root}steps/{job.step}.env"}
+    own |= {root + path for path in shared_blocks(files[script].text)}
+    code = {path: file.text for path, file in files.items() if path in own or path.startswith(f"{root}lib/")}
     if _NODES_LIST in code[script]:
         code["hosts"] = files[f"{root}hosts"].text
     named = set(re.findall(r"[A-Z][A-Z0-9_]+", "\n".join(code.values()))) - _IRRELEVANT

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.base import resources
 from lab.generator.render import hosts_file, step_environment
+from lab.inputs.blocks import complete_script
 from lab.inputs.components import in_order, load_components
 from lab.inputs.release import load_release
 from lab.planning.plan import management_address
@@ -159,8 +160,7 @@ class _Author:
 
     def chapters(self) -> Iterator[Chapter]:
         for step in self._plan.steps:
-            text = (resources.PROVISION / self._plan.edition / f"{step.id}.sh").read_text(encoding="utf-8")
-            script = read_script(text)
+            script = read_script(complete_script(resources.PROVISION / self._plan.edition / f"{step.id}.sh"))
             parts = tuple(self._parts(step, script))
             code = "\n".join(block.text for part in parts for block in part.blocks if block.kind == "shell")
             checks = [check for check in self._plan.checks if check.step == step.id]

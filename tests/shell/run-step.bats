@@ -52,6 +52,19 @@ EOF
   [ "${lines[-1]}" = "run-step: failed: 20-database: line 4: exit code 1: wait_for 'nothing' 0 false" ]
 }
 
+@test "shared blocks that fail are reported at the line of the script that reads them" {
+  node_with_step 20-database <<'EOF'
+set -euo pipefail
+source "$LAB_DIR/lib/common.sh"
+source "$LAB_DIR/blocks/a-conf.sh"
+EOF
+  mkdir "$NODE/blocks"
+  printf '# shellcheck shell=bash\n\n\nfalse\n' >"$NODE/blocks/a-conf.sh"
+  run "$NODE/run-step" 20-database
+  [ "$status" = 1 ]
+  [ "${lines[-1]}" = 'run-step: failed: 20-database: line 3: exit code 1: source "$LAB_DIR/blocks/a-conf.sh"' ]
+}
+
 @test "fail is reported at its line" {
   node_with_step 20-database <<'EOF'
 set -euo pipefail

@@ -66,6 +66,17 @@ def test_a_payload_has_all_of_the_library() -> None:
     assert here == {path.relative_to(root).as_posix() for path in library}
 
 
+def test_a_payload_has_the_blocks_that_its_steps_read() -> None:
+    files = render(sample_plan(), SECRETS)
+    assert {path for path in files if "/blocks/" in path} == {
+        f"nodes/{node}/blocks/{name}"
+        for node in ("controller", "compute1")
+        for name in ("neutron-conf.sh", "nova-conf.sh")
+    }
+    text = (resources.PROVISION / "blocks" / "nova-conf.sh").read_text()
+    assert files["nodes/compute1/blocks/nova-conf.sh"].text == text
+
+
 def test_hosts_of_all_nodes_on_every_node(files: dict[str, RenderedFile]) -> None:
     expected = "10.0.0.11\tcontroller\n10.0.0.31\tcompute1\n10.0.0.32\tcompute2\n"
     assert files["hosts"].text == files["nodes/compute2/hosts"].text == expected

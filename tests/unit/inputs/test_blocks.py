@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from lab.inputs.blocks import ConfigOption, config_options, template
+from lab.base import resources
+from lab.inputs.blocks import ConfigOption, complete_script, config_options, shared_blocks, template
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def options(body: str, start: str = "crudini --merge /etc/nova/nova.conf <<EOF") -> tuple[ConfigOption, ...]:
@@ -139,3 +145,28 @@ def test_text_of_another_here_document_is_not_a_block() -> None:
 )
 def test_template(text: str, value: str | None) -> None:
     assert template(text) == value
+
+
+SHARED = "# shellcheck shell=bash\n#\n# Of two steps.\n\ncrudini --merge /etc/a.conf <<EOF\n[a]\nx = $X\nEOF\n"
+
+
+def test_a_script_has_its_shared_blocks_where_it_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "blocks").mkdir()
+    (tmp_path / "blocks" / "a-conf.sh").write_text(SHARED)
+    script = tmp_path / "10-base.sh"
+    script.write_text('say before\nsource "$LAB_DIR/blocks/a-conf.sh"\nsay after\n')
+    assert shared_blocks(script.read_text()) == ("blocks/a-conf.sh",)
+    complete = complete_script(script)
+    assert complete == "say before\ncrudini --merge /etc/a.conf <<EOF\n[a]\nx = $X\nEOF\nsay after\n"
+    (option,) = config_options(complete)
+    assert (option.value, option.line, option.conditional) == ("${X}", 4, False)
+
+
+def test_every_script_reads_shared_blocks_where_they_are_seen() -> None:
+    """In an `if` or a function they would run, and their options would not be checked."""
+    read = set()
+    for script in resources.PROVISION.rglob("[0-9]*.sh"):
+        text = script.read_text()
+        assert text.count("/blocks/") == len(shared_blocks(text)), script
+        read |= {script.parent / path for path in shared_blocks(text)}
+    assert read == set(resources.PROVISION.rglob("blocks/*"))

@@ -95,6 +95,18 @@ def test_an_option_of_a_capability_belongs_to_the_releases_that_have_it(tmp_path
     assert (values(CELLS_V2=True), values(CELLS_V2=False)) == (["1"], ["2"])
 
 
+def test_shared_blocks_are_of_the_step_with_their_options_and_passwords(tmp_path: Path) -> None:
+    script = 'source "$LAB_DIR/blocks/a-conf.sh"\n'
+    write(tmp_path, "10-base", GOOD, script)
+    with pytest.raises(SpecError, match=r"10-base.yaml: found no such file of blocks, expected blocks/a-conf.sh"):
+        load_step("10-base", tmp_path, CAPABILITIES)
+    (tmp_path / "blocks").mkdir()
+    (tmp_path / "blocks" / "a-conf.sh").write_text("crudini --merge /etc/a.conf <<EOF\n[a]\nx = $NOVA_PASS\nEOF\n")
+    step = load_step("10-base", tmp_path, CAPABILITIES)
+    assert [option.value for option in step.options] == ["${NOVA_PASS}"]
+    assert "NOVA_PASS" in step.variables
+
+
 def test_a_capability_that_no_release_states_is_a_problem(tmp_path: Path) -> None:
     script = "if ((LAB_HAS_CELS_V2)); then\n  crudini --merge /etc/a.conf <<EOF\n[a]\nx = 1\nEOF\nfi\n"
     write(tmp_path, "10-base", GOOD + "when:\n  CONSOLAUTH: {units: []}\n  CELLS_V2: {unit: []}\n", script)
