@@ -65,8 +65,29 @@ def repair_for_reader(lab: Lab, host: Host, say: Say) -> None:
             repair(lab, host, say)
 
 
+def start_host(lab: Lab, host: Host, *, without_machines: bool = False) -> None:
+    """Start the host of a lab's machines. For a lab that has none it is not started: it would be left running.
+
+    `without_machines` starts it all the same: the caller makes machines there.
+
+    Raises:
+        UsageError: the lab has no machines, or was put away.
+    """
+    if not without_machines and not host.is_running() and not host.has_machines():
+        refuse_away(lab, host)
+        raise no_machines(lab)
+    host.start()
+
+
+def no_machines(lab: Lab) -> UsageError:
+    """Make the error of a verb that needs machines, for a lab that has none."""
+    return UsageError(f"lab {lab.plan.name} has no virtual machines", hint="`lab up` makes them")
+
+
 def is_away(plan: Plan, host: Host) -> bool:
     """Tell whether the machines are gone while their checkpoints are kept (`lab down --keep-checkpoints`)."""
+    if not host.is_running() and not host.has_machines():
+        return True
     with machines_of(plan, host) as machines:
         return set(machines.states().values()) == {"absent"}
 

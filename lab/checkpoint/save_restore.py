@@ -99,7 +99,7 @@ def restore(lab: Lab, name: str, progress: Progress) -> Report | None:
     """
     checkpoint = recovery.fitting(lab.plan, Checkpoints(lab.build_dir), name)
     with lab_lock(lab.build_dir, f"lab checkpoint restore {name}"):
-        host = _enter(lab)
+        host = _enter(lab, without_machines=True)
         began = time.time()
         with progress.phase("restore", f"restoring checkpoint {name}"):
             recovery.undo_saves(lab, host, progress.say)
@@ -176,9 +176,10 @@ def _require_space(machines: Machines, lab: Lab) -> None:
         )
 
 
-def _enter(lab: Lab) -> Host:
+def _enter(lab: Lab, *, without_machines: bool = False) -> Host:
+    """Start and enter the host of a lab; `without_machines` as of `recovery.start_host`."""
     host = own_host(lab.plan, lab.build_dir)
-    host.start()
+    recovery.start_host(lab, host, without_machines=without_machines)
     fence.close(host, lab.plan, lab.build_dir)
     host.enter()
     return host

@@ -29,15 +29,15 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel=PANEL)(verb)
 
 
-def existing_lab(file: Path, build_dir: Path | None) -> Lab:
-    """Open the lab of a read verb and step onto its host."""
+def existing_lab(file: Path, build_dir: Path | None, *, without_machines: bool = False) -> Lab:
+    """Open a lab, start its host and enter it; `without_machines` as of `recovery.start_host`."""
     from lab.checkpoint import recovery
     from lab.host.choice import own_host
     from lab.verbs.opening import existing
 
     lab = existing(file, build_dir)
     host = own_host(lab.plan, lab.build_dir)
-    host.start()
+    recovery.start_host(lab, host, without_machines=without_machines)
     host.enter()
     recovery.repair_for_reader(lab, host, lambda text: ui.errors.print(text, markup=False, soft_wrap=True))
     return lab
@@ -87,7 +87,7 @@ def execute(ctx: typer.Context, file: SpecFile = DEFAULT_SPEC, build_dir: BuildD
 
     if not ctx.args:
         raise errors.UsageError("no command to run", hint="lab exec -- vagrant status")
-    lab = existing_lab(file, build_dir)
+    lab = existing_lab(file, build_dir, without_machines=True)  # `lab exec -- vagrant up` makes them by hand
     show_built(lab.plan, own_host(lab.plan, lab.build_dir))
     os.chdir(lab.build_dir)
     os.environ.update(clients.environment(lab.plan, lab.build_dir, os.environ))

@@ -50,6 +50,9 @@ class Host(Protocol):
     def is_running(self) -> bool:
         """Tell whether libvirtd answers or lives."""
 
+    def has_machines(self) -> bool:
+        """Tell whether there can be machines on it, also while its libvirtd does not run."""
+
     def start(self) -> None:
         """Bring up what does not run, with the pool `default`. HostError where that cannot be."""
 
@@ -104,6 +107,10 @@ class SystemHost:
     def is_running(self) -> bool:
         """Tell whether libvirtd answers."""
         return why_not(SYSTEM_URI) is None
+
+    def has_machines(self) -> bool:
+        """Tell that there can be some: only a libvirtd that answers could tell more."""
+        return True
 
     def start(self) -> None:
         """See that libvirtd answers and has the pool `default`; starting it is doctor's."""

@@ -121,15 +121,14 @@ def _states(lab: Lab, host: Host) -> dict[str, State]:
         UsageError: the lab has no machines.
     """
     domains = [node.domain for node in lab.plan.nodes]
-    if host.exists():
-        host.start()
-        fence.close(host, lab.plan, lab.build_dir)
-        with host.hypervisor() as hypervisor:
-            states = hypervisor.states(domains)
-        if any(state != "absent" for state in states.values()):
-            return states
+    recovery.start_host(lab, host)
+    fence.close(host, lab.plan, lab.build_dir)
+    with host.hypervisor() as hypervisor:
+        states = hypervisor.states(domains)
+    if all(state == "absent" for state in states.values()):
         recovery.refuse_away(lab, host)
-    raise UsageError(f"lab {lab.plan.name} has no virtual machines", hint="`lab up` makes them")
+        raise recovery.no_machines(lab)
+    return states
 
 
 def _checked(lab: Lab, progress: Progress) -> Report:

@@ -40,7 +40,7 @@ class FakeHost:
         self._hypervisor.close = lambda: None  # type: ignore[method-assign]
         self.entered = False
 
-    def exists(self) -> bool:
+    def is_running(self) -> bool:
         return True
 
     def start(self) -> None:

@@ -49,6 +49,9 @@ class TestHost:
 
     pool_dir = Path("/")
 
+    def is_running(self) -> bool:
+        return True
+
     def start(self) -> None:
         """Nothing to start."""
 
