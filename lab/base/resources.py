@@ -15,6 +15,8 @@ PROVISION = _ROOT / "provision"
 INFRA_SUITE = _WHEEL_DATA / "infra" if _WHEEL_DATA.is_dir() else _PACKAGE.parent / "tests" / "infra"
 RELEASES = _PACKAGE / "releases"
 COMPONENTS = _PACKAGE / "inputs" / "components.yaml"
+MAKEFILE = _ROOT / "Makefile"
+"""of a checkout; a wheel has none"""
 GUIDE = _PACKAGE / "teaching" / "guide.yaml"
 
 

@@ -15,6 +15,7 @@ from lab.base.finding import Finding
 from lab.base.process import CommandError, run, shown, tail_of
 from lab.base.rights import same_with_sudo
 from lab.box.store import cache_directory
+from lab.diagnosis import pdf
 from lab.diagnosis.doctor_look import PACKAGES, Seen, look
 from lab.host import host as hosts
 from lab.host.neighbours import collisions
@@ -72,6 +73,7 @@ def judge(seen: Seen, plan: Plan | None = None) -> list[Finding]:
     findings = [*_packages(seen), *_standing(seen), *_processor(seen)]
     if seen.numbers is not None:
         findings += _room(seen.numbers, plan)
+    findings.append(_pdf(seen))
     if plan is not None and seen.mode == "system":
         # Where root's lab would collide, it gets a private host (lab.host.choice).
         findings += [replace(finding, fatal=not seen.root) for finding in collisions(seen.neighbours, plan)]
@@ -112,6 +114,15 @@ def _packages(seen: Seen) -> list[Finding]:
 PROVEN = ("debian bookworm", "debian trixie")
 """distributions that the project is made for and tried on; others may do"""
 CONTAINER = "./lab-container up, in a checkout, brings the lab up in a container (podman or Docker) on any Linux"
+
+
+def _pdf(seen: Seen) -> Finding:
+    """Note what is missing for handouts as PDF, which a lab does not need."""
+    lacking = seen.lacks_for_pdf
+    found = f"missing: {', '.join(lacking)}" if lacking else "WeasyPrint and its libraries"
+    why = "only for `lab handout --format pdf`"
+    advice = "or print the HTML page from a browser"
+    return Finding("pdf", "PDF", not lacking, found, why, pdf.repair(lacking), fatal=False, advice=advice)
 
 
 def _kind_of_machine(seen: Seen) -> Finding:

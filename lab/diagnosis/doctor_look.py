@@ -13,6 +13,7 @@ from lab.base.errors import LabError
 from lab.base.process import run
 from lab.base.surroundings import user_name
 from lab.box.sources import host_distribution
+from lab.diagnosis import pdf
 from lab.host import fence
 from lab.host import host as hosts
 from lab.host.capacity import count, count_for, host_facts
@@ -86,6 +87,8 @@ class Seen:
     numbers: HostNumbers | None = None
     neighbours: Neighbours = Neighbours()
     """on a system libvirt"""
+    lacks_for_pdf: tuple[str, ...] = ()
+    """what handouts as PDF need"""
     unfenced: str = ""
     """why nodes and the machine's services could reach each other (system mode)"""
 
@@ -116,6 +119,7 @@ def look(
         proof_failure=failure,
         numbers=_numbers(host, plan),
         neighbours=Neighbours() if plan is None or refusal else neighbours(host, plan, build_dir),
+        lacks_for_pdf=pdf.missing(),
         unfenced=fence.why_open() if host.mode == "system" else "",
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import BashLexer, IniLexer, SqlLexer, TextLexer
 
 from lab.base.errors import HostError
+from lab.diagnosis import pdf as pdf_needs
 
 if TYPE_CHECKING:
     from lab.teaching.handout import Handout
@@ -51,13 +54,16 @@ def pdf(course: Handout) -> bytes:
         HostError: WeasyPrint, or a library that it needs, is not installed.
     """
     try:
-        from weasyprint import HTML
+        with contextlib.redirect_stdout(io.StringIO()):  # where a library is missing, it prints advice of its own
+            from weasyprint import HTML
     except (ImportError, OSError) as error:
+        lacking = pdf_needs.missing()
+        commands = [f"`{command}`" for command in pdf_needs.repair(lacking).splitlines()]
+        run_them = f"run {', then '.join(commands)}; or " if commands else ""
         raise HostError(
-            "a PDF needs WeasyPrint and Pango, which are not installed",
-            detail=str(error).splitlines()[0],
-            hint="run `make setup-pdf`; or install the Debian packages libpango-1.0-0 and libpangoft2-1.0-0, and "
-            "WeasyPrint with pip; or open the HTML page in a browser and print it",
+            f"a PDF needs {' and '.join(lacking) or 'libraries'}, which this machine does not have",
+            detail="" if lacking else str(error).splitlines()[0],
+            hint=f"{run_them}print the HTML page from a browser",
         ) from None
     written = HTML(string=html(course)).write_pdf()
     assert isinstance(written, bytes)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sample_plans import sample_plan
 
+from lab.base import resources
 from lab.base.errors import HostError
 from lab.box.manifest import _TOOLS
-from lab.diagnosis import doctor, doctor_look
+from lab.diagnosis import doctor, doctor_look, pdf
 from lab.diagnosis.doctor import judge, repair_commands
 from lab.diagnosis.doctor_look import PACKAGES, Seen
 from lab.host import host as hosts
@@ -289,3 +290,18 @@ def test_findings_are_json() -> None:
         "fatal": True,
         "advice": "",
     }
+
+
+def test_a_pdf_is_optional() -> None:
+    (note,) = [
+        finding for finding in judge(Seen(lacks_for_pdf=("libpango-1.0-0", "WeasyPrint"))) if finding.id == "pdf"
+    ]
+    assert (note.ok, note.fatal, note.repair) == (False, False, "make setup-pdf")
+    assert note.found == "missing: libpango-1.0-0, WeasyPrint"
+    assert "lab handout --format pdf" in note.why
+    assert repair_commands(Seen(lacks_for_pdf=("libpango-1.0-0",))) == []
+
+
+def test_the_makefile_installs_the_same_libraries_for_a_pdf() -> None:
+    (line,) = [line for line in resources.MAKEFILE.read_text().splitlines() if line.startswith("PDF_PACKAGES :=")]
+    assert set(pdf.LIBRARIES) <= set(line.split())

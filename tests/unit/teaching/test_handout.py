@@ -23,6 +23,7 @@ from lab.base.errors import HostError
 from lab.base.masking import forms
 from lab.cli.main import app
 from lab.cli.teaching import _give
+from lab.diagnosis import pdf as pdf_needs
 from lab.planning.secrets import Secrets
 from lab.teaching import pages
 from lab.teaching.handout import STUDENTS_OWN, Edition, Handout, handout
@@ -184,9 +185,27 @@ def test_the_pdf_has_the_same_and_no_password() -> None:
 
 def test_without_weasyprint_one_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "weasyprint", None)
-    with pytest.raises(HostError, match="needs WeasyPrint and Pango") as refused:
+    with pytest.raises(HostError, match="needs WeasyPrint, which this machine does not have") as refused:
         pages.pdf(course(*EPOXY, Edition.STUDENT))
-    assert "make setup-pdf" in refused.value.hint
+    assert refused.value.hint == "run `make setup-pdf`; or print the HTML page from a browser"
+
+
+def test_without_pango_there_is_nothing_but_our_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """WeasyPrint prints where to read, and raises."""
+    (tmp_path / "weasyprint.py").write_text(
+        'print("Please carefully follow …")\nraise OSError("cannot load libpango")\n'
+    )
+    monkeypatch.delitem(sys.modules, "weasyprint", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(pdf_needs, "LIBRARIES", {"libpango-1.0-0": "libno-such-library.so.0"})
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(HostError) as refused:
+        pages.pdf(course(*EPOXY, Edition.STUDENT))
+    assert refused.value.message == "a PDF needs libpango-1.0-0, which this machine does not have"
+    assert "run `sudo apt-get install libpango-1.0-0`" in refused.value.hint
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.fixture
