@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -76,4 +77,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it has nothing to clean up
     main()

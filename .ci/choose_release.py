@@ -5,6 +5,7 @@ One that the last commit changed goes first; else the tested ones take turns, a 
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ def choose() -> tuple[str, str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it has nothing to clean up
     name, reason = choose()
     print(f"release {name}: {reason}", file=sys.stderr)
     print(name)

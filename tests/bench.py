@@ -27,6 +27,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ending import run_to_the_end
+
 from lab.inputs.release import default_release
 
 if TYPE_CHECKING:
@@ -211,7 +213,7 @@ def bench_lab(release: str, flavour: str) -> dict[str, Any]:
     return {"release": release, "flavour": flavour, **seconds, "memory": memory, "checkpoint": checkpoint}
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for group in ("tests", "boxes", "lab"):
         parser.add_argument(f"--{group}", action="store_true", help=f"also the figures of {group}")
@@ -226,7 +228,8 @@ def main() -> None:
     if options.lab:
         figures["lab"] = bench_lab(options.release, options.flavour)
     print(json.dumps(figures, indent=2))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run_to_the_end("bench", main)

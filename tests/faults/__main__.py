@@ -11,20 +11,20 @@ import contextlib
 import json
 import random
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ending import run_to_the_end
 
 from faults.deeds import Target, possible
 from faults.draw import KINDS, USED, Jobs, draw, draw_standing
 from faults.lab_run import run_lab
 from faults.story import NotSurvivedError, Suite
 from faults.traces import traces
-from lab.base.errors import HostError, LabError, UsageError
+from lab.base.errors import HostError, UsageError
 from lab.host.host import choose_host
 from lab.inputs.load import load_spec
 from lab.inputs.release import default_release
@@ -170,7 +170,6 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or its lab would stay
     options = arguments()
     say(f"seed {options.seed}: {options.kills} faults")
     work = Path(tempfile.mkdtemp(prefix="lab-faults-"))
@@ -179,12 +178,6 @@ def main() -> int:
     code = 1
     try:
         code = existing(options, logs) if options.existing else own(options, work, logs)
-    except LabError as error:
-        print(f"test-faults: {error}", file=sys.stderr)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        print("test-faults: interrupted", file=sys.stderr)
-        code = 130
     finally:
         if code == 0:
             shutil.rmtree(work)
@@ -194,4 +187,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_to_the_end("test-faults", main)

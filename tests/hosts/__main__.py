@@ -16,11 +16,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ending import run_to_the_end
+
 from hosts.calls import Calls, HostProofError
 from hosts.container import Container
 from hosts.debian import SUITES, minimal
 from hosts.desktop import Desktop
 from hosts.story import Figures, prove
+from lab.base.errors import HostError
 from lab.base.surroundings import home
 
 if TYPE_CHECKING:
@@ -59,22 +62,31 @@ def place_of(options: argparse.Namespace, work: Path) -> Place:
     return minimal(options.host, work, cache_of_systems(), options.release, boxes=not options.own_boxes)
 
 
+def tried(place: Place, calls: Calls, figures: Figures, to: str | None) -> str:
+    """Prove a kind of host, and remove it whatever happens, a Ctrl-C too; gives what is wrong with it, if anything."""
+    try:
+        prove(place, calls, figures, to)
+    except (HostProofError, subprocess.CalledProcessError) as error:
+        return str(error)
+    finally:
+        place.close(calls)
+    return ""
+
+
 def main() -> int:
     options = arguments()
     if os.geteuid() != 0:
-        print("test-hosts: needs root", file=sys.stderr)
-        return 3
+        raise HostError("needs root")
     # Not in /tmp: a lab's disks are in it.
     work = Path(tempfile.mkdtemp(prefix="lab-hosts-", dir="/var/tmp"))
     (logs := work / "logs").mkdir()
     calls = Calls(logs, say=lambda text: print(text, flush=True))
-    place, figures, failure = place_of(options, work), Figures(options.host, options.release), ""
+    figures = Figures(options.host, options.release)
     try:
-        prove(place, calls, figures, None if options.complete else options.to)
-    except (HostProofError, subprocess.CalledProcessError) as error:
-        failure = str(error)
-    finally:  # a Ctrl-C too
-        place.close(calls)
+        failure = tried(place_of(options, work), calls, figures, None if options.complete else options.to)
+    except KeyboardInterrupt:
+        shutil.rmtree(work)
+        raise
     if options.json:
         options.json.write_text(json.dumps({**asdict(figures), "calls": calls.seconds, "failure": failure}) + "\n")
     if failure:
@@ -92,4 +104,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_to_the_end("test-hosts", main)

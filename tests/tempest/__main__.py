@@ -21,9 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ending import run_to_the_end
 from ruamel.yaml import YAML
 
-from lab.base.errors import LabError, MachineError, UsageError
+from lab.base.errors import MachineError, UsageError
 from lab.planning.project import load_plan
 from lab.planning.secrets import Secrets
 from tempest.cloud import Cloud
@@ -194,9 +195,6 @@ def main() -> int:
     code = 1
     try:
         code = run(options, work)
-    except LabError as error:
-        print(f"test-tempest: {error}", file=sys.stderr)
-        code = error.exit_code
     finally:
         if code == 0:
             shutil.rmtree(work)
@@ -207,4 +205,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_to_the_end("test-tempest", main)

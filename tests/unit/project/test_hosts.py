@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from hosts import __main__ as hosts
 from hosts.calls import Calls, HostProofError
 from hosts.debian import boxes_of, copy_boxes
 from hosts.foreign import differences
 from hosts.story import passed, require_running
+
+if TYPE_CHECKING:
+    from hosts.place import Place
 
 ROOT = Path(__file__).parents[3]
 BEFORE = {"networks": "theirs active yes\nmine active no\n", "volumes": "a.img 12\n"}
@@ -71,3 +79,26 @@ def test_boxes_of_a_release_are_copied_and_the_originals_stay(tmp_path: Path) ->
         (home,) = (tmp_path / "to/boxes").iterdir()
         assert (home / "box.img").samefile(tmp_path / "from/boxes" / home.name / "box.img") == link
     assert boxes_of("none-such", tmp_path) == tmp_path / "boxes-of-none-such"
+
+
+def test_a_ctrl_c_removes_the_place_and_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closing:
+        closed = False
+
+        def close(self, _: Calls) -> None:
+            self.closed = True
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    place, work = Closing(), tmp_path / "work"
+    work.mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(sys, "argv", ["test-hosts", "container"])
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **_: str(work))
+    monkeypatch.setattr(hosts, "place_of", lambda *_: cast("Place", place))
+    monkeypatch.setattr(hosts, "prove", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        hosts.main()
+    assert place.closed
+    assert not work.exists()
