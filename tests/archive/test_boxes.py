@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from archive.box import Option
 from archive.cases import Case, cases
 from archive.test_options import LISTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from archive.box import OpenBox
     from lab.inputs.steps import Role
@@ -25,8 +26,23 @@ PORT_FILES = {
     "apache2": "/etc/apache2/ports.conf",
 }
 """where a unit's packages tell its port; those of the others tell it in /etc/init.d, or it is an option's default"""
+PORT = re.compile(r"^[#\s]*(?:UWSGI_PORT=|NODE_PORT=|port\s*=\s*|Listen\s+|-p\s+)(\d+)\s*$", re.MULTILINE)
+"""a line of such a file that tells it, the default in a comment too"""
+PORT_OPTIONS = {
+    "glance-api": ("DEFAULT", "bind_port"),
+    "nova-novncproxy": ("vnc", "novncproxy_port"),
+    "nova-spicehtml5proxy": ("spice", "html5proxy_port"),
+    "nova-serialproxy": ("serial_console", "serialproxy_port"),
+}
+"""the option whose default is a unit's port"""
 CONFIGURED_BEFORE = {"nova-serialproxy": "/etc/nova/nova.conf"}
 """the file of a unit's options, where another step sets them than the one that starts it"""
+
+
+def ports_of(unit: str, text: str, options: Mapping[tuple[str, str], Option]) -> set[str]:
+    """Give the ports that a unit listens on: as its file tells them, or its option."""
+    option = options.get(PORT_OPTIONS.get(unit, ("", "")))
+    return {*PORT.findall(text), *([option.default] if option else [])}
 
 
 def unit_file(unit: str) -> str:
@@ -44,14 +60,34 @@ def test_the_packages_bring_the_units(case: Case, opened: Callable[[Case, Role],
 @pytest.mark.parametrize("case", cases(lambda step: step.facts.sockets))
 def test_the_units_listen_on_the_ports(case: Case, opened: Callable[[Case, Role], OpenBox]) -> None:
     ports = {socket.rpartition(":")[2] for socket in case.step.facts.sockets}
-    files = [PORT_FILES.get(unit, f"/etc/init.d/{unit}") for unit in case.step.facts.units]
+    units = case.step.facts.units
     configured = {option.path for option in case.step.options}
-    configured |= {CONFIGURED_BEFORE[unit] for unit in case.step.facts.units if unit in CONFIGURED_BEFORE}
+    configured |= {CONFIGURED_BEFORE[unit] for unit in units if unit in CONFIGURED_BEFORE}
     lists = sorted({name for path in configured for name in LISTS.get(path, ())})
     for role in case.step.facts.on:
         box = opened(case, role)
-        told = set(re.findall(r"\d+", box.read(files))) | {option.default for option in box.options(lists).values()}
+        options = box.options(lists)
+        texts = {unit: box.read([PORT_FILES.get(unit, f"/etc/init.d/{unit}")]) for unit in units}
+        told = set[str]().union(*(ports_of(unit, text, options) for unit, text in texts.items()))
         assert ports - told == set(), role
+
+
+def test_a_number_that_is_no_port_is_none() -> None:
+    """Else any number of a long script would do, or any option's default."""
+    options = {
+        ("spice", "html5proxy_port"): Option("6082", "", ""),
+        ("DEFAULT", "osapi_compute_listen_port"): Option("8774", "", ""),
+        ("DEFAULT", "service_down_time"): Option("60", "", ""),
+    }
+    script = "# Provides: nova-api 2.0\nUWSGI_PORT=8774\nCUR_PORT=$(( ${UWSGI_PORT} + 1 ))\nsleep 30\nexit 3\n"
+    assert ports_of("nova-api", script, options) == {"8774"}
+    assert ports_of("nova-conductor", "exit 3\n", options) == set()
+    assert ports_of("nova-spicehtml5proxy", "", options) == {"6082"}
+    assert ports_of("glance-api", "#UWSGI_PORT=9292\n", options) == {"9292"}
+    assert ports_of("memcached", "# -p is the port\n-p 11211\n-m 64\n", {}) == {"11211"}
+    assert ports_of("mariadb", "[client-server]\n# port = 3306\n", {}) == {"3306"}
+    assert ports_of("apache2", "Listen 80\n<IfModule ssl_module>\n\tListen 443\n</IfModule>\n", {}) == {"80", "443"}
+    assert ports_of("rabbitmq-server", "#NODE_PORT=5672\n", {}) == {"5672"}
 
 
 @pytest.mark.parametrize("case", cases(lambda step: step.options or step.facts.logs))
