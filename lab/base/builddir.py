@@ -1,9 +1,9 @@
 """Which directory is a lab's build directory: one that was empty or absent when it was first used.
 
-    BUILD/.lab-build    the marker; it stays with the seed after `lab down`. What it holds is lab.host.place's
+    BUILD/.lab-build    the marker; it stays with the seed after `lab down`. lab.host.place writes its content
 
-Nothing is written or removed in any other directory. Those of earlier versions, which have no marker, are known by what
-they hold, and get one.
+Nothing is written or removed in any other directory. Build directories of earlier versions have no marker: they are
+recognised by what they hold, and get one.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _LEFT_BY_DOWN = frozenset(
     {"seed", "lock", "logs", "checkpoints", "mux", "known_hosts", "ssh_config", ".vagrant", "state.json"}
     | {"plan.json", ".rendered.json", "state.json.damaged", "plan.json.damaged"}
 )
-"""what a directory holds that `lab up` of an earlier version began in, or that its `lab down` left"""
+"""content of a directory in which `lab up` of an earlier version began, or which its `lab down` left"""
 _NOBODYS = frozenset({"lost+found"})
-"""what a directory may hold that is as good as empty: the root of a file system"""
+"""content of a directory that counts as empty: the root of a file system"""
 
 
 def canonical(path: Path) -> Path:
@@ -39,7 +39,7 @@ def mark(directory: Path) -> None:
 
 
 def claim(directory: Path) -> Path:
-    """Take a directory for a lab's, made where there is none; gives its path without links. Fine to call again.
+    """Make a directory a lab's, and create it if it is missing; gives its path without links. May be called again.
 
     Raises:
         UsageError: it is not a build directory, and not empty.
@@ -73,7 +73,7 @@ def require(directory: Path) -> Path:
 
 
 def is_ours(directory: Path) -> bool:
-    """Tell whether an existing directory is a lab's, or as good as empty."""
+    """Tell whether an existing directory is a lab's, or counts as empty."""
     cut_short = {path.name for path in directory.glob(f".{MARKER}{durable.TEMPORARY[1:]}")}
     names = {path.name for path in directory.iterdir()} - _NOBODYS - cut_short
     if not names or _is_file(directory / MARKER) or all(_is_file(directory / name) for name in _RENDERED):

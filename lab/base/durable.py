@@ -1,8 +1,9 @@
 """The one writer of files that must be there, and complete, after a power cut.
 
-What write(2) and rename(2) did is lost, or half lost, when the machine stops: a renamed file may come back empty, a new
-one not at all, a removed one again. So the content goes to the disk before the rename, and the directory after it
-(fsync(2): "calling fsync() does not necessarily ensure that the entry in the directory … has also reached disk").
+If the machine stops, what write(2) and rename(2) did may be lost, or lost in part: a renamed file may come back empty,
+a new one may be missing, a removed one may exist again. So the content goes to the disk before the rename, and the
+directory after it (fsync(2): "calling fsync() does not necessarily ensure that the entry in the directory … has also
+reached disk").
 Temporary files are named .NAME.XXXXXXXX.tmp, by mkstemp, in the directory of their target.
 """
 
@@ -15,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 TEMPORARY = ".*.tmp"
-"""a pattern of what a write that was cut short leaves"""
+"""pattern of the temporary files that an interrupted write leaves"""
 
 
 def write_text(target: Path, text: str, *, mode: int, like: Path | None = None, later: set[Path] | None = None) -> None:
@@ -29,7 +30,7 @@ def write_bytes(
     """Replace one file in one step: at any moment it holds the old content or the new one, with the final mode.
 
     A file that holds this content already is not written. With `like` the new file gets that one's owner. With `later`
-    the directory is not synced but added there: one who writes many files calls `sync_directory` once for each of them.
+    the directory is not synced but added to that set: a caller that writes many files syncs each directory once.
 
     Raises:
         OSError: as of any write.
@@ -56,7 +57,7 @@ def write_bytes(
 
 
 def create(target: Path, data: bytes, *, mode: int) -> bool:
-    """Make a file of this content; False, and nothing is changed, where there is one of that name already."""
+    """Make a file with this content; False if there is one of that name already, which then stays as it is."""
     new = _temporary(target)
     try:
         new.write_bytes(data)
@@ -87,7 +88,7 @@ def rename_tree(source: Path, target: Path) -> Path:
 
 
 def unlink(path: Path) -> None:
-    """Remove a file so that it does not come back after a power cut; fine where there is none."""
+    """Remove a file so that it does not come back after a power cut; no error if there is none."""
     try:
         path.unlink()
     except FileNotFoundError:
@@ -105,7 +106,7 @@ def remove_empty(directory: Path) -> bool:
 
 
 def make_directory(path: Path, *, mode: int = 0o700) -> None:
-    """Make a directory whose parent exists; fine where it is there."""
+    """Make a directory whose parent exists; no error if it exists."""
     try:
         path.mkdir(mode=mode)
     except FileExistsError:
@@ -114,7 +115,7 @@ def make_directory(path: Path, *, mode: int = 0o700) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """See that the names in a directory are on the disk, on the file systems that can do that."""
+    """Write the names in a directory to the disk, on file systems that can do that."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -126,7 +127,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def sweep(directory: Path) -> None:
-    """Remove the temporary files that writes left which were cut short; nobody may be writing there now."""
+    """Remove the temporary files of interrupted writes; no process may be writing there now."""
     for leftover in directory.glob(TEMPORARY):
         if leftover.is_file() and not leftover.is_symlink():
             leftover.unlink(missing_ok=True)
@@ -139,7 +140,7 @@ def _temporary(target: Path) -> Path:
 
 
 def sync_file(path: Path, mode: int | None = None) -> None:
-    """See that a file's content, and its mode where one is given, are on the disk."""
+    """Write a file's content, and its mode if one is given, to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if mode is not None:

@@ -1,8 +1,8 @@
 """What a program that `lab` starts sees of the caller's environment: the one place that decides it.
 
-Language, PATH, umask and temporary directory are the user's own affair and must not change what a tool does or says:
-its output is read by programs. What says where something is (HOME, LAB_CACHE, VAGRANT_HOME) or how to get there (a
-proxy) is handed on.
+Language, PATH, umask and temporary directory are the user's choice. They must not change what a tool does or says,
+because programs read its output. Variables that say where something is (HOME, LAB_CACHE, VAGRANT_HOME) or how to reach
+it (a proxy) are passed on.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
 """apt and curl read these in small letters only; many users set HTTP_PROXY"""
 
 HANDED_TO_SUDO = ("LAB_CACHE", "LAB_HOST", "VAGRANT_HOME", *PROXIES, *(name.upper() for name in PROXIES))
-"""what sudo would drop and a verb run as root needs; the Makefile has the same list"""
+"""variables that sudo would drop, and that a verb needs as root; the Makefile has the same list"""
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 def search_path(path: str | None = None) -> str:
-    """Give PATH (by default the own one) with the directories of sbin at its end, where it lacks them.
+    """Give PATH (by default that of this process) with the directories of sbin at its end, if it lacks them.
 
     The PATH of a user, of `su` and of cron has no sbin; mke2fs, sfdisk, chroot, dnsmasq and libvirtd are there. Empty
     entries, which mean the current directory, are dropped.
@@ -35,14 +35,14 @@ def search_path(path: str | None = None) -> str:
 
 
 def which(program: str) -> str | None:
-    """Find a program where `tool_environment` lets one be started from."""
+    """Find a program on the PATH that `tool_environment` gives."""
     return shutil.which(program, path=search_path())
 
 
 def tool_environment(extra: Mapping[str, str] | None = None, base: Mapping[str, str] | None = None) -> dict[str, str]:
     """Give the environment of a program: the caller's (or `base`), with what must be the same everywhere, and `extra`.
 
-    LANGUAGE has to go, not only to be overruled: gettext prefers it to LC_ALL in every locale but C itself.
+    LANGUAGE must be removed, not only overruled: gettext prefers it to LC_ALL in every locale but C itself.
     """
     own = dict(os.environ if base is None else base)
     for name in ("LANGUAGE", "PYTHONIOENCODING"):
@@ -57,7 +57,7 @@ def tool_environment(extra: Mapping[str, str] | None = None, base: Mapping[str, 
 
 
 def sudo_words(environ: Mapping[str, str] | None = None) -> list[str]:
-    """Write `sudo` with what of the environment the command needs; values stay out of the process list."""
+    """Write `sudo` with the variables that the command needs; their values do not appear in the process list."""
     own = os.environ if environ is None else environ
     names = [name for name in HANDED_TO_SUDO if own.get(name)]
     return ["sudo", *([f"--preserve-env={','.join(names)}"] if names else [])]

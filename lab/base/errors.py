@@ -105,18 +105,18 @@ class MachineError(LabError):
 
 
 class HostKeyError(MachineError):
-    """A node shows another host key than the one that is noted: nobody knows who answers."""
+    """A node shows another host key than the recorded one: it is not known who answers."""
 
 
 class DamagedFileError(MachineError):
-    """A file that lab wrote is cut short, or not what it wrote; nothing that only that file knows is needed."""
+    """A file that lab wrote is incomplete or was changed. Nothing in it is needed that could not be found out again."""
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(f"{path} is damaged: {what}", hint="`lab up` renames it and runs every step again")
         self.path = path
 
     def set_aside(self) -> Path:
-        """Keep the file as NAME.damaged, out of everybody's way; gives its new name."""
+        """Rename the file to NAME.damaged, so that it is not read any more; gives its new name."""
         aside = self.path.with_name(f"{self.path.name}.damaged")
         self.path.replace(aside)
         return aside

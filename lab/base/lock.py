@@ -1,6 +1,6 @@
-"""Locks: flocks, which the kernel drops when their holder ends, however it ends. No wait is without a limit.
+"""Locks: flocks, which the kernel drops when their holder ends, however it ends. Every wait has a limit.
 
-One writer per lab: BUILD/lock, for which nobody waits.
+BUILD/lock lets one process at a time write a lab; nobody waits for it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _LOOK_S = 0.2
 
 @contextmanager
 def lab_lock(build_dir: Path, command: str = "") -> Iterator[None]:
-    """Hold the lab while the block runs; LockedError, which names the holder, where another process holds it.
+    """Hold the lab while the block runs; LockedError, which names the holder, if another process holds it.
 
     The directory is made where there is none; UsageError or HostError where it cannot be a lab's (lab.base.builddir).
-    `command` is what the refused one is told (default: this process' own arguments).
+    `command` is what another process is told that is refused (default: the arguments of this process).
     The file stays: removing a lock file that somebody may be waiting on would let two in.
     """
     place = builddir.claim(build_dir)
@@ -69,7 +69,7 @@ def take(fd: int, what: str, *, limit_s: float, waiting: Callable[[str], None] |
         fd: of the open file or directory.
         what: what is locked, as in "the box zed-controller".
         limit_s: how long to wait.
-        waiting: told once who has it, where that is another.
+        waiting: called once with the name of the holder, if another process has it.
 
     Raises:
         LockedError: not within the limit; it names the holder.

@@ -26,7 +26,7 @@ MASK = "***"
 
 
 _SHORTEST_ENCODED = 8
-"""characters of a value that is looked for in base64 too: what is left of a shorter one may stand anywhere"""
+"""characters of a value that is looked for in base64 too: what is left of a shorter one could occur in any text"""
 
 
 def _password_of_url(match: re.Match[str]) -> str:
@@ -78,10 +78,10 @@ def without_shapes(text: str) -> str:
 
 
 def forms(value: str) -> set[str]:
-    """Give a value as it may stand in a text: as it is, quoted for a URL, JSON, a shell or SQL, and in base64.
+    """Give a value as it may appear in a text: as it is, quoted for a URL, JSON, a shell or SQL, and in base64.
 
-    What base64 makes of a value depends on what stands before it: three ways, of which the characters that no
-    neighbour changes are taken. So `user:password` of a header is found too.
+    Base64 of a value depends on how many characters come before it, so there are three forms. Of each, the characters
+    that no neighbour changes are taken. So `user:password` of a header is found too.
     """
     found = {value, quote(value, safe=""), quote_plus(value)}
     found |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
@@ -112,9 +112,9 @@ class Masking:
         self._forms = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def __call__(self, text: str) -> str:
-        """Give the text without either."""
+        """Mask both in a text."""
         return without_shapes(self.values(text))
 
     def values(self, text: str) -> str:
-        """Give the text without the values alone: for what is known to hold no other secret, and must stay JSON."""
+        """Mask the values alone: for a text that is known to hold no other secret, and must stay JSON."""
         return self._forms.sub(lambda match: self._shown[match[0]], text) if self._forms else text

@@ -1,7 +1,7 @@
-"""Running a program on this machine to its end, and what it said: `Completed`, also of a command on a node.
+"""Running a program on this machine to its end. `Completed` is what it said; also of a command on a node.
 
-ssh and Vagrant are started where they are spoken with (lab.nodes.ssh, lab.machines.vagrant): they have a life between
-their start and their end. For all others there is `run`.
+ssh and Vagrant are started by the modules that talk with them while they run (lab.nodes.ssh, lab.machines.vagrant). All
+others are started by `run`.
 Arguments are lists, never strings for a shell; every run has a limit; a failure shows the command ready to paste and
 the end of what it said. Secrets travel by `input`, files or `env`, which are never shown, and never as an argument.
 """
@@ -159,7 +159,7 @@ def _start(
 
 
 def put_aside(log: Path, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
-    """Rename a log that has become long to NAME.1, in the place of the one before; who writes it goes on there."""
+    """Rename a long log to NAME.1, which replaces the one before; a program that has it open goes on there."""
     with contextlib.suppress(FileNotFoundError):
         if log.lstat().st_size > limit_bytes:
             log.replace(log.with_name(f"{log.name}.1"))
@@ -172,7 +172,7 @@ def _open_log(log: Path) -> IO[bytes]:
 
 
 def _end(process: subprocess.Popen[str], *, group: bool) -> None:
-    """End a program that still runs: politely, then not."""
+    """End a program that still runs: by SIGTERM, then by SIGKILL."""
     if process.poll() is not None:
         return
     for number in (signal.SIGTERM, signal.SIGKILL):

@@ -1,4 +1,4 @@
-"""How long work is followed, by whoever asked for it: a terminal, a test, a web page."""
+"""How a caller follows long work: on a terminal, in a test, on a web page."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Verdict = Literal["done", "failed", "interrupted"]
 
 
 def clock(seconds: float) -> str:
-    """Seconds as a reader wants them: 48 s, 3:07."""
+    """Write seconds for a reader: 48 s, 3:07."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 class Progress(Protocol):
     """What a story tells while it runs. Every method may be called from several threads.
 
-    Texts are plain: who shows them decides how, and nothing in them is markup.
+    Texts are plain, without markup: the class that shows them decides how.
     """
 
     @property
@@ -30,7 +30,7 @@ class Progress(Protocol):
         """Time a phase of the work, and say its title; phases of one name add up."""
 
     def say(self, text: str, loud: str = "") -> None:
-        """Tell one line of news, to be kept; `loud` is the part of it that a reader should notice."""
+        """Tell one line that is kept on the screen; `loud` is the part of it that a reader should notice."""
 
     def note(self, key: str, text: str) -> None:
         """Tell what goes on now under a key (a node, a box); the next note of the key replaces it."""

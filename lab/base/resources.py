@@ -21,7 +21,7 @@ GUIDE = _PACKAGE / "teaching" / "guide.yaml"
 
 
 def text(path: Path) -> str:
-    """Read a data file, once as long as it stays as it is: many nodes get the same scripts."""
+    """Read a data file, again only if it changed: many nodes get the same scripts."""
     state = path.stat()
     return _text(path, state.st_mtime_ns, state.st_size)
 

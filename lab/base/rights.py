@@ -1,4 +1,4 @@
-"""Whose a lab is: a user's who calls `lab` by sudo, and what one is told who lacks the rights for it.
+"""Who owns what a user makes with sudo, and what `lab` says to a user who lacks the rights.
 
 A lab of the private host, and every box, needs root; the checkout is the user's. So what root makes in a directory of
 the user who called sudo is that user's when the verb ends: the build directory can be read, and removed, without sudo.
@@ -41,7 +41,7 @@ def made(path: Path) -> None:
 
 
 def hand_over() -> None:
-    """Give what was `made` to the user who called sudo; nothing where there is none. What cannot be given stays."""
+    """Give what was `made` to the user who called sudo, if there is one. What cannot be given stays root's."""
     user = caller()
     if user is None:
         return
@@ -57,7 +57,7 @@ def hand_over() -> None:
 
 
 def _top_of_roots(path: Path, uid: int) -> Path | None:
-    """Give the path, or the uppermost directory of root's on the way to it that is inside one of the user's."""
+    """Give the path, or the first directory on the way to it that root owns inside a directory of the user."""
     top = path
     for directory in path.parents:
         try:
@@ -74,14 +74,14 @@ def _top_of_roots(path: Path, uid: int) -> Path | None:
 
 def _give_tree(root: Path, user: tuple[int, int]) -> None:
     device = root.lstat().st_dev
-    # By descriptors: the tree is the user's, who could put a link to elsewhere in a directory's place meanwhile.
+    # By descriptors: the tree belongs to the user, who could meanwhile replace a directory by a link to elsewhere.
     for _, directories, files, place in os.fwalk(root, follow_symlinks=False):
         for name in (*directories, *files):
             _give(name, user, place, device)
 
 
 def _give(name: str, user: tuple[int, int], place: Path | int, device: int | None = None) -> None:
-    """Give one thing of root's; never what has another name elsewhere (a hard link), nor another file system."""
+    """Give one file of root's; never one that has another name elsewhere (a hard link), nor another file system."""
     with contextlib.suppress(OSError):
         descriptor = os.dup(place) if isinstance(place, int) else os.open(place, os.O_PATH | os.O_DIRECTORY)
         try:
@@ -124,7 +124,7 @@ def _program() -> str:
 
 
 def explained(error: OSError) -> LabError | None:
-    """Say in a user's words what the system refused; None where it is a defect of the program, to be seen as such."""
+    """Say in a user's words what the system refused; None if it is a defect of the program, which must show."""
     if error.filename is not None and _PACKAGE in Path(os.fsdecode(error.filename)).absolute().parents:
         return None
     where = "" if error.filename is None else os.fsdecode(error.filename)
@@ -169,7 +169,7 @@ def _absent(where: str, text: str) -> LabError:
 
 
 def _denied(path: Path, text: str) -> HostError:
-    """Name the owner of what was refused, and the way on."""
+    """Name the owner of what was refused, and what to do."""
     closed = next((place for place in (*reversed(path.absolute().parents), path.absolute()) if _is_closed(place)), path)
     try:
         owner = closed.lstat().st_uid

@@ -1,4 +1,4 @@
-"""Places that nobody else can reach into: before this process writes in a directory, or believes what is in it.
+"""Checks that nobody else can change a place, before this process writes there or trusts what is there.
 
 Trusted are root, the user of this process, and the one who called sudo: everybody runs `sudo lab up` in a checkout of
 their own. Of every directory on the way to a place, and of every symbolic link that leads there, the owner must be
@@ -31,7 +31,7 @@ def trusted() -> frozenset[int]:
 
 
 def make(path: Path, *, mode: int = 0o700) -> Path:
-    """See that a place is there, a directory that nobody else can reach into; gives its path without links.
+    """Make a directory if it is missing, and check that nobody else can change it; gives its path without links.
 
     Parents that are missing are made too, with 0755.
 
@@ -47,7 +47,7 @@ def make(path: Path, *, mode: int = 0o700) -> Path:
 
 
 def require(path: Path) -> Path:
-    """Refuse a place that others can reach into; what is not there yet is fine. Gives its path without links.
+    """Refuse a place that others can change; one that does not exist yet is accepted. Gives its path without links.
 
     Raises:
         HostError: with who owns what, and what to do.
@@ -145,7 +145,7 @@ def _require_directory(directory: Path, asked: Path, *, last: bool) -> None:
 
 
 def _is_private_group(uid: int, gid: int) -> bool:
-    """Tell whether a group has no other member than this user: it bears the user's name, and nobody else is in it."""
+    """Tell whether a group has no other member than this user: it has the user's name, and nobody else is in it."""
     try:
         group, user = grp.getgrgid(gid), pwd.getpwuid(uid)
     except KeyError:

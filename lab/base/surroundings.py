@@ -1,4 +1,4 @@
-"""What of the caller's surroundings `lab` itself is freed from: the text encoding, the umask; and who the caller is."""
+"""Makes `lab` independent of the caller's text encoding and umask, and tells who the caller is."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def set_up() -> None:
     """Make this process the same everywhere; called once, before anything is read or printed.
 
     Files and file names are UTF-8, also in a locale that has another encoding; what the terminal cannot show is spelled
-    out. What is made is the owner's to write and all others' to read, where no mode of its own is asked for: with umask
-    0 anybody could write into the cache, with 077 the boxes' daemons could not read their files.
+    out. New files can be written by their owner and read by all, unless the code asks for another mode: with umask 0
+    anybody could write into the cache, with 077 the boxes' daemons could not read their files.
     """
     global _users_umask
     if not sys.flags.utf8_mode and sys.getfilesystemencoding().lower() != "utf-8":
@@ -38,12 +38,12 @@ def set_up() -> None:
 
 
 def register_spelling() -> None:
-    """Teach Python's codecs to spell out what an encoding has not."""
+    """Teach Python's codecs to spell out what an encoding does not have."""
     codecs.register_error(_SPELLING, _spelled)
 
 
 def users_mode() -> int:
-    """Give the mode that the user's own umask wants for a file that is the user's to edit."""
+    """Give the mode that the user's own umask gives to a file that the user will edit."""
     return 0o666 & ~_users_umask
 
 
@@ -71,7 +71,7 @@ def user_name(uid: int | None = None) -> str:
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:
-    """Spell in ASCII what an encoding has not: an arrow as ->, the lines of a table as - and |, é as e."""
+    """Spell in ASCII what an encoding does not have: an arrow as ->, the lines of a table as - and |, é as e."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_in_ascii(character) for character in error.object[error.start : error.end]), error.end

@@ -40,7 +40,7 @@ def age_days(box: Box, now: float | None = None) -> int:
 
 
 def warnings(box: Box, offer: Mapping[str, frozenset[str]] | None, now: float | None = None) -> list[str]:
-    """Say what speaks for building a box again; `offer` is that of its security archive, None where it is unknown.
+    """Give the reasons to build a box again; `offer` is that of its security archive, None where it is unknown.
 
     A ready-made box has no warnings: its checksum was chosen by hand.
     """

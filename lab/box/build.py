@@ -1,4 +1,4 @@
-"""Seeing that the boxes that are wanted are there: what is missing is downloaded once and built side by side."""
+"""Makes the boxes that are needed: what is missing is downloaded once and built side by side."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ensure_boxes(
     """Give a box for every wish, in the same order; those that are missing or out of date are built side by side.
 
     Another process that builds one of them is waited for. Whatever ends this call early — an error, Ctrl-C — leaves
-    whole boxes only.
+    complete boxes only.
 
     Args:
         wanted: what is needed; the same box twice is built once.
@@ -100,9 +100,9 @@ def ensure_boxes(
 
 
 def _for_an_administrator(cache: Path) -> str:
-    """Tell a user without sudo who may build the boxes instead, and where: the rest of `lab up` needs no root."""
+    """Tell a user without sudo how an administrator builds the boxes; the rest of `lab up` needs no root."""
     command = f"sudo {shlex.quote(f'LAB_CACHE={cache}')} {rights.as_called('lab box build')}"
-    return f"who may not use sudo lets an administrator build them, with the same --file, and then goes on: {command}"
+    return f"if you may not use sudo, ask an administrator to run this with the same --file, then continue: {command}"
 
 
 def _build_all(

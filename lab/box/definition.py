@@ -43,7 +43,7 @@ class BoxDefinition(Frozen):
     role_packages: dict[Role, tuple[str, ...]] = Field(default_factory=dict)
     initramfs_modules: tuple[str, ...] = ()
     enabled: tuple[str, ...]
-    """units that stay enabled; a name with @ at its end stands for all instances"""
+    """units that stay enabled; a name with @ at its end means all instances"""
     masked: tuple[str, ...] = ()
     sshd: tuple[str, ...] = ()
     """lines of sshd_config that only this distribution's ssh server knows"""
@@ -120,7 +120,7 @@ def _valid(model: type[ModelT], document: Document) -> ModelT:
 
 
 def _problems_of_lists(definition: BoxDefinition, document: Document) -> None:
-    """Keep what is wrong about the lists: names that are no package's, and things that stand in one twice."""
+    """Keep what is wrong about the lists: names that no package can have, and entries that a list has twice."""
     named: list[tuple[Loc, str]] = [(("packages", index), name) for index, name in enumerate(definition.packages)]
     named += [(("kernel",), definition.kernel)]
     for role, names in definition.role_packages.items():

@@ -1,4 +1,4 @@
-"""The key pair of a cache: its boxes let in who holds the private half, and nobody else.
+"""The key pair of a cache: only the owner of the private half can log in to its boxes.
 
 CACHE/ssh/box_key       ed25519, without a passphrase, readable by its owner alone
 
@@ -41,7 +41,7 @@ class BoxKey:
 
 
 def ensure_key(cache: Path) -> BoxKey:
-    """Give the cache's key pair, and make it where there is none, or where another one is safer.
+    """Give the cache's key pair; make it if there is none, or none that is safe.
 
     A file that is damaged, or that others may read, is replaced: boxes of the old key are then out of date.
 

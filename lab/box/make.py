@@ -59,7 +59,7 @@ end
 
 @dataclass(frozen=True)
 class BoxEvent:
-    """Something that a person who waits wants to know."""
+    """Progress, for a person who waits."""
 
     box: str
     """its name; empty for what concerns all of them"""
@@ -87,7 +87,7 @@ class Build:
 
     @contextmanager
     def phase(self, name: str, text: str) -> Iterator[None]:
-        """Tell what begins, and take its time."""
+        """Tell what begins, and measure its time."""
         started = time.monotonic()
         self.on_event(BoxEvent(self.spec.name, text))
         yield

@@ -1,4 +1,4 @@
-"""manifest.json beside a box: what it was made of, and why it would be made anew."""
+"""manifest.json beside a box: what it was made of, and why it would be made again."""
 
 from __future__ import annotations
 

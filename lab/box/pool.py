@@ -2,7 +2,7 @@
 
 apt itself does the work, with a root of its own (sources, indices, cache and an empty dpkg status beside the boxes), so
 that nothing is fetched twice, every archive is verified by its signature, and the host's own apt state is neither used
-nor changed. The host's proxy settings do apply: they stand in /etc/apt/apt.conf.d, which is read as ever.
+nor changed. The host's proxy settings do apply: they are in /etc/apt/apt.conf.d, which apt reads as usual.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Ready-made boxes, which the user names with their checksum: fetched once, compared, and from then on a box as any.
+"""Ready-made boxes, which the user names with their checksum: fetched once, compared, then a box like any other.
 
-Vagrant would compare the checksum only when it downloads, not at all where the address leads to its own JSON, and takes
-what lies in its home under the same name without a look. So the checksum is part of the name here, and the file is read
+Vagrant would compare the checksum only when it downloads, not at all where the address leads to its own JSON, and uses
+what its home has under the same name unchecked. So the checksum is part of the name here, and the file is read
 by this program: whatever way the box came, it is the one that was asked for.
 """
 

@@ -82,7 +82,7 @@ class Box:
 
 @dataclass(frozen=True)
 class DamagedBox:
-    """What is in the place of a box and is none: half written, or changed since."""
+    """A directory in the place of a box that is none: half written, or changed since."""
 
     name: str
     directory: Path
@@ -218,7 +218,7 @@ def register(box: Box, vagrant_home: Path) -> Path:
 
     Gives the directory. Where hard links are not possible (another file system) the image is a symbolic link; what
     Vagrant removes is never the cache's own file. Older versions are dropped there too: they would keep gigabytes that
-    the cache has let go.
+    the cache has removed.
     """
     target = vagrant_home / "boxes" / slug(box.name) / box.version / "libvirt"
     safe.make(target, mode=0o755)
