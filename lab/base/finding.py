@@ -16,13 +16,12 @@ class Finding:
     found: str
     why: str = ""
     repair: str = ""
-    """the command that repairs it, ready to paste; where there is more than one, each on a line of its own"""
+    """the commands that repair it, ready to paste, one a line"""
     fatal: bool = True
     """no lab without it; otherwise a note"""
     advice: str = ""
-    """what else is to be done, in words; instead of a command where none can do it"""
+    """what else to do, in words; or what to do if no command can do it"""
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON has it, where the command keeps the key `mend` (docs/host.md)."""
-        given = asdict(self)
-        return {"mend" if key == "repair" else key: value for key, value in given.items()}
+        """Give it as JSON has it."""
+        return asdict(self)

@@ -1,4 +1,4 @@
-"""What a host needs to carry a lab, why, whether it has it, and the command that repairs it.
+"""What a host needs to run a lab, why, whether it has it, and the command that repairs it.
 
 `look` (lab.diagnosis.doctor_look) gathers what there is, `judge` compares it with the needs and is pure, `fix` runs the
 repair commands.
@@ -59,12 +59,12 @@ def _run_when_apt_is_free(argv: list[str], log: Path, say: Callable[[str], None]
         busy = next((line for line in tail_of(log, 3).splitlines() if "Could not get lock" in line), "")
         if not busy:
             raise CommandError(f"{argv[0]} failed with exit code {done.returncode}", done)
-        if time.monotonic() > deadline:
-            hint = "wait until it has ended, then run this again"
-            raise HostError(f"another apt is running: waited {APT_LIMIT_S:.0f} s for it", detail=busy, hint=hint)
         if not told:
             say(f"waiting for another apt: {busy}")
             told = True
+        if time.monotonic() > deadline:
+            hint = "wait until it has ended, then run this again"
+            raise HostError(f"another apt is running: waited {APT_LIMIT_S:.0f} s for it", detail=busy, hint=hint)
         time.sleep(_APT_EVERY_S)
 
 
@@ -126,7 +126,7 @@ def _pdf(seen: Seen) -> Finding:
 
 
 def _kind_of_machine(seen: Seen) -> Finding:
-    """Say whether the lab runs on such a machine itself, and what the way is where it does not."""
+    """Say whether the lab runs on such a machine itself, and what to do where it does not."""
     found = f"{seen.distribution or 'unknown'}, {seen.machine}"
     if seen.machine != "x86_64":
         why = "boxes and virtual machines are for x86-64"
@@ -155,7 +155,7 @@ def _standing(seen: Seen) -> list[Finding]:
     if not seen.libvirt_refusal:
         return [Finding("libvirtd", what, True, "answers", seen.mode_reason), _fence(seen)]
     if _closed(seen) and not _missing_groups(seen):
-        repair, advice = "", "an administrator says in /etc/libvirt/libvirtd.conf whom it lets in (auth_unix_rw)"
+        repair, advice = "", "an administrator can admit this user: auth_unix_rw in /etc/libvirt/libvirtd.conf"
     elif _closed(seen):
         repair = _as_root(seen, "usermod", "-aG", ",".join(_missing_groups(seen)), seen.user)
         advice = "then log in again, because a session keeps its groups"
@@ -235,5 +235,5 @@ def _room(numbers: HostNumbers, plan: Plan | None) -> list[Finding]:
 
 
 _DEFAULT_DISK_GIB = 15.0
-_FREE = "free some"
+_FREE = "free some space"
 _LESS = "ask for less in nodes.controller.memory and nodes.compute.memory"

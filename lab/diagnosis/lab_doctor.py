@@ -30,14 +30,14 @@ GUEST_MEMORY_MIB = 48
 
 
 def diagnose_lab(plan: Plan, host: Host, build_dir: Path) -> list[Finding]:
-    """Look at the lab and judge it; of a lab that nothing stands of, no finding."""
+    """Look at the lab and judge it; no finding where nothing of it exists."""
     if not host.exists():
         return []
     seen = look_at_lab(plan, host, build_dir)
-    return judge(seen, plan) if stands(seen) else []
+    return judge(seen, plan) if is_there(seen) else []
 
 
-def stands(seen: LabSeen) -> bool:
+def is_there(seen: LabSeen) -> bool:
     """Tell whether there is anything of the lab: on a machine's own libvirt, another's may be all that there is."""
     if seen.mode == "private":
         return True
@@ -48,7 +48,7 @@ def judge(seen: LabSeen, plan: Plan) -> list[Finding]:
     """Say what is wrong with a lab, the cause before its consequences. Pure."""
     found = [*_space(seen), *_memory(seen), *_boxes(seen, plan), *_state(seen)]
     if seen.libvirtd:
-        # An answer is worth reading; that there is none can have no other cause than the one told here.
+        # An answer is worth reading; that there is none has no other cause than this one.
         found.append(
             _bad("libvirtd", f"libvirt ({seen.mode})", seen.libvirtd, _LIBVIRTD_WHY, _LIBVIRTD_MEND[seen.mode])
         )
@@ -90,7 +90,7 @@ def _memory(seen: LabSeen) -> Iterator[Finding]:
         yield _bad("host-memory", "memory", f"{seen.memory_available_mib} MiB available", why, _WHO, advice=_LESS)
     if seen.oom_kills:
         why = "since boot, this host's kernel has killed a virtual machine because memory ran out"
-        now = any(domain.reason for domain in seen.domains.values())  # else it is told of, and over
+        now = any(domain.reason for domain in seen.domains.values())  # else it is over
         yield _bad("host-oom", "memory", f"killed: {', '.join(seen.oom_kills)}", why, _WHO, fatal=now, advice=_LESS)
 
 
@@ -111,7 +111,7 @@ def _boxes(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
 
 def _state(seen: LabSeen) -> Iterator[Finding]:
     if seen.damaged:
-        why = "nobody knows which steps are done; every step runs again, which changes nothing that is right"
+        why = "it is not known which steps are done: every step runs again, which changes nothing that is right"
         yield _bad("state", "state.json", seen.damaged, why, f"rm {seen.damaged.partition(' is ')[0]}; lab up")
 
 
@@ -129,7 +129,7 @@ def _networks(seen: LabSeen, plan: Plan) -> Iterator[Finding]:
             yield _good(name, what, "active")
         elif network.name in seen.networks:
             why = f"the nodes' {network.kind} interfaces are not connected, and machines that are off do not start"
-            # A bridge that is made anew has no ports: libvirtd plugs the machines that run in when it starts.
+            # A new bridge has no ports: libvirtd connects the running machines to it when it starts.
             repair = f"{_virsh('net-start', network.name)} && {seen.stop_libvirtd}; lab up"
             yield _bad(name, what, "inactive", why, repair)
         else:
@@ -227,7 +227,7 @@ def _guest(seen: NodeSeen, node: Node) -> Iterator[Finding]:
         direction = "ahead" if seen.clock_off_s > 0 else "behind"
         found = f"at least {abs(seen.clock_off_s):.0f} s {direction}"
         yield _bad(f"clock-{node.name}", f"{node.name}: clock", found, why, "lab up")
-    if not seen.whole:
+    if not seen.complete:
         why = f"it had no time to list its failed units; {node.name} or this host is overloaded"
         yield _bad(f"slow-{node.name}", node.name, "slow", why, _on(node, "top -b -n 1 | head -n 20"), fatal=False)
     if node.nested and not seen.kvm:

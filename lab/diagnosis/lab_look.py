@@ -1,4 +1,4 @@
-"""What a look at a lab that stands, or stood, finds: libvirt's objects, files, and the nodes. Changes nothing."""
+"""What a look at a lab, or at the rest of one, finds: libvirt's objects, files, and the nodes. Changes nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class DomainSeen:
     panic: str = ""
     """the last words of its kernel, where the console ends with a panic"""
     base_gone: str = ""
-    """the image that its disk stands on, where that is not there"""
+    """the image that its disk is based on, if that is missing"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class LabSeen:
 
     mode: str = "private"
     libvirtd: str = ""
-    """why it does not answer; empty where it does. What libvirt alone can tell is not known then"""
+    """why it does not answer; empty where it does. If it does not, what only libvirt can tell is unknown"""
     stop_libvirtd: str = ""
     """the command that ends libvirtd, to be started again; the machines run on"""
     pool: PoolState = "active"
@@ -78,7 +78,7 @@ class LabSeen:
     """of the host's file systems that the lab writes to, by a path on each"""
     memory_available_mib: int = 0
     oom_kills: tuple[str, ...] = ()
-    """QEMU processes that this host's kernel killed for want of memory since its boot, as it tells of them"""
+    """QEMU processes that this host's kernel killed since its boot because memory ran out, in its words"""
     damaged: str = ""
     """what is wrong with state.json"""
 
@@ -208,7 +208,7 @@ def _free_mib(paths: list[Path]) -> dict[str, int]:
 
 
 def _oom_kills() -> tuple[str, ...]:
-    """Read the kernel's log for VMs that it killed; a user whom it is closed to sees none."""
+    """Read the kernel's log for VMs that it killed; a user who may not read it sees none."""
     try:
         text = run(["dmesg"], timeout_s=15, check=False).stdout
     except LabError:

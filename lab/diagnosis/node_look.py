@@ -21,7 +21,7 @@ CONNECT_S = 30
 LOOK_S = 180.0
 """for connection and script; a sick node answers slowly, and the doctor does not wait for ever"""
 FRESH = ("-o", "ControlPath=none", "-o", "ControlMaster=no", "-o", f"ConnectTimeout={CONNECT_S}", "-o", "BatchMode=yes")
-"""a connection of its own: a standing one to a machine that is gone would swallow the question"""
+"""a new connection: an open one to a machine that is gone would swallow the question"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class NodeSeen:
     memory_total_mib: int = 0
     memory_available_mib: int = 0
     oom_kills: tuple[str, ...] = ()
-    """programs that the kernel killed for want of memory since the boot"""
+    """programs that the kernel killed since the boot because memory ran out"""
     units: tuple[Unit, ...] = ()
     cpu_flags: frozenset[str] = frozenset()
     """of svm and vmx"""
@@ -69,8 +69,8 @@ class NodeSeen:
     """hosts with a nova-compute service (on the controller)"""
     mapped: frozenset[str] = frozenset()
     """hosts that a cell has (on the controller)"""
-    whole: bool = True
-    """it told all; otherwise its time was over first, and what it had told is here"""
+    complete: bool = True
+    """whether it answered completely; otherwise its time ran out, and this is what it said until then"""
     clock_off_s: float = 0.0
     """how far the clock is from this host's, at least; the time that the answer took is not counted"""
 
@@ -80,7 +80,7 @@ def look_at_node(host: Host, ssh: Ssh, node: str) -> NodeSeen | str:
     before = time.time()
     try:
         answer = ask(host, ssh, node, SCRIPT.read_text(encoding="utf-8"), limit_s=LOOK_S)
-    except CommandError as error:  # its time was over; it may have told much
+    except CommandError as error:  # its time ran out; it may have said much
         answer = error.result.stdout
         if "clock end" not in answer:
             return f"no answer within {LOOK_S:.0f} s"
@@ -91,7 +91,7 @@ def look_at_node(host: Host, ssh: Ssh, node: str) -> NodeSeen | str:
 
 
 def ask(host: Host, ssh: Ssh, node: str, script: str, *, limit_s: float) -> str:
-    """Run a script on a node as root, from wherever this process stands, and give what it wrote.
+    """Run a script on a node as root, from inside or outside the lab's host, and give what it wrote.
 
     Raises:
         MachineError: the node did not answer.
@@ -129,7 +129,7 @@ def read(text: str, before: float, after: float) -> NodeSeen:
         done=frozenset(step for (step,) in of("done")),
         computes=frozenset(host for (host,) in of("compute")),
         mapped=frozenset(host for (host,) in of("mapped")),
-        whole=bool(of("end")),
+        complete=bool(of("end")),
         clock_off_s=_off(clocks, before, after),
     )
 

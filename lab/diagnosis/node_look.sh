@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# Runs on a node, as root: prints what a doctor wants to know of it, one fact a line, and changes nothing.
+# Runs on a node, as root: prints what the doctor wants to know, one fact a line, and changes nothing.
 # lab.diagnosis.node_look sends this file's text and reads the lines. Every question has a limit: a sick node may be slow.
 
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_PAGER=
@@ -18,7 +18,7 @@ timeout "$limit" df -l -P -i -x tmpfs -x devtmpfs -x overlay | awk 'NR > 1 && $2
 # memory TOTAL_KIB AVAILABLE_KIB
 awk '$1 == "MemTotal:" { total = $2 } $1 == "MemAvailable:" { print "memory", total, $2 }' /proc/meminfo
 
-# oom PROGRAM: each that the kernel killed for want of memory, since the boot
+# oom PROGRAM: each that the kernel killed since the boot because memory ran out
 timeout "$limit" dmesg 2>/dev/null | sed -n 's/.*[Oo]ut of memory: Kill.* process [0-9]* (\([^)]*\)).*/oom \1/p' | sort -u
 
 # cpu svm|vmx, kvm yes: what instances have here

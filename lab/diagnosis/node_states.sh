@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# Runs on a node, as root: writes its versions, states and the ends of its logs, each part behind a line "@@ NAME", and
+# Runs on a node, as root: writes its versions, states and the ends of its logs, each part after a line "@@ NAME", and
 # changes nothing. lab.verbs.support sends this file's text, and hides secrets in what it wrote. No configuration file is read,
 # and no program's arguments are listed: passwords are there.
 

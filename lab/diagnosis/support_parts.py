@@ -1,4 +1,4 @@
-"""The parts of `lab support`'s archive: each gathered for itself, so that one that cannot be had costs no other."""
+"""The parts of `lab support`'s archive: each is gathered by itself, so that one that fails costs no other."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Parts:
     texts: dict[str, str] = field(default_factory=dict)
     """by the path in the archive"""
     missing: list[str] = field(default_factory=list)
-    """what could not be had, and why"""
+    """what could not be read, and why"""
 
 
 def versions(parts: Parts) -> None:
@@ -86,11 +86,11 @@ def versions(parts: Parts) -> None:
 
 
 def host_states(parts: Parts, host: Host) -> None:
-    """Tell what libvirt and the kernel say, where the lab stands."""
-    parts.texts["host/stands"] = f"{host}\n"
+    """Tell what libvirt and the kernel say on the lab's host."""
+    parts.texts["host/mode"] = f"{host}\n"
     silent = _silence_of(host)
     for name, argv in _STATES.items():
-        if silent and argv[0] == "virsh":  # it would wait for its whole limit, each time
+        if silent and argv[0] == "virsh":  # it would wait for its full limit, each time
             parts.missing.append(f"host/{name}: {silent}")
             continue
         try:
@@ -109,7 +109,7 @@ def host_states(parts: Parts, host: Host) -> None:
 
 
 def _silence_of(host: Host) -> str:
-    """Tell why the lab's libvirtd does not answer, where it lives; empty where it answers, or there is none."""
+    """Tell why the lab's libvirtd does not answer, where it runs; empty where it answers, or there is none."""
     try:
         if host.is_running():
             host.hypervisor().close()

@@ -219,7 +219,7 @@ def test_subnet_collisions(networks: dict[str, list[str]], routes: tuple[str, ..
     finding = by_id(judge(seen, sample_plan()))["subnet-management"]
     assert finding.found == expected
     assert finding.ok == (expected == "free")
-    assert not finding.fatal  # root's lab stands on a private host then
+    assert not finding.fatal  # root's lab then runs on a private host
     as_user = Seen(mode="system", neighbours=there, root=False)
     assert by_id(judge(as_user, sample_plan()))["subnet-management"].fatal
 
@@ -286,7 +286,7 @@ def test_findings_are_json() -> None:
         "ok": False,
         "found": "missing",
         "why": "creates the virtual machines",
-        "mend": "apt-get install vagrant",
+        "repair": "apt-get install vagrant",
         "fatal": True,
         "advice": "",
     }

@@ -16,7 +16,7 @@ from lab.base.errors import HostError
 from lab.base.process import CommandError, Completed
 from lab.cli.main import app
 from lab.diagnosis import lab_look
-from lab.diagnosis.lab_doctor import judge, stands
+from lab.diagnosis.lab_doctor import is_there, judge
 from lab.diagnosis.lab_look import DomainSeen, LabSeen, look_at_lab
 from lab.diagnosis.node_look import SCRIPT, NodeSeen, Space, Unit, look_at_node, read
 from lab.nodes.ssh import Ssh
@@ -232,9 +232,9 @@ def test_a_damaged_state() -> None:
 
 def test_on_a_machines_own_libvirt_nothing_of_the_lab_is_no_trouble() -> None:
     absent = {"controller": DomainSeen(), "compute1": DomainSeen()}
-    assert not stands(LabSeen(mode="system", domains=absent))
-    assert stands(LabSeen(mode="system", domains=absent, left_over={"demo-compute1.img": True}))
-    assert stands(LabSeen(mode="private", domains=absent))
+    assert not is_there(LabSeen(mode="system", domains=absent))
+    assert is_there(LabSeen(mode="system", domains=absent, left_over={"demo-compute1.img": True}))
+    assert is_there(LabSeen(mode="private", domains=absent))
 
 
 EVERYTHING = [
@@ -325,7 +325,7 @@ def test_the_script_speaks_of_any_linux_machine() -> None:
 
 def test_what_a_slow_node_had_told_counts() -> None:
     seen = read(ANSWER.removesuffix("end\n"), before=999.0, after=1180.0)
-    assert not seen.whole
+    assert not seen.complete
     found = bad(with_node("compute1", seen))
     assert not found["slow-compute1"].fatal
     assert "disk-compute1" in found
@@ -388,7 +388,7 @@ def test_a_node_whose_time_is_over(tmp_path: Path) -> None:
     host.said = ANSWER.removesuffix("end\n")
     seen = look_at_node(host, Ssh(tmp_path), "controller")
     assert isinstance(seen, NodeSeen)
-    assert not seen.whole
+    assert not seen.complete
     assert seen.memory_total_mib == 3000
 
 
