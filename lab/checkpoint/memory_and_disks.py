@@ -6,7 +6,7 @@
 
 The memory is libvirt's save image (virDomainSave). The disk is an internal snapshot of the qcow2 volume, made by
 libvirt while the machine is off: it takes the blocks that change later, and no file of its own.
-Everybody is suspended before anybody is saved, and nobody resumed before everybody is back, so no machine ever sees
+All machines are suspended before one is saved, and none is resumed before all are back, so no machine ever sees
 another one at a different time.
 """
 
@@ -70,7 +70,7 @@ class Machines:
         self._each(self._nodes, lambda node: self._domain(node).save(str(memory_file(directory, node))))
 
     def revive(self, directory: Path) -> None:
-        """Bring the memory of all back, and then let everybody go on."""
+        """Bring the memory of all back, and then let all go on."""
         self._load(directory, self._nodes)
         self._resume()
 
@@ -88,7 +88,7 @@ class Machines:
         try:
             self._connection.saveImageGetXMLDesc(str(memory_file(directory, node)))
         except libvirt.libvirtError:
-            if not self._connection.isAlive():  # who asks removes what is not whole
+            if not self._connection.isAlive():  # the caller removes an incomplete file
                 raise
             return False
         return True
@@ -96,8 +96,8 @@ class Machines:
     def repair(self, directory: Path) -> None:
         """Bring back, after a crash, those that an unfinished save in this directory has suspended or ended.
 
-        One whose memory is incomplete stays off: it boots like any machine after a power cut. The memory goes
-        before anybody goes on: with a disk that was written to since, it would ruin the file system.
+        One whose memory is incomplete stays off: it boots like any machine after a power cut. The memory is removed
+        before any machine continues: with a disk that was written to since, it would ruin the file system.
         """
         for node in self._nodes:
             self._wait_for_job(node)
@@ -130,7 +130,7 @@ class Machines:
         self._each(self._nodes, revert)
 
     def drop_disks(self, tag: str) -> None:
-        """Remove a snapshot from all disks, running or not; fine where a disk has none."""
+        """Remove a snapshot from all disks, running or not; no error if a disk has none."""
         for domain in filter(None, map(self._hypervisor.domain, self._nodes.values())):
             if tag in domain.snapshotListNames():
                 domain.snapshotLookupByName(tag).delete()

@@ -1,4 +1,4 @@
-"""Seeing that a lab is whole: all its machines in one state, whatever cut a save or a restore short.
+"""Completes a save or a restore that was interrupted, so that all machines of a lab are in one state.
 
     BUILD/checkpoints/NAME.partial   a save has begun; no machine that it stopped has run since
     BUILD/checkpoints/restoring      a complete checkpoint is what the machines are to be, whatever they are now
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def repair(lab: Lab, host: Host, say: Say) -> None:
-    """Make a lab whole whose save or restore was cut short; at once where there is none. The caller has the lock.
+    """Complete a save or a restore that was interrupted, if there was one. The caller has the lock.
 
     Raises:
         LabError: as of `lab checkpoint restore`.
@@ -46,7 +46,7 @@ def repair(lab: Lab, host: Host, say: Say) -> None:
         return
     undo_saves(lab, host, say)
     name = store.restoring()
-    # All are off between two states: if all run, nobody was stopped yet, or everybody is back.
+    # All are off between two states: if all run, none was stopped yet, or all are back.
     # A checkpoint that is not there: the save was undone above.
     if name is not None and not all_run(lab, host) and name in {each.name for each in store.complete()}:
         say(f"checkpoint {name} was not restored completely: restoring it now")
@@ -187,7 +187,7 @@ def define(machines: Machines, plan: Plan, checkpoint: Checkpoint) -> None:
 
 
 def _require_memory(plan: Plan, host: Host) -> None:
-    """Refuse where machines that are off now would not fit into the host's memory; who is paused has its own."""
+    """Refuse where machines that are off now would not fit into the host's memory; a paused one has its own."""
     with machines_of(plan, host) as machines:
         there = frozenset(node for node, state in machines.states().items() if state in IN_MEMORY)
     numbers = count(host.pool_dir, running=there)

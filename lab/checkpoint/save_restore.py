@@ -1,4 +1,4 @@
-"""`lab checkpoint`: the whole lab saved, put back, deleted. All nodes or none, whatever happens in between.
+"""`lab checkpoint`: the complete lab saved, restored, deleted. All nodes or none, whatever happens in between.
 
 The order of operations, and what a crash between any two of them leaves: docs/checkpoints.md.
 """
@@ -43,7 +43,7 @@ def save(lab: Lab, name: str, progress: Progress) -> Checkpoint:
     Raises:
         UsageError: the name is taken, or cannot be one.
         HostError: no space.
-        MachineError: the lab does not run as a whole, or libvirt refuses; the lab runs on as before.
+        MachineError: not all machines run, or libvirt refuses; the lab runs on as before.
     """
     Checkpoints(lab.build_dir).refuse_taken(name)
     with lab_lock(lab.build_dir, f"lab checkpoint save {name}"):
@@ -53,7 +53,7 @@ def save(lab: Lab, name: str, progress: Progress) -> Checkpoint:
 
 
 def take(lab: Lab, host: Host, name: str, progress: Progress) -> Checkpoint:
-    """Save a checkpoint of a lab that is whole and locked, on a host that was entered; errors as of `save`."""
+    """Save a checkpoint of a lab that is locked and repaired, on a host that was entered; errors as of `save`."""
     store = Checkpoints(lab.build_dir)
     store.refuse_taken(name)
     with recovery.machines_of(lab.plan, host) as machines:
@@ -148,7 +148,7 @@ def _set_clocks_and_wait(lab: Lab, began: float, progress: Progress) -> None:
     off = step_clocks(ssh, lab.plan)
     progress.say(f"clocks set: they were off by up to {clock(max(off.values()))}")
     for wrong in wait_until_ready(lab, ssh, since=began, say=progress.say):
-        progress.say(f"not well: {wrong}", "not well:")
+        progress.say(f"not ready: {wrong}", "not ready:")
     wait_for_chrony(ssh, lab.plan, off)
 
 

@@ -40,7 +40,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
 class Manifest(Frozen):
-    """What is told of a checkpoint. Its being there says that the checkpoint is complete."""
+    """What is known of a checkpoint. If this file exists, the checkpoint is complete."""
 
     version: Literal[1] = MANIFEST_VERSION
     created: float
@@ -78,7 +78,7 @@ class Checkpoint:
 
 
 def build_dir_of(checkpoint: Path) -> Path:
-    """Give the build directory of a checkpoint's directory, whole or half-written."""
+    """Give the build directory of a checkpoint's directory, complete or half-written."""
     return checkpoint.parents[1]
 
 
@@ -108,11 +108,11 @@ class Checkpoints:
         return [path for path in self.root.glob("*") if path.is_dir()]
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is one of this name, whole or half-written."""
+        """Tell whether there is one of this name, complete or half-written."""
         return (self.root / name).exists()
 
     def any(self) -> bool:
-        """Tell whether there is any complete one, be it of a newer version."""
+        """Tell whether there is any complete one, also of a newer version."""
         return any(_manifest(path) is not None for path in self._directories())
 
     def unfinished(self) -> bool:
@@ -169,7 +169,7 @@ class Checkpoints:
         return directory
 
     def finish(self, partial: Path, manifest: Manifest) -> Checkpoint:
-        """Make a new checkpoint complete, once its files are on the disk: from one moment to the next it is there."""
+        """Make a new checkpoint complete, once its files are on the disk: it appears in one step."""
         durable.write_text(partial / "manifest.json", manifest.model_dump_json(indent=2) + "\n", mode=0o600)
         return Checkpoint(durable.rename_tree(partial, partial.with_suffix("")), manifest)
 
@@ -185,7 +185,7 @@ class Checkpoints:
                 durable.sync_directory(self.root)
 
     def restoring(self) -> str | None:
-        """Name the checkpoint that the lab is on its way back to; None where the lab is whole."""
+        """Name the checkpoint that the lab is on its way back to; None if there is none."""
         return self._restoring.read_text(errors="replace").strip() if self._restoring.exists() else None
 
     def begin_restore(self, name: str) -> None:
@@ -193,7 +193,7 @@ class Checkpoints:
         durable.write_text(self._restoring, f"{name}\n", mode=0o600)
 
     def end_restore(self) -> None:
-        """Forget it: the lab is whole."""
+        """Forget it: the lab is back."""
         durable.unlink(self._restoring)
 
 

@@ -80,7 +80,7 @@ def checkpoint_delete(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: Buil
 
     progress = ui.LiveProgress()
     checkpoint.delete(existing(file, build_dir), name, progress)
-    progress.say(f"checkpoint {name} is gone")
+    progress.say(f"checkpoint {name} was deleted")
 
 
 def goto(

@@ -130,7 +130,7 @@ def check(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_json: As
             ui.errors.print(told, markup=False, soft_wrap=True)
     host = host_for(plan, lab.build_dir, look=True)
     if host.is_closed():
-        told = f"only root sees how much of the lab already runs, so whether it fits; run: {rights.same_with_sudo()}"
+        told = f"only root can see which nodes already run, and so whether the lab fits; run: {rights.same_with_sudo()}"
         ui.errors.print(told, markup=False, soft_wrap=True)
     else:
         for warning in require_fit(plan, count_for(plan, host)):
@@ -203,7 +203,7 @@ def up(
     build_dir: BuildDir = None,
     to: Annotated[str | None, typer.Option("--to", help="Stop after this step.", metavar="STEP")] = None,
     check_only: Annotated[
-        bool, typer.Option("--check-only", help="Print what would be done and change nothing; exit code 1 if anything.")
+        bool, typer.Option("--check-only", help="Print what would be done, change nothing; exit code 1 if not nothing.")
     ] = False,
     recreate: Annotated[
         bool, typer.Option("--recreate", help="Remove the existing lab first, with everything in it.")

@@ -50,9 +50,9 @@ def handout(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
     teacher: Annotated[
-        bool, typer.Option("--teacher/--student", help="With all passwords of the lab, or the student's alone.")
+        bool, typer.Option("--teacher/--student", help="With all passwords of the lab, or with ADMIN_PASS only.")
     ] = False,
-    form: Annotated[PageFormat, typer.Option("--format", help="One page, text, or pages to print.")] = PageFormat.HTML,
+    form: Annotated[PageFormat, typer.Option("--format", help="A page, text, or pages to print.")] = PageFormat.HTML,
     output: Output = None,
 ) -> None:
     """Write the course for this lab: each chapter with its commands, files, and what to check at the end."""
@@ -76,7 +76,9 @@ def handout(
 
 def graph(
     file: SpecFile = DEFAULT_SPEC,
-    form: Annotated[GraphFormat, typer.Option("--format", help="svg, or text that others draw.")] = GraphFormat.SVG,
+    form: Annotated[
+        GraphFormat, typer.Option("--format", help="A picture, or text for another program that draws it.")
+    ] = GraphFormat.SVG,
     output: Output = None,
 ) -> None:
     """Draw the lab: nodes, networks, services with their ports, and who talks to whom."""
