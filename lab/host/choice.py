@@ -1,4 +1,4 @@
-"""Where a lab is to stand, when its neighbours on this machine are known."""
+"""Where a lab will run, beside its neighbours on this machine."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def require_open(host: Host) -> None:
 def host_for(
     plan: Plan, build_dir: Path, *, look: bool = False, choose: Callable[[str, Path], Host] = choose_host
 ) -> Host:
-    """Choose where a lab stands, as `choose_host` does, and out of its neighbours' way.
+    """Choose where a lab runs, as `choose_host` does, without a conflict with its neighbours.
 
     Where somebody else on the machine's libvirt has its subnets or names, the lab gets a private host of its own, and
-    so keeps the guide's addresses. Who only wants to `look` gets one that is closed to this user too.
+    so keeps the guide's addresses. With `look` it may be a host that is closed to this user.
 
     Raises:
-        HostError: that cannot be: it stands there already, LAB_HOST decides otherwise, or it would need root.
+        HostError: that is not possible: it runs there already, LAB_HOST decides otherwise, or it would need root.
     """
     host = choose(plan.name, build_dir)
     if not look:
@@ -51,8 +51,8 @@ def host_for(
         require_no_collision(plan, host, build_dir)
     except HostError as error:
         asked = os.environ.get("LAB_HOST", "auto") not in ("", "auto")
-        stands = records.load(records.lab_key(plan.name, build_dir)) is not None
-        if asked or stands or os.geteuid() != 0:
+        exists = records.load(records.lab_key(plan.name, build_dir)) is not None
+        if asked or exists or os.geteuid() != 0:
             raise
         first = (error.detail.splitlines() or [error.message])[0]
         return PrivateHost(plan.name, build_dir, reason=f"the machine's libvirt cannot be used for it: {first}")
@@ -62,7 +62,7 @@ def host_for(
 def own_host(
     plan: Plan, build_dir: Path, *, look: bool = False, choose: Callable[[str, Path], Host] = choose_host
 ) -> Host:
-    """Choose where a lab stands, for a verb that is to reach its machines; to `look`, also a host that is closed.
+    """Choose where a lab runs, for a verb that reaches its machines; with `look` also a host that is closed.
 
     Raises:
         HostError: it is closed to this user.

@@ -9,8 +9,8 @@ reaches what listens in the lab without a password (memcached, the instances' co
         output    to the lab's bridges: root, and who runs `lab`; others only what answers
 
 The table names interfaces only by their names, so it may be there before the bridges are. It is the lab's alone:
-nobody else's rules are read or changed, and `nft` replaces it in one step. A reboot of the machine takes it away; every
-verb that starts machines brings it back. A private host has a network namespace of its own and needs none.
+nobody else's rules are read or changed, and `nft` replaces it in one step. A reboot of the machine removes it; every
+verb that starts machines installs it again. A private host has a network namespace of its own and needs none.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LIMIT_S = 30.0
 
 
 def close(host: Host, plan: Plan, build_dir: Path) -> str:
-    """Put up the lab's table; gives why that could not be, empty where all is closed."""
+    """Install the lab's table; gives the reason if that is not possible, else an empty text."""
     if host.mode != "system":
         return ""
     return why_open() or _load(
@@ -44,13 +44,13 @@ def close(host: Host, plan: Plan, build_dir: Path) -> str:
 
 
 def remove(key: str) -> None:
-    """Take the table of a lab away; fine where there is none, or where this user could not have made one."""
+    """Remove the table of a lab; no error if there is none, or this user could not have made one."""
     if not why_open():
         _load(_absent(key))
 
 
 def why_open() -> str:
-    """Tell why this process cannot put up a table; empty where it can."""
+    """Tell why this process cannot install a table; empty where it can."""
     if os.geteuid() != 0:
         return "only root may change the machine's packet filter"
     return "" if which("nft") else "nft is not installed (apt-get install nftables)"

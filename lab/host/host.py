@@ -1,4 +1,4 @@
-"""The two ways to stand on a host, and the choice between them.
+"""The two ways to run on a host, and the choice between them.
 
 - system: the running system libvirtd is used as it is;
 - private: the lab brings its own (lab.host.private).
@@ -39,7 +39,7 @@ class Host(Protocol):
 
     @property
     def pool_dir(self) -> Path:
-        """The directory of the pool `default`, good inside and outside."""
+        """The directory of the pool `default`, by a path that is valid inside and outside."""
 
     def exists(self) -> bool:
         """Tell whether there can be anything of the lab."""
@@ -153,7 +153,7 @@ def choose_host(
     system_socket: Path = SYSTEM_SOCKET,
     state_root: Path = STATE_ROOT,
 ) -> Host:
-    """Choose where lab `name` stands, without changing anything.
+    """Choose where lab `name` runs, without changing anything.
 
     The variable LAB_HOST decides: system, private, or auto. A lab stays where it is.
 
@@ -183,7 +183,7 @@ def choose_host(
         # The package's socket unit would answer: libvirt is not installed, masked, or closed to this user.
         return SystemHost(name, reason=f"this machine runs systemd, but its libvirtd does not answer: {refusal}")
     if os.geteuid() != 0 and listens(system_socket):
-        # Root would get an answer, and stand there: what keeps this user out is to be told, not that nobody is there.
+        # Root would get an answer, and use it: say what keeps this user out, not that there is no libvirtd.
         return SystemHost(name, reason=f"its libvirtd is closed to this user: {refusal}")
     return private("no libvirtd answers and no systemd could start one")
 

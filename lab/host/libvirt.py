@@ -145,7 +145,7 @@ class Hypervisor:
     def ask_qemu(self, name: str, what: str, call: Callable[[Any], Any], *, limit_s: float | None = None) -> Any:
         """Ask the QEMU of a domain for something that a live one does soon.
 
-        A QEMU may be stopped, or wait for a full disk, while its libvirtd is well: libvirt would wait for ever.
+        A QEMU may be stopped, or wait for a full disk, while its libvirtd works: libvirt would wait for ever.
 
         Args:
             name: the domain's.
@@ -208,7 +208,7 @@ class Hypervisor:
     # Storage
 
     def ensure_pool(self, name: str = POOL, directory: str = POOL_DIR) -> None:
-        """See to it that the storage pool exists and runs; one that is made here starts with libvirtd."""
+        """Make sure that the storage pool exists and runs; one that is made here starts with libvirtd."""
         pool = _found(self._connection.storagePoolLookupByName, name, libvirt.VIR_ERR_NO_STORAGE_POOL)
         if pool is None:
             xml = _element("pool", type="dir")
@@ -247,7 +247,7 @@ class Hypervisor:
     # Networks
 
     def ensure_network(self, network: Network) -> None:
-        """See to it that a lab network exists, runs and starts with libvirtd (as after a reboot of the host).
+        """Make sure that a lab network exists, runs and starts with libvirtd (as after a reboot of the host).
 
         Raises:
             MachineError: one of that name, which the lab did not make, does not run.

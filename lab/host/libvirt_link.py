@@ -1,4 +1,4 @@
-"""Connections to libvirtd that end where it does not answer: a process that is stopped takes a call and says nothing.
+"""Connections to libvirtd that end where it does not answer: a stopped process accepts a call and says nothing.
 
 libvirt's calls have no limit of their own, and some take minutes with good reason (saving memory). So nobody limits
 the call: while a connection is open, libvirt's keepalive messages ask the daemon whether it is alive, which it answers
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ANSWER_LIMIT_S = 20.0
 _AGAIN_LIMIT_S = 2.0
-"""for a daemon that this process has waited for in vain: a verb that asks several times is not to wait as often"""
+"""for a daemon that did not answer this process before: a verb that asks several times must not wait each time"""
 _ASK_EVERY_S, _UNANSWERED = 4, 4
 """keepalive: broken after _UNANSWERED + 1 intervals without an answer (virConnectSetKeepAlive)"""
 
@@ -36,7 +36,7 @@ _loop_runs = False
 
 
 def _quiet(_context: object, _error: object) -> None:
-    """libvirt prints every error on stderr by default; ours arrive as exceptions and are told where they matter."""
+    """libvirt prints every error on stderr by default; ours arrive as exceptions, and are shown where they matter."""
 
 
 libvirt.registerErrorHandler(_quiet, None)
@@ -92,7 +92,7 @@ def no_answer(pid_files: Iterable[Path], hint: str = "") -> NoAnswerError:
 
 
 def within(limit_s: float, what: str, call: Callable[[], Any]) -> Any:
-    """Make a call that waits for a QEMU, which may be stopped while its libvirtd is well.
+    """Make a call that waits for a QEMU, which may be stopped while its libvirtd works.
 
     Raises:
         MachineError: it took longer; libvirt goes on with it.
@@ -148,7 +148,7 @@ def _in_thread(call: Callable[[], Any], limit_s: float) -> Any:
     def work() -> None:
         try:
             answer.put((call(), None))
-        except BaseException as error:  # the caller's, whatever it is
+        except BaseException as error:  # the caller gets it, whatever it is
             answer.put((None, error))
 
     threading.Thread(target=work, name="libvirt-call", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What of a libvirt is a lab's own. The machine's libvirtd has other people's things too, some of the same names.
+"""Which things of a libvirt belong to a lab. A machine's libvirtd has other people's too, some of the same names.
 
 - a domain is the lab's when its description, which vagrant-libvirt writes, names the build directory;
 - a volume when such a domain has it for a disk, or when the lab has noted it before Vagrant was to make it;
@@ -43,7 +43,7 @@ def in_the_way(domain: str, volumes: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Own:
-    """What is one lab's on a libvirt, beside what its domains tell."""
+    """What belongs to one lab on a libvirt, beside what its domains say."""
 
     build_dir: Path
     bridges: frozenset[str] = frozenset()

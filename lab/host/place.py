@@ -1,4 +1,4 @@
-"""Whether a build directory is the one that a lab's machines belong to: it may have been copied, or moved.
+"""Whether a build directory is the one that a lab's machines belong to: it may be a copy, or was moved.
 
     BUILD/.lab-build     the lab's id, its NAME-HASH on this machine, and the path that the directory has had
 

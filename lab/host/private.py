@@ -78,7 +78,7 @@ class PrivateHost:
 
     @property
     def pool_dir(self) -> Path:
-        """The images of the pool `default`, by a path that is good inside and outside."""
+        """The images of the pool `default`, by a path that is valid inside and outside."""
         return self.state_dir / "host" / "lib" / "images"
 
     @property
@@ -108,7 +108,7 @@ class PrivateHost:
         return view.pids_in(view.netns_inode(self.netns))
 
     def entered(self) -> bool:
-        """Tell whether this process stands on it."""
+        """Tell whether this process has entered it."""
         return view.inode_of("self") == view.netns_inode(self.netns)
 
     def start(self) -> None:
@@ -121,7 +121,7 @@ class PrivateHost:
         if other or (self._was_entered and not self.entered()):
             # `ip netns add` would name the new namespace in our own mount namespace only.
             raise HostError(
-                f"this process stands on the private host {other or 'that it has removed'}: it cannot start another",
+                f"this process runs on the private host {other or 'that it has removed'}: it cannot start another",
                 hint="leave that shell, and start from a shell of the machine itself",
             )
         with self._starting():
@@ -269,7 +269,7 @@ class PrivateHost:
         conf.write_configuration(etc, self.qemu_account(), logd=which("virtlogd") is not None)
 
     def _start_virtlogd(self) -> None:
-        """Start what writes the consoles, where libvirtd is told to use it and it does not run."""
+        """Start what writes the consoles, if libvirtd uses it and it does not run."""
         if view.inode_of(self._pid_of("virtlogd")) != view.netns_inode(self.netns) and self._wants_virtlogd():
             self._start("virtlogd")
 
@@ -277,7 +277,7 @@ class PrivateHost:
         return 'stdio_handler = "logd"' in (self.state_dir / "host" / "etc" / "qemu.conf").read_text()
 
     def _put_logs_aside(self) -> None:
-        """Limit what virtlogd does not."""
+        """Limit the logs that virtlogd does not limit."""
         qemus = () if self._wants_virtlogd() else (self.log.parent / "qemu").glob("*.log")
         for log in (self.log, *qemus):
             put_aside(log)

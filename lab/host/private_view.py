@@ -1,13 +1,13 @@
 """The namespaces of a private host, in system calls.
 
-A process that stands on a private host lives in the lab's network namespace and sees the lab's own directories where
+A process that has entered a private host lives in the lab's network namespace and sees the lab's own directories where
 libvirt has its (`/run/libvirt` …); everything else of the file system is as before. Both hold for its children, so
 vagrant, ssh and pytest need to know nothing. Every process builds this view for itself: it does not depend on a daemon
 being alive, and it ends with the process.
 
     python -m lab.host.private_view NETNS SEEN_AT=TAKEN_FROM… -- COMMAND…
 
-runs one program with the view, for those who do not want to enter themselves.
+runs one program with the view, for a caller that does not enter itself.
 
 Linux's manual: namespaces(7), mount_namespaces(7); `ip netns exec` does the same with /sys (ip-netns(8)).
 """

@@ -56,7 +56,7 @@ def lab_key(name: str, build_dir: Path) -> str:
         return known.key
     key = _hashed(name, path)
     record = load(key)
-    # Who has been here before took that one along.
+    # A lab that was here before was moved, and has kept that one.
     return key if record is None or os.path.realpath(record.build_dir) == path else _hashed(name, f"{path}+")
 
 
@@ -65,7 +65,7 @@ def _hashed(name: str, path: str) -> str:
 
 
 def record_of(plan: Plan, build_dir: Path, mode: str) -> LabRecord:
-    """Make the record of a lab that is about to stand; of one that is known, the volumes stay noted."""
+    """Make the record of a lab that is about to be made; the volumes of one that is known stay in it."""
     known = load(lab_key(plan.name, build_dir))
     remembered = place.load(build_dir)
     return LabRecord.model_validate(
@@ -105,7 +105,7 @@ def places() -> list[Path]:
         return [STATE_ROOT]
     try:
         state = Path(os.environ.get("XDG_STATE_HOME") or surroundings.home() / ".local" / "state")
-    except HostError:  # who has no home has no labs there either
+    except HostError:  # without a home there are no labs either
         return [STATE_ROOT]
     return [state / "compute-lab", STATE_ROOT]
 
@@ -118,7 +118,7 @@ def save(record: LabRecord) -> None:
 
 
 def note_volumes(key: str, names: Iterable[str]) -> None:
-    """Note volumes that Vagrant is about to make and that do not exist; fine where the lab is not known."""
+    """Note volumes that Vagrant is about to make and that do not exist; no error if the lab is not known."""
     record = load(key)
     if record is not None:
         save(record.model_copy(update={"volumes": tuple(sorted({*record.volumes, *names}))}))
@@ -140,7 +140,7 @@ def known_keys() -> list[str]:
 
 
 def remove(key: str) -> None:
-    """Forget a lab; fine where nothing is known of it."""
+    """Forget a lab; no error if nothing is known of it."""
     place = places()[0]
     durable.unlink(place / f"{key}.json")
     durable.remove_empty(place)

@@ -1,4 +1,4 @@
-"""Taking a lab's domains, volumes and networks off a libvirt, and nothing else."""
+"""Removes a lab's domains, volumes and networks from a libvirt, and nothing else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def remove(
     pool: str = POOL,
     keep_volumes: bool = False,
 ) -> Removed:
-    """Remove those of these domains and networks that are the lab's, and its domains' volumes; what is absent is fine.
+    """Remove those of these domains and networks that are the lab's, and its domains' volumes. Absent is no error.
 
     Boxes' base volumes stay: other labs' disks need them. MachineError, and nothing removed, where another domain
     uses a network.
@@ -73,7 +73,7 @@ def remove(
 def own_volumes(hypervisor: Hypervisor, domains: Iterable[str], own: Own, pool: str = POOL) -> list[str]:
     """Name the volumes of a lab's own domains, of those too that were cut short before they were there.
 
-    A disk of another name was attached by somebody, who may want to keep it; so may whoever has one of ours in use.
+    Somebody attached a disk of another name, and may want to keep it; the same goes for one of ours that others use.
     """
     mine = list(domains)
     alike = _alike(hypervisor, mine, pool)

@@ -1,4 +1,4 @@
-"""The boxes of a lab: which it needs, and seeing that they are there."""
+"""The boxes of a lab: which it needs, and making or fetching them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ensure_for_plan(
     nodes: Collection[str] | None = None,
     force: bool = False,
 ) -> list[Box]:
-    """See that the boxes of the plan, or of these nodes of it, are there; builds or fetches what is missing."""
+    """Give the boxes of the plan, or of these nodes of it; builds or fetches what is missing."""
     if plan.box_url and plan.box_sha256:
         return [ensure_ready_made(plan.box_url, plan.box_sha256, on_event=tell, force=force)]
     names = {node.box for node in plan.nodes if nodes is None or node.name in nodes}
@@ -73,7 +73,7 @@ def show_to_vagrant(boxes: list[Box], host: Host) -> None:
 
 
 def show_built(plan: Plan, host: Host) -> None:
-    """Show those boxes of the plan that are in the cache; for who runs Vagrant by hand."""
+    """Show Vagrant those boxes of the plan that are in the cache, for a user who runs it by hand."""
     names = {node.box for node in plan.nodes}
     cache = safe.require(cache_directory())
     newest = {box.name: box for box in reversed(list_boxes(cache)) if box.name in names}
@@ -89,7 +89,7 @@ def line_of(event: BoxEvent) -> str:
 def age_lines(plan: Plan, *, updates: bool) -> list[str]:
     """Warn of the plan's boxes that are old; with `updates` (a second) also of those known to lack security updates.
 
-    Asks nobody: known is what the last build of a box of the suite saw.
+    No archive is asked: what the last build of a box of the suite saw is known.
     """
     cache, names = cache_directory(), {node.box for node in plan.nodes}
     offer = age.known_offer(plan.suite, cache) if updates else None

@@ -18,7 +18,7 @@ _STAMP = re.compile(r"\[ *(\d+\.\d+)\]")
 
 
 def console_of(build_dir: Path, node: str) -> Path:
-    """Name the file of a node's console, which begins anew with each start of its machine (Vagrantfile.j2)."""
+    """Name the file of a node's console, which begins again with each start of its machine (Vagrantfile.j2)."""
     return build_dir / "logs" / node / "console.log"
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def follow(name: str, build_dir: Path, command: str, say: Callable[[str], None]) -> None:
-    """See that a build directory is the one that its lab's machines belong to: one that was moved is from now on.
+    """Make sure that its lab's machines belong to a build directory: to one that was moved, they belong from now on.
 
     Raises:
         UsageError: it is a copy. Nothing was changed.

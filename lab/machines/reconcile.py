@@ -1,4 +1,4 @@
-"""The lab's virtual machines: what each of them needs, and seeing to it."""
+"""The lab's virtual machines: what each of them needs, and doing it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Machines:
     """What the machines of a plan need. Node names."""
 
     make: dict[str, str]
-    """to be made (anew), with why"""
+    """to be made, or made again, with why"""
     start: dict[str, str]
-    """whole, but not running: what they do instead"""
+    """complete, but not running: what they do instead"""
     adopt: tuple[str, ...] = ()
-    """whole, but their addresses are not noted: made by hand, or by a `lab up` that was cut short as they booted"""
+    """complete, but their addresses are not recorded: made by hand, or by a `lab up` that ended while they booted"""
 
     panicked: frozenset[str] = frozenset()
     """of those, the ones that libvirt takes for running, but whose kernel has given up"""
@@ -48,9 +48,9 @@ class Machines:
 def look(plan: Plan, build_dir: Path, hypervisor: Hypervisor, known: Iterable[str]) -> Machines:
     """Compare the plan's machines with those of libvirt; changes nothing.
 
-    A machine is whole when `lab up` has noted its address (`known`), or when it is the one that Vagrant means and has
-    all its interfaces, as one that was made by hand. Vagrant adds interfaces last: what it did not make to the end
-    would start without them.
+    A machine is complete when `lab up` has recorded its address (`known`), or when it is the one that Vagrant means and
+    has all its interfaces, as one that was made by hand. Vagrant adds interfaces last: a machine that it did not make
+    to the end would start without them.
     """
     vagrant, noted = Vagrant(build_dir), frozenset(known)
     states = hypervisor.states(node.domain for node in plan.nodes)
@@ -65,7 +65,7 @@ def look(plan: Plan, build_dir: Path, hypervisor: Hypervisor, known: Iterable[st
         if state == "absent":
             make[node.name] = ABSENT
         elif node.name not in noted:
-            if _whole(node, vagrant, hypervisor):
+            if _is_complete(node, vagrant, hypervisor):
                 adopt.append(node.name)
             else:
                 make[node.name] = "it was not completely created"
@@ -79,13 +79,13 @@ def look(plan: Plan, build_dir: Path, hypervisor: Hypervisor, known: Iterable[st
     return Machines(make, start, tuple(adopt), frozenset(panicked - set(make)))
 
 
-def _whole(node: Node, vagrant: Vagrant, hypervisor: Hypervisor) -> bool:
+def _is_complete(node: Node, vagrant: Vagrant, hypervisor: Hypervisor) -> bool:
     wanted = {nic.mac.lower() for nic in node.nics}
     return vagrant.machine_id(node.name) == hypervisor.uuid(node.domain) and wanted <= hypervisor.macs(node.domain)
 
 
 def start_off(plan: Plan, machines: Machines, hypervisor: Hypervisor, ssh: Ssh, progress: Progress) -> None:
-    """Start the machines that are whole and do not run, and make or start the networks that all need.
+    """Start the machines that are complete and do not run, and make or start the networks that all need.
 
     Vagrant would give a network that it makes the next free virbrN, which another lab may take too.
 
@@ -105,7 +105,7 @@ def start_off(plan: Plan, machines: Machines, hypervisor: Hypervisor, ssh: Ssh, 
 
 
 def boxes_for(plan: Plan, machines: Machines, progress: Progress, mirror: str | None) -> list[Box]:
-    """See to the boxes of the machines to be made. A private host has no way to a mirror: not to be done on it."""
+    """Give the boxes of the machines to be made. Not from a private host, which has no way to a mirror."""
     if not machines.make:
         return []
     with progress.phase("boxes", "boxes"):
@@ -113,7 +113,7 @@ def boxes_for(plan: Plan, machines: Machines, progress: Progress, mirror: str | 
 
 
 def make(plan: Plan, machines: Machines, boxes: list[Box], host: Host, ssh: Ssh, progress: Progress) -> None:
-    """Make machines, and only these, of their boxes; remains of earlier ones of their names go first.
+    """Make machines, and only these, of their boxes; what is left of earlier ones of their names is removed first.
 
     Those to be adopted are started by Vagrant too, which waits for them and knows their addresses.
     """

@@ -28,7 +28,7 @@ CONTROLLER_LIMIT_S, NODE_LIMIT_S = 60.0, 15.0
 
 @dataclass(frozen=True)
 class Leaving:
-    """A compute node that goes."""
+    """A compute node that leaves."""
 
     name: str
     domain: str
@@ -46,7 +46,7 @@ class Shrink:
         wait_factor: float,
         mask: Callable[[str], str],
     ) -> None:
-        """Take hold of what it works with; `mask` takes the passwords out of what the controller says."""
+        """Keep what it works with; `mask` hides the passwords in what the controller says."""
         self._host = host
         self._mask = mask
         self._ssh = ssh

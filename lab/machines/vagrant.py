@@ -63,7 +63,7 @@ _BACKTRACE = re.compile(r"\s*(?:\d+: )?(?:from )?\S+:\d+:in [`'][^']*'")
 """a line of Ruby's; the first one, which ends with the message, is not meant"""
 
 _SETTINGS = {
-    "VAGRANT_CHECKPOINT_DISABLE": "1",  # no question home for new versions
+    "VAGRANT_CHECKPOINT_DISABLE": "1",  # Vagrant does not ask its makers for new versions
     "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
     "VAGRANT_DEFAULT_PROVIDER": "libvirt",
     "VAGRANT_NO_COLOR": "1",
@@ -126,7 +126,7 @@ class Vagrant:
                 durable.write_text(data / "action_provision", f"1.5:{(data / 'id').read_text().strip()}", mode=0o600)
 
     def forget(self, names: Iterable[str] | None = None) -> None:
-        """Take this directory's machines (all, or these) out of Vagrant's books, for when others removed them.
+        """Take this directory's machines (all, or these) out of Vagrant's records, after others removed them.
 
         That is its list of all machines and, of those that are named, what it keeps here.
         """
@@ -285,7 +285,7 @@ class _Run:
 
     @staticmethod
     def _interrupt(process: subprocess.Popen[str]) -> None:
-        """Ask Vagrant to clean up and leave; after a while, or at the next Ctrl-C, make it."""
+        """Ask Vagrant to clean up and end; after a while, or at the next Ctrl-C, kill it."""
         for number, grace_s in ((signal.SIGINT, _GRACE_S), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
             with contextlib.suppress(ProcessLookupError):
                 if number == signal.SIGINT:

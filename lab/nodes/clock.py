@@ -1,4 +1,4 @@
-"""The nodes' clocks. A lab has no time source outside: this host is it."""
+"""The nodes' clocks. A lab has no other time source than this host."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def step_clock(ssh: Ssh, node: str) -> float:
 def step_clocks(ssh: Ssh, plan: Plan) -> dict[str, float]:
     """Wait until every node answers and set its clock, all at the same time; gives by how many seconds each was off.
 
-    Connections that stood before are given up: TCP would wait as long again as the machines stood still.
+    Open connections are closed first: TCP would wait as long again as the machines were stopped.
 
     Raises:
         MachineError: a node does not answer in time.

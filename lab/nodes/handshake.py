@@ -1,6 +1,6 @@
 """The first words with a node: does it answer, is its clock right, has it today's payload? One command asks all three.
 
-A new connection, and each command, takes an emulated node seconds; a lab that needs nothing is to be done in a few.
+A new connection, and each command, takes an emulated node seconds; a lab that needs nothing should take only a few.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Waiting until a lab whose machines were off, paused or restored is well again.
+"""Waiting until a lab works again whose machines were off, paused or restored.
 
-What must be well is what `lab up` recorded as done, and nothing else: its units run, its APIs answer, and its services
+What must work is what `lab up` recorded as done, and nothing else: its units run, its APIs answer, and its services
 have reported themselves to nova and neutron since. One cheap command per node and look: systemd is asked, each API
 once, and the heartbeats are read from the database: one `openstack` takes twelve seconds on an emulated node.
 """
@@ -36,7 +36,7 @@ _TELL_EVERY_S = 60.0
 
 @dataclass(frozen=True)
 class Expected:
-    """What must be well on a node."""
+    """What must work on a node."""
 
     units: tuple[str, ...] = ()
     urls: tuple[tuple[str, int], ...] = ()
@@ -69,7 +69,7 @@ def wait_until_ready(
     running: Callable[[], bool] = lambda: True,
     clock: HostClock | None = None,
 ) -> list[str]:
-    """Wait until the lab is well, and give what is not, which is nothing where all went well.
+    """Wait until the lab works; gives what does not, if anything.
 
     The nodes answer to ssh and their clocks are right: that is the caller's work. A clock that is found wrong later, as
     after the host slept with its machines, is set again: heartbeats carry the node's time. Ends before its limit where
@@ -80,7 +80,7 @@ def wait_until_ready(
         ssh: its connections.
         since: when its machines were started or woken, in seconds since 1970; older heartbeats do not count.
         say: told once a minute what is waited for.
-        limit_s: as it stands; without it LIMIT_S times the wait factor.
+        limit_s: without it LIMIT_S times the wait factor.
         running: whether the machines still run; there is nothing to wait for where one has ended meanwhile.
         clock: this host's.
 
@@ -126,7 +126,7 @@ def _set_clocks(lab: Lab, ssh: Ssh, off: dict[str, float], slept_s: float, say: 
 
 
 def expected(plan: Plan, done: Iterable[str]) -> dict[str, Expected]:
-    """Tell what must be well on each node, from the steps recorded as done (NODE/STEP)."""
+    """Tell what must work on each node, from the steps recorded as done (NODE/STEP)."""
     known = set(done)
     wanted: dict[str, Expected] = {}
     for node in plan.nodes:
@@ -144,7 +144,7 @@ def expected(plan: Plan, done: Iterable[str]) -> dict[str, Expected]:
 
 
 def complaints(wanted: dict[str, Expected], seen: dict[str, Seen]) -> list[str]:
-    """Name what is not well: clocks first, then units, APIs, and who has not reported itself."""
+    """Name what does not work: clocks first, then units, APIs, and services that have not reported themselves."""
     wrong = [
         f"the clock of {node} (off by {each.clock_off_s:.0f} s)"
         for node, each in seen.items()
@@ -176,7 +176,7 @@ def hopeless(wanted: dict[str, Expected], seen: dict[str, Seen]) -> bool:
 
 
 def look(ssh: Ssh, node: str, want: Expected, since: float) -> Seen:
-    """Look at a node once; one that does not answer, for now, has nothing that is known to be well."""
+    """Look at a node once; of one that does not answer, for now, nothing is known to work."""
     limit_s = _LOOK_LIMIT_S + _FETCH_LIMIT_S * len(want.urls)
     asked = time.time()
     try:

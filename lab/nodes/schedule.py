@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 MACHINES = "00-machines"
-"""stands for the state before the first step: the machines, and nothing on them"""
+"""the state before the first step: the machines, and nothing on them"""
 
 
 class Job(NamedTuple):
@@ -44,8 +44,8 @@ def longest_way(plan: Plan) -> dict[str, int]:
     def of(step: Step) -> int:
         if step.id not in left:
             left[step.id] = step.seconds  # a circle is found by the caller, which then has nothing to run
-            behind = [other for other in plan.steps if step.id in (*other.needs, *other.awaits)]
-            left[step.id] = step.seconds + max((of(other) for other in behind), default=0)
+            after = [other for other in plan.steps if step.id in (*other.needs, *other.awaits)]
+            left[step.id] = step.seconds + max((of(other) for other in after), default=0)
         return left[step.id]
 
     return {step.id: of(step) for step in plan.steps}

@@ -1,7 +1,7 @@
 """The nodes over ssh: the OpenSSH client, one multiplexed connection per node.
 
 The build directory's ssh_config serves everybody: this class, `ssh -F ssh_config controller` by hand, and the suite's
-`--ssh-config`. Emulated guests take seconds for a new connection and a tenth of one for a command on a standing one.
+`--ssh-config`. Emulated guests take seconds for a new connection and a tenth of one for a command on an open one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Ssh:
 
     @property
     def sockets(self) -> Path:
-        """Where the sockets of the standing connections are, one per node."""
+        """Where the sockets of the open connections are, one per node."""
         return self._config.socket_dir()
 
     def configured(self) -> bool:
@@ -68,7 +68,7 @@ class Ssh:
         return self._config.nodes()
 
     def forget(self, names: Iterable[str]) -> None:
-        """Take nodes out of ssh_config, with their connections: their machines are gone, or about to be made anew."""
+        """Take nodes out of ssh_config, with their connections: their machines are gone, or about to be made again."""
         gone = list(names)
         self.drop(gone)
         self._config.forget(gone)
@@ -247,7 +247,7 @@ class Ssh:
             raise _no_ssh() from error
 
     def close(self) -> None:
-        """End the standing connections. Fine where there are none."""
+        """End the open connections, if there are any."""
         self.drop(self._config.nodes())
         durable.remove_empty(self._config.socket_dir())
 

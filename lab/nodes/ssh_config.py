@@ -3,7 +3,7 @@
 ssh_config       one Host block per node; for `lab`, for `ssh -F` by hand, for the suite's --ssh-config
 known_hosts      the nodes' host keys, as each showed its own first; one that changes is refused by ssh. The keys of
                  machines that the lab makes, or puts back to a checkpoint, are forgotten
-mux/             sockets of the standing connections, below /tmp where the path would be too long
+mux/             sockets of the open connections, below /tmp where the path would be too long
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class SshConfig:
         self._write({**self._hosts(), **new})
 
     def forget(self, names: Iterable[str]) -> None:
-        """Take machines out, with their host keys: they are gone, or about to be made anew. Fine where they are not."""
+        """Take machines out, with their host keys: they are gone, or about to be made again. Others are no error."""
         gone = set(names)
         hosts = self._hosts()
         kept = {name: options for name, options in hosts.items() if name not in gone}
@@ -66,7 +66,7 @@ class SshConfig:
         self.forget_keys(gone)
 
     def forget_keys(self, names: Iterable[str]) -> None:
-        """Forget host keys: the lab made these machines again, or gave them another disk. What they show next holds."""
+        """Forget host keys: the lab made these machines again, or gave them another disk. Their new keys count."""
         gone = set(names)
         there = self.known_hosts.exists()
         lines = self.known_hosts.read_text(errors="replace").splitlines(keepends=True) if there else []
@@ -78,7 +78,7 @@ class SshConfig:
         """Judge by what ssh said whether it was the node that answered.
 
         Raises:
-            HostKeyError: the answer came with another host key than the one that is noted.
+            HostKeyError: the answer came with another host key than the recorded one.
         """
         if _OTHER_KEY in said:
             raise HostKeyError(
@@ -93,7 +93,7 @@ class SshConfig:
         durable.write_text(self.known_hosts, "".join(lines), mode=0o600)
 
     def relocate(self, old: Path) -> None:
-        """Write it again for this directory, into which it was moved from another. Fine where there is none."""
+        """Write it again for this directory, into which it was moved from another, if there is one."""
         moved = self._hosts()
         was, here = (ssh_config_value(path)[1:-1] for path in (old, self._build_dir))
         for options in moved.values():
@@ -163,7 +163,7 @@ class SshConfig:
         return kept | {
             "IdentitiesOnly": "yes",
             "PasswordAuthentication": "no",
-            # A node makes its keys at its first boot: that one is believed, and no other afterwards.
+            # A node makes its keys at its first boot: that one is accepted, and no other afterwards.
             "StrictHostKeyChecking": "accept-new",
             "HostKeyAlias": name,
             "HashKnownHosts": "no",

@@ -1,7 +1,7 @@
 """What is known to be done on a lab: `state.json` in the build directory.
 
 A record says that a step's script ended well with certain inputs. It is a claim, not a proof: `lab up` asks the
-suite's quick checks before it believes it. What the whole suite said last is kept beside it.
+suite's quick checks before it believes it. The last result of the complete suite is kept beside it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class StateFile:
                     hint="use that version, or remove the lab with it and build it again",
                 )
             if isinstance(data, dict):
-                data.pop("phases", None)  # written by labs of before, and read by nobody
+                data.pop("phases", None)  # written by earlier versions, and not read any more
             return State.model_validate(data)
         except ValueError as error:  # pydantic's too
             raise DamagedFileError(self.path, str(error).splitlines()[0]) from None

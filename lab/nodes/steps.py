@@ -100,7 +100,7 @@ class StepRunner:
         run_all(self._lab.plan, jobs, self._run_job, done=done, on_interrupt=self._ssh.abort)
 
     def forget(self, jobs: Iterable[Job]) -> None:
-        """Take jobs for not done: their checks failed."""
+        """Treat jobs as not done: their checks failed."""
         with self._lock:
             self._state_file.save(self._state_file.load().without_steps(set(jobs)))
 

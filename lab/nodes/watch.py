@@ -54,7 +54,7 @@ class Watch:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """End with the block; an error of the block that comes from a machine's end is told as that."""
+        """End with the block; an error of the block that a machine's end caused is reported as that."""
         try:
             yield
         except LabError as error:
