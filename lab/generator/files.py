@@ -76,7 +76,7 @@ def diff_tree(root: Path, files: Mapping[str, RenderedFile]) -> str:
 
 
 def _written_before(root: Path) -> set[str]:
-    """Read the list of files that earlier calls wrote; a path that leads out of the directory is not believed."""
+    """Read the list of files that earlier calls wrote; a path that leads out of the directory is ignored."""
     try:
         listed = json.loads((root / KEPT_LIST).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -96,7 +96,7 @@ def late_steps(plan: Plan) -> tuple[str, ...]:
     """Name the controller's steps that need or await, directly or not, a step that runs on computes alone, in order."""
     controller = plan.nodes[0].name
     late: set[str] = set()
-    for step in plan.steps:  # teaching order: what a step needs stands before it
+    for step in plan.steps:  # teaching order: what a step needs comes before it
         needed = [plan.step(name) for name in (*step.needs, *step.awaits)]
         if any(need.id in late or controller not in need.nodes for need in needed):
             late.add(step.id)

@@ -23,7 +23,7 @@ class Component(Frozen):
     name: str
     does: str
     here: dict[str, str | None]
-    """by release: what it is there and in the releases behind, up to the next that is named; None: it is gone"""
+    """by release: what it is there and in later releases, up to the next that is named; None: it is gone"""
     chapter: str = ""
     """the optional chapter that installs it, where a release has that"""
     deprecated: str = ""

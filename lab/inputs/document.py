@@ -37,7 +37,7 @@ class Document:
     files: dict[Loc, str] = field(default_factory=dict)
     """file of a place that is in another one (lab.inputs.layers)"""
     unusable: set[Loc] = field(default_factory=set)
-    """places whose value could not be read: told already"""
+    """places whose value could not be read: reported already"""
 
     def line_of(self, loc: Loc) -> int:
         """Give the line of a place, or of the nearest thing around it that the file has; 0 for the file itself."""
@@ -101,7 +101,7 @@ def read_document(path: Path, *, missing: str, top: str) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if "end of stream" in str(error.problem) and error.context_mark:
-            mark = error.context_mark  # where the unended thing begins
+            mark = error.context_mark  # where the part begins that does not end
         raise _only(document, mark.line + 1 if mark else 0, *_syntax(str(error.problem), text, mark)) from None
     except YAMLError:  # ReaderError: control characters
         raise _only(document, 0, "characters that YAML does not allow", "YAML text in UTF-8") from None
@@ -110,7 +110,7 @@ def read_document(path: Path, *, missing: str, top: str) -> Document:
     if not isinstance(node, MappingNode):
         raise _only(document, node.start_mark.line + 1, kind_of_node(node), top, missing)
     document.data = _plain(document, node, (), ())
-    if not isinstance(document.data, dict):  # a tag on the whole
+    if not isinstance(document.data, dict):  # a tag on the complete document
         document.raise_problems()
     return document
 
@@ -146,7 +146,7 @@ def _plain(document: Document, node: Node, loc: Loc, above: tuple[int, ...]) -> 
     _refuse(document, bounds.word(node))
     document.lines[loc] = node.start_mark.line + 1
     if id(node) in above:
-        document.problem(loc, "an alias to something around it", "a value")
+        document.problem(loc, "an alias to a value that it is part of", "a value")
         document.unusable.add(loc)
         return None
     above = (*above, id(node))

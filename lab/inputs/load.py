@@ -34,7 +34,7 @@ class _Finding:
     expected: str
     hint: str = ""
     others: tuple[Loc, ...] = ()
-    """the other values it is about: where one of them is wrong itself, this is not told"""
+    """the other values it is about: where one of them is wrong itself, this is not reported"""
 
 
 def load_spec(path: Path) -> Spec:

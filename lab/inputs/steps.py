@@ -137,7 +137,7 @@ class StepFacts(Truths):
     seconds: int = Field(gt=0)
     """expected on the reference machine (2 cores, emulated)"""
     when: dict[str, Truths] = {}
-    """by capability: what is stated instead where there is it; a key given here replaces the step's own"""
+    """by capability: what is stated instead where it is there; a key given here replaces the step's own"""
 
     def of(self, capabilities: Mapping[str, bool]) -> StepFacts:
         """Give the facts as they are for these capabilities; what is in `when` later wins."""

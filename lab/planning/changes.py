@@ -1,4 +1,4 @@
-"""What today's plan changes about the lab that stands: nodes that come or go, what needs other machines. Pure."""
+"""What today's plan changes about the existing lab: nodes that come or leave, what needs other machines. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Change:
-    """From the plan that stands to that of today."""
+    """From the existing lab's plan to that of today."""
 
     added: tuple[str, ...] = ()
     """nodes that are new"""
     removed: tuple[str, ...] = ()
-    """nodes that go"""
+    """nodes that leave"""
     rebuild: tuple[str, ...] = ()
-    """differences that machines which stand cannot follow, as "controller.memory_mib: 5120 -> 6144" """
+    """differences that existing machines cannot follow, as "controller.memory_mib: 5120 -> 6144" """
 
     def lines(self) -> list[str]:
         """Tell it, a line each."""
@@ -31,7 +31,7 @@ class Change:
         ]
 
     def refuse_rebuild(self) -> None:
-        """Refuse what needs other machines or networks than those that stand.
+        """Refuse what needs other machines or networks than the existing ones.
 
         Raises:
             UsageError: with what differs.
@@ -45,7 +45,7 @@ class Change:
 
 
 def compare(old: Plan | None, new: Plan) -> Change:
-    """Compare the plan that stands, if any, with that of today."""
+    """Compare the existing lab's plan, if there is one, with that of today."""
     if old is None:
         return Change()
     before = {node.name: node for node in old.nodes}

@@ -94,7 +94,7 @@ class _Deriver:
                 yield "schema-head", db.name, {"database": db.name, "command": db.head}, db.head
         for user in dict.fromkeys(db.user for db in step.facts.databases):
             if self._last_step_of_user[user] != step.id:
-                continue  # a later step gives this user more: there the whole is asserted
+                continue  # a later step gives this user more: all of it is asserted there
             mine = [db for s in self._steps for db in s.facts.databases if db.user == user]
             for host in GRANT_HOSTS:
                 exact = {"user": user, "host": host, "grants": sorted(db.name for db in mine)}

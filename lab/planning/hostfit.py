@@ -44,7 +44,7 @@ class HostNumbers:
 
 @dataclass(frozen=True)
 class Fit:
-    """What does not fit, and what is tight; empty where all is well."""
+    """What does not fit, and what is tight; empty where everything fits."""
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -91,7 +91,7 @@ def fit(plan: Plan, host: HostNumbers) -> Fit:
     if waiting and disk > host.disk_free_gib:
         result.problems.append(
             f"disk: found {host.disk_free_gib:.1f} GiB free{where}, expected about {disk:.1f} GiB — "
-            "`lab box remove` and `lab down` of other labs free some"
+            "free some with `lab box remove`, or with `lab down` of other labs"
         )
     elif waiting and (full := _full_gib(plan, host.written_gib)) > host.disk_free_gib:
         result.warnings.append(

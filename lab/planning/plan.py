@@ -1,7 +1,7 @@
 """The plan: everything that is decided about a lab, frozen, without a secret in it.
 
-`resolve()` makes it from the spec, the release, the steps' facts and what is known of the host; nobody
-behind it reads those again. plan.json is this model as JSON.
+`resolve()` makes it from the spec, the release, the steps' facts and what is known of the host; no
+later code reads those again. plan.json is this model as JSON.
 """
 
 from __future__ import annotations

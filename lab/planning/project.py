@@ -1,4 +1,4 @@
-"""A lab as the verbs see it: where it lives, what was decided about it, and its secrets."""
+"""A lab as the verbs see it: its directory, what was decided about it, and its secrets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build_dir_of(spec_file: Path, build_dir: Path | None, name: str) -> Path:
     """Give the build directory: the one asked for, or `.lab/NAME` beside the spec, by its one path.
 
     Raises:
-        UsageError: it has a name that the lab's programs cannot be told.
+        UsageError: it has a name that the lab's programs do not accept.
     """
     directory = canonical(build_dir or canonical(spec_file).parent / ".lab" / name)
     if not str(directory).isprintable():
@@ -58,7 +58,7 @@ def decide(spec: Spec, host: HostProof) -> Plan:
 def decided(spec: Spec, plan: Plan, directory: Path, *, write: bool = True) -> Lab:
     """Give a decided lab its directory and its passwords; makes the seed where there is none.
 
-    Without `write` nothing is made: the passwords of a lab that has no seed yet are then those of no lab at all.
+    Without `write` nothing is made: a lab that has no seed yet then gets passwords that no lab has.
 
     Raises:
         UsageError: the build directory is not a lab's, and not empty.

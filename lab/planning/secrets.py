@@ -33,7 +33,7 @@ class Secrets(Mapping[str, str]):
 
     @classmethod
     def derive(cls, seed: str, names: tuple[str, ...], overrides: Mapping[str, str] | None = None) -> Secrets:
-        """Derive the named passwords from the seed; overrides go before."""
+        """Derive the named passwords from the seed; overrides replace what is derived."""
         overrides = overrides or {}
         return cls({name: overrides.get(name) or derive(seed, name) for name in names})
 
@@ -48,7 +48,7 @@ class Secrets(Mapping[str, str]):
         for node in plan.nodes if plan.overridden_secrets else ():
             env = read_env(build_dir / "nodes" / node.name / "env")
             overridden |= {name: value for name, value in env.items() if name in plan.overridden_secrets and value}
-        # In a plan of before nodes had secrets of their own, each has all of them.
+        # In a plan of an earlier version, in which nodes have no secrets of their own, each has all of them.
         used = {name for node in plan.nodes for name in node.secrets} or set(plan.secrets)
         if missing := [name for name in plan.overridden_secrets if name in used and name not in overridden]:
             raise MachineError(
@@ -97,7 +97,7 @@ def load_or_create_seed(path: Path) -> str:
         return load_seed(path)
     except FileNotFoundError:
         pass
-    # Where another process was first, its seed holds.
+    # If another process was first, its seed counts.
     durable.create(path, f"{random_source.token_hex(32)}\n".encode(), mode=0o600)
     return load_seed(path)
 

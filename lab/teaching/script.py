@@ -108,7 +108,7 @@ def statements(lines: list[str]) -> Iterator[Statement]:
 
 
 def _end(lines: list[str], start: int) -> int:
-    """Find the line behind the statement that begins at a line."""
+    """Find the line after the statement that begins at a line."""
     closers = _closers(lines[start])
     at = _behind_line(lines, start)
     while at < len(lines):

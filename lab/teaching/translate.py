@@ -162,7 +162,7 @@ class Translator:
             yield from blocks
 
     def _loop(self, statement: Statement) -> Iterator[Block]:
-        """Write out a loop over words that stand there."""
+        """Write out a loop over words that are written there."""
         match = re.fullmatch(r"for (\w+) in ([^$`]+); do", statement.lines[0])
         if match is None or statement.lines[-1] != "done":
             raise NotKnownError

@@ -26,7 +26,7 @@ def print_forecast(forecast: Forecast) -> None:
         console.print(f"{node} is not running, so its finished steps cannot be checked")
     _print_steps(forecast)
     if forecast.unproven:
-        console.print("would run the whole suite: not all checks have passed since the last step ran")
+        console.print("would run the complete suite: not all checks have passed since the last step ran")
     if forecast.nothing_to_do:
         console.print(f"nothing to do: {forecast.passed} quick checks passed")
 

@@ -86,7 +86,7 @@ def _print_nodes(plan: Plan, states: dict[str, str] | None = None) -> None:
 def print_findings(findings: Iterable[Finding], bad: str = "missing", spec: str = "") -> None:
     """Print what the doctor found; what is `bad` comes with the command that repairs it.
 
-    Lines, as a table would break a command that one wants to paste: each stands on a line of its own, never wrapped,
+    Lines, as a table would break a command that one wants to paste: each is on its own line, never wrapped,
     and calls `lab` as this process was called. `spec` is the --file of that call where it is not the default.
     """
     options = shlex.join(["--file", spec]) if spec else ""
@@ -110,7 +110,8 @@ def print_status(lab: Lab, status: dict[str, Any]) -> None:
         steps = f"all {len(node['steps_done'])} steps done" if not left else f"next step: {left[0]}"
         console.print(f"{node['name']}: {steps}")
     if any(node["state"] == UNKNOWN for node in status["nodes"]):
-        console.print(f"only root sees the states of the nodes; run: {same_with_sudo()}", soft_wrap=True, markup=False)
+        told = f"only root can see the states of the nodes; run: {same_with_sudo()}"
+        console.print(told, soft_wrap=True, markup=False)
 
 
 def print_up(result: UpResult, progress: LiveProgress) -> None:
@@ -135,10 +136,10 @@ def print_removed(removed: Removed) -> None:
         told = f"lab {removed.lab} is removed, its checkpoints are kept: {', '.join(removed.kept)}; "
         told += "`lab checkpoint restore NAME` restores it"
     elif removed.directory is None:
-        told = f"lab {removed.lab} is gone"
+        told = f"lab {removed.lab} was removed"
     else:
         seed = removed.directory / "seed"
-        told = f"lab {removed.lab} is gone; {seed} stays, so that `lab up` creates it with the same passwords"
+        told = f"lab {removed.lab} was removed; {seed} stays, so that `lab up` creates it with the same passwords"
     console.print(told, markup=False, soft_wrap=True)
 
 

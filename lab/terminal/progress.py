@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from lab.planning.plan import Plan
 
 _UNWRAPPED = 100_000
-"""columns; for who reads from a pipe or a file, and has no lines that end somewhere"""
+"""columns; for a pipe or a file, whose reader has no width"""
 
 
 class _Terminal(Console):
-    """A terminal as wide as it is; what is not a terminal is given its lines whole."""
+    """A terminal with its own width; what is not a terminal gets lines that are never wrapped."""
 
     @property
     def size(self) -> ConsoleDimensions:
