@@ -38,7 +38,7 @@ class Forecast:
 
     lab: Lab
     change: changes.Change | None
-    """what the spec says otherwise than the lab that exists; None where there is no lab"""
+    """how the spec differs from the existing lab; None where there is no lab"""
     machines: tuple[str, ...] = ()
     """what would be done with machines, a line each"""
     jobs: tuple[Job, ...] = ()
@@ -52,7 +52,7 @@ class Forecast:
     passed: int = 0
     """quick checks"""
     damaged: tuple[str, ...] = ()
-    """files of the build directory that `lab up` sets aside, a line each"""
+    """files of the build directory that `lab up` renames, a line each"""
 
     @property
     def nothing_to_do(self) -> bool:

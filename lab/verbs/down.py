@@ -1,4 +1,4 @@
-"""`lab down`: the lab goes, and nothing of it stays on the host."""
+"""`lab down`: removes the lab; nothing of it stays on the host."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Removed:
 def down(spec_file: Path, build_dir: Path | None, progress: Progress, *, keep_checkpoints: bool = False) -> Removed:
     """Remove domains, volumes, networks, and for a private host its processes, namespace and files.
 
-    The spec and the seed stay: the same spec makes the same lab, with the same passwords, again. Fine to run twice.
+    The spec and the seed stay: the same spec makes the same lab, with the same passwords, again. It may be run twice.
     With `keep_checkpoints` the volumes and the build directory stay too, so that `lab checkpoint restore` brings the
     lab back; what its machines did since the last checkpoint is lost.
 
@@ -137,7 +137,7 @@ def _is_of_another(directory: Path, record: LabRecord | None) -> bool:
 
 
 def _of_domains(lab: SeenLab) -> LabRecord | None:
-    """Make the record of a lab of the system libvirtd that has none, from its domains; its networks are named alike."""
+    """Make the record of a lab of the system libvirtd that has none, from its domains; its networks have like names."""
     if lab.mode != "system":
         return None
     return records.LabRecord(

@@ -83,7 +83,7 @@ def is_free(port: int) -> bool:
 
 def ssh_command(config: Path, entered: Iterable[str], controller: str, forwards: Forwards) -> list[str]:
     """Write the ssh that listens. `entered` is the same ssh to the controller's own port, run on the lab's host."""
-    # A standing connection's master lives on the lab's host: it would listen there.
+    # The master of an open connection runs on the lab's host: it would listen there.
     options = ["ControlMaster=no", "ControlPath=none", "ExitOnForwardFailure=yes", "ServerAliveInterval=15"]
     proxy = shlex.join(word.replace("%", "%%") for word in entered)
     argv = ["ssh", "-F", str(config), "-N", "-D", f"{LOOPBACK}:{forwards.socks}", "-o", f"ProxyCommand={proxy}"]

@@ -1,4 +1,4 @@
-"""`lab goto CHAPTER`: the whole lab to the state just before a chapter."""
+"""`lab goto CHAPTER`: the complete lab to the state just before a chapter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def goto(spec_file: Path, build_dir: Path | None, chapter: str, progress: Progress) -> UpResult:
-    """Restore the checkpoint of the step before a chapter; where there is none, come as near as can be and provision.
+    """Restore the checkpoint of the step before a chapter; where there is none, come as near as possible and provision.
 
     Gives the checks of that point.
 
@@ -79,7 +79,7 @@ def step_of(plan: Plan, chapter: str) -> str:
 
 
 def nearest(found: Iterable[Checkpoint], before: list[str]) -> Checkpoint | None:
-    """Choose, of the checkpoints that bear a chapter's name, the one nearest to the end of these steps."""
+    """Choose, of the checkpoints that have a chapter's name, the one nearest to the end of these steps."""
     chapters = [MACHINES, *before]
 
     def true_to_its_name(each: Checkpoint) -> bool:

@@ -74,7 +74,7 @@ class SeenLab:
         return "partly running"
 
     def host(self) -> Host:
-        """Give where it stands."""
+        """Give the host that it runs on."""
         if self.mode == "system":
             return SystemHost(self.name, reason="the lab exists there")
         return _private(self.key, self.name)

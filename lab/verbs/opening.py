@@ -31,7 +31,7 @@ def opened(directory: Path, *, reach: bool = True) -> project.Lab:
 
     Raises:
         UsageError: there is no lab there; or, with `reach`, its machines are not this directory's: it is a copy.
-        HostError: others can reach into it, so that it cannot be believed.
+        HostError: others can change it, so that it cannot be trusted.
         MachineError: its plan.json was written by another version.
     """
     builddir.require(directory)

@@ -70,7 +70,7 @@ def pause(lab: Lab) -> bool:
 
 
 def unpause(lab: Lab, progress: Progress) -> Report | None:
-    """Let a paused lab go on, and wait for its services; gives its quick checks, None where it was not paused.
+    """Let a paused lab continue, and wait for its services; gives its quick checks, None where it was not paused.
 
     Raises:
         UsageError: the lab is off.
@@ -108,7 +108,7 @@ def resume(lab: Lab, progress: Progress, *, command: str = "lab resume") -> Repo
         with progress.phase("services", "waiting for the services"):
             # Services that ran all the time have reported themselves within the last minute and a half.
             for wrong in wait_until_ready(lab, ssh, since=since if woken else since - 90, say=progress.say):
-                progress.say(f"not well: {wrong}", "not well:")
+                progress.say(f"not ready: {wrong}", "not ready:")
             wait_for_chrony(ssh, lab.plan, off)
         with progress.phase("verify", "quick checks"):
             return _checked(lab, progress)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A decided lab, the host that it lives on, and the ways to its nodes; the lab's lock is held."""
+    """A decided lab, the host that it runs on, and the ways to its nodes; the lab's lock is held."""
 
     lab: Lab
     host: Host

@@ -1,6 +1,6 @@
 """`lab support`: everything that helps to find out what went wrong with a lab, in one file, and no secret in it.
 
-Nothing of a lab has to be alive. What could not be read stands in missing.txt, with the reason.
+Nothing of a lab has to run. What could not be read is listed in missing.txt, with the reason.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def pack(spec_file: Path, build_dir: Path | None, output: Path | None) -> Packed
 
 
 def _plan(spec: Spec, directory: Path, parts: support_parts.Parts) -> Plan:
-    """Open the plan of the lab that stands; where there is none that can be read, decide what the spec asks for."""
+    """Open the plan of the existing lab; where none can be read, decide what the spec asks for."""
     try:
         plan = project.load_plan(directory)
         if plan is not None:
@@ -78,7 +78,7 @@ def _plan(spec: Spec, directory: Path, parts: support_parts.Parts) -> Plan:
 
 
 def _masking(spec: Spec, directory: Path, plan: Plan, parts: support_parts.Parts) -> Masking | None:
-    """Know what to hide: the seed, what derives from it, and what the spec sets, now and when the lab was made.
+    """Find out what to hide: the seed, what derives from it, and what the spec sets, now and when the lab was made.
 
     None where that cannot be known: what may hold a password is then left out.
     """

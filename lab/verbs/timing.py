@@ -115,7 +115,7 @@ def _within(up: UpTimes, end: float) -> bool:
 
 
 def _noted(build_dir: Path) -> UpTimes | None:
-    """Read what `note` kept; a file that is not one counts as none: it is told, and nothing depends on it."""
+    """Read what `note` kept; a file that is not one counts as none: nothing depends on it."""
     with contextlib.suppress(OSError, ValueError):
         return UpTimes.model_validate_json((build_dir / UP).read_bytes())
     return None

@@ -153,7 +153,7 @@ def _require_place(plan: Plan, host: Host, directory: Path, progress: Progress) 
 
 
 def _existing_plan(directory: Path, progress: Progress) -> Plan | None:
-    """Read the plan of the lab that exists; a damaged one, or a damaged state, is set aside: all is checked again."""
+    """Read the plan of the lab that exists; a damaged one, or a damaged state, is renamed: all is checked again."""
     for read in (StateFile(directory / "state.json").load, lambda: project.load_plan(directory)):
         try:
             read()

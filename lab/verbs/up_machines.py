@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def start_host(run: Run) -> None:
-    """Start what the machines live in, and close what this machine and the nodes need not reach of each other."""
+    """Start what the machines run in, and close what this machine and the nodes need not reach of each other."""
     run.host.start()
     if why := fence.close(run.host, run.plan, run.lab.build_dir):
         open_ = "nodes and this machine reach each other"
@@ -88,13 +88,13 @@ def take_out_nodes(run: Run, existing: Plan | None, wanted: Machines) -> None:
 def write_build_directory(run: Run) -> None:
     """Write the plan and all that follows from it.
 
-    Not before the nodes that leave are out: who is interrupted until then goes on from the plan of before.
+    Not before the nodes that leave are out: a `lab up` that is interrupted until then continues from the old plan.
     """
     write_tree(run.lab.build_dir, run.files)
 
 
 def make_machines(run: Run, wanted: Machines, boxes: list[Box]) -> None:
-    """Make the machines that are missing, and note those that Vagrant was cut short with."""
+    """Make the machines that are missing, and record those that Vagrant was interrupted with."""
     if wanted.make or wanted.adopt:
         reconcile.make(run.plan, wanted, boxes, run.host, run.ssh, run.progress)
     run.watch.start()

@@ -83,7 +83,7 @@ def is_verified(run: Run) -> bool:
 
 
 def verified(run: Run, steps: tuple[str, ...] | None = None) -> Report:
-    """Run the suite (of these steps); what it finds broken is provisioned once more, then checked again."""
+    """Run the suite (of these steps); what it finds broken is provisioned again, then checked again."""
     scope = run.scope if steps is None else steps
     if not scope:  # to `verify`, none would be all
         return Report(())

@@ -86,7 +86,7 @@ def rows(host: Host, listing: str) -> list[dict[str, Any]]:
 
 
 def begin(host: Host, *commands: str) -> None:
-    """Have slow commands of the client begin, whose answers are read later: the client does all in one go."""
+    """Start slow commands of the client, whose answers are read later: the client runs all of them at once."""
     for command in commands:
         host.backend.run(command, hurry=False)
 
@@ -119,7 +119,7 @@ def servers(host: Host) -> list[Server]:
 def active(host: Host, name: str) -> Server:
     """Give the lab's own instance of a name, the one that it remembers, else the oldest.
 
-    Fails the check at once where a user, or a fault, put it to rest.
+    Fails the check at once where a user, or a fault, has stopped it.
     """
     made, own = host.run("cat -- %s", MADE).stdout, ""
     found = [server for server in servers(host) if server.name == name]

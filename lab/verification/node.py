@@ -1,4 +1,4 @@
-"""Runs on a node, as root, with nothing but Python's standard library: does the commands that it is asked for.
+"""Runs on a node, as root, with nothing but Python's standard library: runs the commands that it gets.
 
 lab.verification.wire sends this file and tools.py as text; both keep to the Python of Debian 11 (3.9). Each line of
 stdin is a round, a JSON list of commands; each line of stdout is the answer to one, as soon as it is there:
@@ -134,7 +134,7 @@ class Node:
                 (self.files if command.startswith(FILES) else self.jobs).submit(self.tell, [item], self.answer)
 
     def tell(self, items: list[dict[str, Any]], do: Callable[[list[dict[str, Any]]], list[Answer]]) -> None:
-        """Do commands and write their answers; a bad one must not take the others' answers with it."""
+        """Run commands and write their answers; a bad one must not lose the answers of the others."""
         try:
             answers = do(items)
         except Exception as error:
@@ -143,7 +143,7 @@ class Node:
             write(item["id"], answer)
 
     def answer(self, items: list[dict[str, Any]]) -> list[Answer]:
-        """Do one command."""
+        """Run one command."""
         (item,) = items
         command = item["command"]
         if command.startswith("@"):
@@ -152,7 +152,7 @@ class Node:
         return [known(command) or self.run(["bash", "-c", command], item["limit"], item["secrets"])]
 
     def openstack(self, items: list[dict[str, Any]]) -> list[Answer]:
-        """Have one process of the client do commands."""
+        """Run commands in one process of the client."""
         commands = json.dumps([item["command"][len("openstack ") :] for item in items])
         limit = items[0]["limit"] * (6 + len(items)) / 12  # half of it to load the client
         code, out, said = self.run([sys.executable, "-c", OPENSTACK], limit, given=commands, most=-1)

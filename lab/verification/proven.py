@@ -37,7 +37,7 @@ def is_verified(plan: Plan, state: State, steps: Iterable[str]) -> bool:
 
 
 def remember(plan: Plan, state: State, report: Report) -> State:
-    """Return the state with what whole steps' checks said.
+    """Return the state with what all checks of steps said.
 
     A check that could not be checked says nothing about its step's work, but its step is not verified either.
     """

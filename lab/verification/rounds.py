@@ -39,7 +39,7 @@ LINUX = {
 
 
 class Pending(Exception):  # noqa: N818 - no error
-    """A test asked what is not known yet. One that catches it goes on with a wrong idea, and waits all the same."""
+    """A test asked what is not known yet. A test that catches it has a wrong answer, and waits all the same."""
 
 
 class Rounds:

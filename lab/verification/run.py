@@ -57,7 +57,7 @@ def verify(
 
     The suite reads plan.json, ssh_config and nodes/NODE/env in the build directory. `own` is a directory with the
     user's own tests; where it has none, nothing of it runs. `on_result` is called as each result arrives. `sockets` is
-    where the ssh connections of a caller are that has just heard from the nodes. `check` is called every second, and
+    where a caller that has just heard from the nodes has its ssh connections. `check` is called every second, and
     what it raises ends the suite: there is nothing to ask where a machine has ended.
 
     Raises:
@@ -153,7 +153,7 @@ def _wait(process: subprocess.Popen[bytes], check: Callable[[], None], limit_s: 
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the suite: as Ctrl-C does, so that it closes its connections, and then not as politely."""
+    """End the suite: as Ctrl-C does, so that it closes its connections; then by SIGTERM and SIGKILL."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         process.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -171,7 +171,7 @@ class _Reader:
         self.own: list[CheckResult] = []
 
     def unanswered(self) -> str:
-        """Name checks that have no result yet, for who waits in vain."""
+        """Name checks that have no result yet, for the message after a wait in vain."""
         names = [name for name in self._checks if name not in self.results]
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         return f"without a result: {', '.join(names[:5])}{more}"

@@ -178,7 +178,7 @@ def ssh_wire(
     """Connect to a node as root.
 
     With `sockets`, a connection that has its socket there is used: a new one takes an emulated node seconds. That is
-    for who has just heard from the nodes; a master to a machine that is gone would not answer.
+    for a caller that has just heard from the nodes; a master to a machine that is gone would not answer.
     """
     control = f"ControlPath={ssh_config_value(sockets / node)}" if sockets else "ControlPath=none"
     options = [control, "ControlMaster=no", "BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
