@@ -1,4 +1,4 @@
-# The doors of the project. Each sets up what it needs on a fresh Debian machine, then calls `lab`.
+# The commands of the project. Each sets up what it needs on a fresh Debian machine, then calls `lab`.
 #   make lab-up [LAB=path/to/lab.yaml] [RELEASE=zed] [TO=20-database]
 
 LAB ?= lab.yaml
@@ -161,13 +161,13 @@ test: test-setup  ## everything that needs no VM
 test-release: dev-setup  ## the real lab of a release: up, verified, broken and repaired, down (R=zed)
 	.ci/release $(R)
 
-test-checkpoint: lab-up  ## a checkpoint of the running lab undoes worse damage
+test-checkpoint: lab-up  ## save a checkpoint of the running lab, damage the lab, restore it
 	@$(SUDO) env LAB=$(LAB) .ci/proofs/checkpoint
 
-test-power: lab-up  ## the running lab is shut down, booted and verified
+test-power: lab-up  ## shut down, boot and verify the running lab
 	@$(SUDO) env LAB=$(LAB) .ci/proofs/power
 
-test-used: lab-up  ## people do more with the running lab than the guide says; it stays repairable
+test-used: lab-up  ## use the running lab as people do, beyond the guide; it stays repairable
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m faults --existing "$(LAB)" --kinds used $(ARGS)
 
 test-tempest: lab-up $(VENV)/tempest/.ready  ## OpenStack's own test suite, its smoke set, from outside against the running lab

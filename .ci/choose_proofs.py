@@ -57,7 +57,7 @@ def draw(proofs: Iterable[Proof], seed: int, minutes: int) -> list[Proof]:
 
 
 def commits() -> int:
-    """Count the commits up to here: each next one draws anew, and the same one draws the same."""
+    """Count the commits up to here: the next one draws others, and the same one draws the same."""
     argv = ["git", "rev-list", "--count", "HEAD"]
     return int(subprocess.run(argv, cwd=PROOFS, capture_output=True, text=True, check=True).stdout)
 

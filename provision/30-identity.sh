@@ -62,7 +62,7 @@ keys_are_whole() {
 for kind in fernet credential; do
   if ! keys_are_whole "/etc/keystone/$kind-keys"; then
     if [[ -n $(find "/etc/keystone/$kind-keys" -type f 2>/dev/null) ]]; then
-      say "the $kind keys are not whole: they are made anew; what was encrypted with them is void"
+      say "the $kind keys are incomplete: they are made again; what was encrypted with them is lost"
       rm -rf "/etc/keystone/$kind-keys"
     fi
     loaded root keystone-manage "${kind}_setup" --keystone-user keystone --keystone-group keystone

@@ -55,9 +55,9 @@ start_if_stopped() {
 # they are now, or do not run; all in one transaction. An argument with a slash is a file.
 #
 # A unit has read them when it was last (re)started here with the same content (a stamp, written after the restart, so
-# that a run cut short between writing a file and restarting is repaired by the next one), and no file was written
-# since the unit's start (a file that somebody spoilt, restarted upon, and that a step repaired: the stamp alone would
-# say good).
+# that a run cut short between writing a file and restarting is repaired by the next one), and no file was written since
+# the unit's start (somebody may have changed a file and restarted the unit before a step repaired the file: the stamp
+# alone would not show that).
 restart_if_changed() {
   local unit sum started written argument
   local units=() files=() stale=()
