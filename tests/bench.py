@@ -4,8 +4,8 @@
 
 --tests   `make test`
 --boxes   both boxes from nothing, beside a bare mmdebstrap of the same packages (root; about 10 minutes)
---lab     a whole lab from nothing, removed, made again with its boxes there, verified, saved, restored, removed (root;
-          about an hour)
+--lab     a lab from nothing, removed, made again with its boxes there, verified, saved, restored, removed (root; about
+          an hour)
 
 Prints one JSON object; all else goes to stderr. Times are wall clocks around the command `lab` as a user calls it.
 --boxes and --lab work in a cache and a build directory of their own: nothing that was there before is used or changed.
@@ -171,7 +171,7 @@ def parse_numbers(text: str) -> dict[str, int]:
 
 
 def bench_checkpoint(lab: Callable[..., float], up_s: float, listed: Callable[[], str]) -> dict[str, Any]:
-    """Save a running lab, restore it, delete the checkpoint; seconds, and their share of a whole `lab up`.
+    """Save a running lab, restore it, delete the checkpoint; seconds, and their share of a complete `lab up`.
 
     `lab` runs a verb and gives its seconds; a restore that ends well has seen that point's quick checks pass.
     `listed` gives what `lab checkpoint list --json` prints.

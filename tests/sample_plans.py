@@ -1,4 +1,4 @@
-"""Plans made by hand, for the tests of what stands behind `resolve`: no step file and no release enters them."""
+"""Plans made by hand, for the tests of what comes after `resolve`: no step file and no release enters them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Do faults to a real lab, one after the other; the first that it does not survive ends the run, with exit code 1.
 
 Without --existing a lab of its own is made for it, in a directory of its own, and removed at the end. With it the
-faults meet a lab that stands, which stays.
+faults meet an existing lab, which stays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ending import run_to_the_end
 
 from faults.deeds import Target, possible
-from faults.draw import KINDS, USED, Jobs, draw, draw_standing
+from faults.draw import KINDS, USED, Jobs, draw, draw_existing
 from faults.lab_run import run_lab
 from faults.story import NotSurvivedError, Suite
 from faults.traces import traces
@@ -50,7 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--to", default="", metavar="STEP", help="make the lab up to this step (default: all)")
     parser.add_argument("--release", default=default_release())
     parser.add_argument("--kinds", default=",".join(KINDS), help=f"which, of {', '.join(KINDS)}")
-    parser.add_argument("--existing", type=Path, metavar="SPEC", help="a lab that stands, instead of one made for this")
+    parser.add_argument("--existing", type=Path, metavar="SPEC", help="an existing lab, instead of one made for this")
     parser.add_argument("--dir", type=Path, metavar="BUILD", help="its build directory, where it is not .lab/NAME")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--draw", action="store_true", help="only show what would be done")
@@ -82,7 +82,7 @@ def small_file_system(directory: Path) -> Iterator[bool]:
 
 
 def plan_of(spec_file: Path, build_dir: Path) -> Plan:
-    """Give the plan of the lab that stands, else the one that it will have."""
+    """Give the plan of the existing lab, else the one that it will have."""
     spec = load_spec(spec_file)
     return project.load_plan(build_dir) or opening.plan_of(spec, prove=True)
 
@@ -100,12 +100,12 @@ def steps_of(plan: Plan, to: str) -> list[str]:
 
 
 def existing(options: argparse.Namespace, logs: Path) -> int:
-    """Meet a lab that stands."""
+    """Meet an existing lab."""
     spec_file = options.existing.absolute()
     build_dir = project.build_dir_of(spec_file, options.dir, load_spec(spec_file).name)
     plan = plan_of(spec_file, build_dir)
     target = target_of(spec_file, build_dir, plan, of_tmpfs=False)
-    rounds = draw_standing(options.seed, options.kills, possible(options.kinds, target), list(target.domains))
+    rounds = draw_existing(options.seed, options.kills, possible(options.kinds, target), list(target.domains))
     rounds = [replace(round_, target=options.to) for round_ in rounds]
     suite = Suite(target, options.seed, logs, say)
 

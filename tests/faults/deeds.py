@@ -54,7 +54,7 @@ class NothingToBreakError(Exception):
 
 
 class DeedError(Exception):
-    """What a user does could not be done, or is undone: nothing that a lab that is well may answer."""
+    """What a user does could not be done, or is undone: a lab that works must not answer so."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _kill(what: str, find: Callable[[], Sequence[int]], number: signal.Signals =
 
 
 def _ssh_clients(target: Target) -> Iterator[int]:
-    """Find the clients and the standing connections of the build directory: `ssh -F …`, `ssh: …/mux/NODE [mux]`."""
+    """Find the clients and the open connections of the build directory: `ssh -F …`, `ssh: …/mux/NODE [mux]`."""
     config = SshConfig(target.build_dir)
     for pid, line in processes():
         program = line.partition(" ")[0].rpartition("/")[2]

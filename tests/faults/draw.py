@@ -37,9 +37,9 @@ USED: Kind = "used"
 NEEDS_SSH: frozenset[Kind] = frozenset({"cut-ssh", "full-disk-guest"})
 """what cannot be done before the nodes answer"""
 
-Event = Literal["machines", "checks", "started", "finished", "verification", "standing"]
-"""machines: the virtual machines are being made; checks: what is done is asked whether it is well; started, finished: a
-step; standing: nothing runs"""
+Event = Literal["machines", "checks", "started", "finished", "verification", "idle"]
+"""machines: the virtual machines are being made; checks: the quick checks run; started, finished: a step;
+idle: nothing runs"""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Moment:
     """how far into what begins with the event, as a part of the time that it should take"""
 
     def __str__(self) -> str:
-        if self.event == "standing":
-            return "standing"
+        if self.event == "idle":
+            return "idle"
         which = f"{self.event} {self.nth}" if self.event in ("started", "finished") else self.event
         return f"{which} + {self.fraction:.0%}"
 
@@ -68,7 +68,7 @@ class Round:
     node: str
     moment: Moment
     target: str
-    """the step that `lab up --to` names; empty: none, the whole lab"""
+    """the step that `lab up --to` names; empty: none, the complete lab"""
     forget: int
     """so many records of done steps are dropped before, the last ones first, so that there is something to do"""
 
@@ -102,16 +102,16 @@ def draw(seed: int, kills: int, kinds: Sequence[Kind], steps: Sequence[Jobs], no
     return rounds
 
 
-def draw_standing(seed: int, kills: int, kinds: Sequence[Kind], nodes: Sequence[str]) -> list[Round]:
-    """Draw the rounds of a lab that stands: nothing is left to do, so the faults meet a lab at rest.
+def draw_existing(seed: int, kills: int, kinds: Sequence[Kind], nodes: Sequence[str]) -> list[Round]:
+    """Draw the rounds of an existing lab: nothing is left to do, so the faults meet a lab at rest.
 
-    What is done to the process `lab` meets it while it looks whether all is well.
+    What is done to the process `lab` meets it while it checks the lab.
     """
     chance = random.Random(seed)
     rounds = []
     for number, kind in enumerate(_order(chance, kinds, kills), start=1):
         node, part = chance.choice(nodes), round(chance.random(), 3)
-        event: Event = "checks" if kind in SIGNALS else "standing"
+        event: Event = "checks" if kind in SIGNALS else "idle"
         rounds.append(Round(number, kind, node, Moment(event, 1, part), "", 0))
     return rounds
 
@@ -127,7 +127,7 @@ def _order(chance: random.Random, kinds: Sequence[Kind], count: int) -> list[Kin
 
 def _moment(chance: random.Random, kind: Kind, jobs: int, *, first: bool) -> Moment:
     if kind == USED:
-        return Moment("standing", 1, round(chance.random(), 3))
+        return Moment("idle", 1, round(chance.random(), 3))
     events: list[Event] = ["started", "started", "started", "finished", "verification"]
     if first and kind not in NEEDS_SSH:
         events += ["machines", "machines"]

@@ -46,7 +46,7 @@ class Survived:
     done: str = ""
     """what was done"""
     in_progress: bool = False
-    """`lab up` was at work when it was done; otherwise the lab stood"""
+    """`lab up` was at work when it was done; otherwise the lab was idle"""
     met_code: int | None = None
     """how the `lab up` that met the fault ended; None: it had to be interrupted"""
     met_s: float = 0.0
@@ -89,10 +89,10 @@ class Suite:
         if round_.kind == USED:  # the lab is up when people use it
             self._converge(round_, up, log.with_suffix(".before.log"), result)
         run, moment = None, round_.moment
-        if moment.event != "standing":
+        if moment.event != "idle":
             run = self._met(up, log, moment)
             for earlier in (1, 2, 4, 8) if round_.kind in SIGNALS else ():
-                if run is None:  # `lab` came to its end first: the next one is met while it asks whether all is well
+                if run is None:  # `lab` came to its end first: the next one is met while it checks the lab
                     moment = Moment("checks", 1, round(round_.moment.fraction / earlier, 3))
                     run = self._met(up, log, moment)
         result.moment, result.in_progress = str(moment), run is not None

@@ -80,7 +80,7 @@ def _names(line: str, build_dir: Path, netns: str) -> bool:
 
 
 def _works_in(pid: int, build_dir: Path) -> bool:
-    """Tell whether a process stands in the build directory, as a Vagrant that outlived `lab` does."""
+    """Tell whether a process works in the build directory, as a Vagrant that outlived `lab` does."""
     try:
         return Path(os.readlink(f"/proc/{pid}/cwd")).is_relative_to(build_dir)
     except OSError:

@@ -1,6 +1,6 @@
 """The lab's use of libvirt, on libvirt's own test driver: a hypervisor in memory.
 
-`test:///default` is one for the whole process; a file of one's own gives each connection a fresh one.
+`test:///default` is one for the complete process; a file of one's own gives each connection a fresh one.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ setup() {
 
 key() { printf '%044d' 0 >"$KEYS/$1"; }
 
-@test "two keys are whole" {
+@test "two keys are complete" {
   key 0
   key 1
   keys_are_whole "$KEYS"

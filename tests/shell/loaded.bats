@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# loaded, and lib/load-once behind it
+# loaded, and lib/load-once which it starts
 
 load helpers
 
@@ -26,7 +26,7 @@ EOF
   chmod +x "$BATS_TEST_TMPDIR/bin/heavy-manage"
 }
 
-@test "a program is loaded once, and each command begins anew" {
+@test "a program is loaded once, and each command begins afresh" {
   {
     loaded "$ME" heavy-manage one
     loaded "$ME" heavy-manage two

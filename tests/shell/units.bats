@@ -89,7 +89,7 @@ restart nova-conductor nova-scheduler' ]
   [ "$(wc -l <"$CALLS")" = 3 ]
 }
 
-@test "a file that was spoilt, restarted upon and repaired restarts the unit, though its content is the old one" {
+@test "a file that was changed, read by a restart and repaired restarts the unit, though its content is the old one" {
   restart_if_changed nova-api "$F"
   echo spoilt >"$F"
   systemctl restart nova-api

@@ -1,4 +1,4 @@
-"""Boxes age: what is said of one that is old, or lacks security updates, and whom that asks."""
+"""Boxes age: what is said of one that is old, or lacks security updates, and which archive is asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a whole lab, on libvirt's test driver, without ssh and suite. Crashes at every point."""
+"""Checkpoints of a complete lab, on libvirt's test driver, without ssh and suite. Crashes at every point."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         monkeypatch.setattr(module, "step_clocks", lambda *_: {"controller": 0.0})
     monkeypatch.setattr(checkpoint, "wait_until_ready", lambda *_, **__: [])
     monkeypatch.setattr(checkpoint, "verify", lambda *_, **__: Report(()))
-    with Hypervisor(URI, exclusive=True) as kept:  # while one connection stands, the driver keeps what it has
+    with Hypervisor(URI, exclusive=True) as kept:  # while one connection is open, the driver keeps what it has
         for node in plan.nodes:
             kept.connection.defineXML(DOMAIN.format(name=node.domain)).create()
         yield Lab(tmp_path, plan, Secrets(SECRETS))
@@ -287,7 +287,7 @@ def test_a_deletion_that_is_killed_leaves_a_half_written_one(lab: Lab, monkeypat
     assert (files(lab), tags(lab), states(lab)) == (set(), set(), {"running"})
 
 
-def test_a_reader_mends_only_where_there_is_something_to_mend(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_repairs_only_where_there_is_something_to_repair(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     with lab_lock(lab.build_dir):
         recovery.repair_for_reader(lab, host(), print)
     with killed(monkeypatch, Machines, "suspend", after=True):

@@ -1,4 +1,4 @@
-"""What stands in a build directory, and where secrets may be."""
+"""What a build directory has, and where secrets may be."""
 
 from __future__ import annotations
 

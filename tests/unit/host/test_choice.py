@@ -1,4 +1,4 @@
-"""Where a lab stands when somebody else on the machine's libvirt has its subnets or names."""
+"""Where a lab runs when somebody else on the machine's libvirt has its subnets or names."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_taken_subnet_leads_root_to_a_private_host(tmp_path: Path, monkeypatch
     assert "cannot be used for it: subnet 10.0.0.0/24: libvirt network theirs" in str(host)
 
 
-@pytest.mark.parametrize("why", ["no root", "asked for", "stands there"])
+@pytest.mark.parametrize("why", ["no root", "asked for", "exists there"])
 def test_a_taken_subnet_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     libvirt_has(tmp_path, monkeypatch, NETWORK)
     if why == "no root":

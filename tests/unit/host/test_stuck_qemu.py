@@ -1,4 +1,4 @@
-"""A QEMU that is stopped behind a libvirtd that is well: libvirt would wait for its answer for ever."""
+"""A QEMU that is stopped under a libvirtd that works: libvirt would wait for its answer for ever."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def test_a_field_is_written_by_its_key_alone(tmp_path: Path) -> None:
 
 def test_published_schema_is_the_models() -> None:
     published = (ROOT / "docs" / "lab.schema.json").read_text(encoding="utf-8")
-    assert published == json.dumps(json_schema(), indent=2) + "\n", "`lab schema > docs/lab.schema.json` writes it anew"
+    assert published == json.dumps(json_schema(), indent=2) + "\n", "`lab schema > docs/lab.schema.json` writes it"
 
 
 def test_schema_describes_every_key() -> None:

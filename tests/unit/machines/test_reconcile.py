@@ -67,7 +67,7 @@ class FakeSsh:
 
 @pytest.fixture
 def hypervisor() -> FakeHypervisor:
-    """All machines run and are whole."""
+    """All machines run and are complete."""
     return FakeHypervisor(
         {node.domain: "running" for node in PLAN.nodes},
         {node.domain: {nic.mac for nic in node.nics} for node in PLAN.nodes},

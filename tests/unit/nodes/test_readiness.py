@@ -1,4 +1,4 @@
-"""Waiting until a lab is well: what is expected, what a look finds, and when the wait ends."""
+"""Waiting until a lab works: what is expected, what a look finds, and when the wait ends."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ Host compute1
 
 """
 
-# As ssh does: the words behind `--` are one line for the remote shell. Everything is noted.
+# As ssh does: the words after `--` are one line for the remote shell. Everything is noted.
 FAKE_SSH = """\
 #!/bin/bash
 printf '%s\\n' "$*" >> "$NOTES"
@@ -284,7 +284,7 @@ def test_abort_ends_running_streams_and_stops_new_ones(ssh: Ssh) -> None:
 
 
 HELD = "sleep 50 & echo up; exec sleep 30"
-"""as with a standing connection, whose master holds the output of a client that was ended"""
+"""as with an open connection, whose master holds the output of a client that was ended"""
 
 
 def test_abort_does_not_wait_for_who_else_holds_the_output(ssh: Ssh) -> None:

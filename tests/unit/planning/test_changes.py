@@ -1,4 +1,4 @@
-"""What a plan of today changes about the lab that stands."""
+"""What a plan of today changes about the existing lab."""
 
 from __future__ import annotations
 

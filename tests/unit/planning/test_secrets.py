@@ -18,7 +18,7 @@ NAMES = ("ADMIN_PASS", "NOVA_DBPASS", "NOVA_PASS", "RABBIT_PASS")
 
 
 def test_derived_passwords_never_change() -> None:
-    # A change here gives every lab that stands other passwords than its services know.
+    # A change here gives every existing lab other passwords than its services know.
     assert derive(SEED, "NOVA_PASS") == "QpYKtQb41WzvZCLOrB88lJu8"
     assert derive(SEED, "NOVA_DBPASS") != derive(SEED, "NOVA_PASS")
     assert derive("01" * 32, "NOVA_PASS") != derive(SEED, "NOVA_PASS")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from faults import deeds, lab_run, used
 from faults.deeds import NothingToBreakError, Target, possible
-from faults.draw import KINDS, NEEDS_SSH, USED, Jobs, Moment, Round, draw, draw_standing, targets
+from faults.draw import KINDS, NEEDS_SSH, USED, Jobs, Moment, Round, draw, draw_existing, targets
 from faults.lab_run import Happening, LabRun, happening_of
 from faults.story import Suite, forget, verified
 from faults.traces import traces
@@ -35,7 +35,7 @@ NODES = ["controller", "compute1"]
 def test_the_same_seed_draws_the_same() -> None:
     assert draw(7, 20, KINDS, STEPS, NODES) == draw(7, 20, KINDS, STEPS, NODES)
     assert draw(7, 20, KINDS, STEPS, NODES) != draw(8, 20, KINDS, STEPS, NODES)
-    assert draw_standing(7, 20, KINDS, NODES) == draw_standing(7, 20, KINDS, NODES)
+    assert draw_existing(7, 20, KINDS, NODES) == draw_existing(7, 20, KINDS, NODES)
 
 
 def test_what_a_seed_draws_stays_so_that_a_printed_seed_can_be_run_again() -> None:
@@ -58,7 +58,7 @@ def test_moments_can_come(seed: int) -> None:
     for number, round_ in enumerate(draw(seed, 6, KINDS, STEPS, NODES)):
         upto = [s.step for s in STEPS].index(round_.target) + 1
         jobs = sum(s.count for s in STEPS[done:upto]) or round_.forget
-        assert (round_.moment.event == "standing") == (round_.kind == USED)
+        assert (round_.moment.event == "idle") == (round_.kind == USED)
         done = upto
         assert 1 <= round_.moment.nth <= jobs
         assert 0 <= round_.moment.fraction < 1
@@ -162,7 +162,7 @@ def target(tmp_path: Path, host: Any = None, *, of_tmpfs: bool = True) -> Target
 
 
 def round_of(kind: Any) -> Round:
-    return Round(1, kind, "controller", Moment("standing"), "", 0)
+    return Round(1, kind, "controller", Moment("idle"), "", 0)
 
 
 def test_a_machines_own_libvirtd_is_not_killed(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_the_commands_of_a_use_are_read(use: used.Use) -> None:
 
 def test_a_user_whose_things_are_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "state.json").write_text('{"steps": {"controller/30-identity": {}}}')
-    round_ = Round(4, USED, "controller", Moment("standing", 1, 0.0), "", 0)
+    round_ = Round(4, USED, "controller", Moment("idle", 1, 0.0), "", 0)
     monkeypatch.setattr(deeds, "LAB", ["true"])
     assert used.USES[0].name in deeds.do(round_, target(tmp_path), None)
     deeds.after(round_, target(tmp_path))
@@ -258,7 +258,7 @@ def test_a_user_whose_things_are_gone_is_told(tmp_path: Path, monkeypatch: pytes
 def test_a_lab_without_identity_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"steps": {"controller/20-database": {}}}')
     with pytest.raises(NothingToBreakError):
-        deeds.do(Round(1, USED, "controller", Moment("standing"), "", 0), target(tmp_path), None)
+        deeds.do(Round(1, USED, "controller", Moment("idle"), "", 0), target(tmp_path), None)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ PAPERS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").
 
 
 def block(text: str, name: str) -> str:
-    """What stands between <!-- name --> and <!-- /name -->."""
+    """The text between <!-- name --> and <!-- /name -->."""
     found: list[str] = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
     assert len(found) == 1, f"{len(found)} blocks {name}"
     return found[0]

@@ -62,7 +62,7 @@ def build(tmp_path: Path) -> Path:
 
 
 def stand(tmp_path: Path, count: int) -> None:
-    """Put the lab behind so many steps."""
+    """Put the lab after so many steps."""
     done = {f"{job.node}/{job.step}": RECORD for job in jobs_of(PLAN) if job.step in IDS[:count]}
     StateFile(build(tmp_path) / "state.json").save(State(steps=done))
 

@@ -48,7 +48,7 @@ def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "SYSTEM_URI", "test:///nowhere/at/all")
 
 
-def standing(tmp_path: Path, build: str, mode: str = "private") -> str:
+def recorded(tmp_path: Path, build: str, mode: str = "private") -> str:
     """Make a lab's build directory and record; give its key."""
     builddir.claim(tmp_path / build)
     (tmp_path / build / "plan.json").write_text(PLAN.model_dump_json())
@@ -63,7 +63,7 @@ def test_no_labs() -> None:
 
 
 def test_a_lab_is_listed_until_it_is_down(tmp_path: Path) -> None:
-    key = standing(tmp_path, "build")
+    key = recorded(tmp_path, "build")
     (row,) = json.loads(lab("list", "--json")[1])
     assert row["key"] == key
     assert row["name"] == "demo"
@@ -77,7 +77,7 @@ def test_a_lab_is_listed_until_it_is_down(tmp_path: Path) -> None:
 
 
 def test_a_lab_that_was_put_away_says_what_brings_it_back(tmp_path: Path) -> None:
-    key = standing(tmp_path, "build")
+    key = recorded(tmp_path, "build")
     (tmp_path / "build" / "checkpoints" / "one").mkdir(parents=True)
     manifest = tmp_path / "build" / "checkpoints" / "one" / "manifest.json"
     manifest.write_text(Manifest(created=0.0, running=True, steps=()).model_dump_json())
@@ -90,11 +90,11 @@ def test_a_lab_that_was_put_away_says_what_brings_it_back(tmp_path: Path) -> Non
 
 
 def test_a_lab_whose_directory_is_gone_is_left_over_and_can_be_removed(tmp_path: Path) -> None:
-    key = standing(tmp_path, "build")
+    key = recorded(tmp_path, "build")
     shutil.rmtree(tmp_path / "build")
     (row,) = json.loads(lab("list", "--json")[1])
     assert (row["state"], row["build_dir_exists"]) == ("left over", False)
-    assert lab("down", "--lab", key) == (0, f"lab {key} is gone\n")
+    assert lab("down", "--lab", key) == (0, f"lab {key} was removed\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == []
 
 
@@ -113,7 +113,7 @@ def test_a_private_host_without_a_record_is_found_by_what_is_left_of_it(tmp_path
 
 
 def test_a_record_that_cannot_be_read_is_a_lab_all_the_same(tmp_path: Path) -> None:
-    key = standing(tmp_path, "build")
+    key = recorded(tmp_path, "build")
     path = tmp_path / "state" / f"{key}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 2}))
     (row,) = json.loads(lab("list", "--json")[1])
@@ -121,7 +121,7 @@ def test_a_record_that_cannot_be_read_is_a_lab_all_the_same(tmp_path: Path) -> N
 
 
 def test_an_ambiguous_name_lists_the_candidates_and_changes_nothing(tmp_path: Path) -> None:
-    keys = [standing(tmp_path, build) for build in ("one", "two")]
+    keys = [recorded(tmp_path, build) for build in ("one", "two")]
     code, text = lab("down", "--lab", "demo")
     assert code == 2
     assert "2 labs are named demo" in text
@@ -134,7 +134,7 @@ def test_an_ambiguous_name_lists_the_candidates_and_changes_nothing(tmp_path: Pa
 
 
 def test_an_unknown_name(tmp_path: Path) -> None:
-    standing(tmp_path, "build")
+    recorded(tmp_path, "build")
     code, text = lab("down", "--lab", "nobody")
     assert code == 2
     assert "no lab nobody on this machine" in text
@@ -142,7 +142,7 @@ def test_an_unknown_name(tmp_path: Path) -> None:
 
 
 def test_root_alone_knows_the_states_of_a_private_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = standing(tmp_path, "build")
+    key = recorded(tmp_path, "build")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "user"))
     (row,) = json.loads(lab("list", "--json")[1])
@@ -160,7 +160,7 @@ CHANGING = [
 def roots_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lab that root brought up on a private host, in a directory of the user who called sudo; and that user."""
     (tmp_path / "lab.yaml").write_text("name: demo\nrelease: zed\n")
-    key = standing(tmp_path, ".lab/demo")
+    key = recorded(tmp_path, ".lab/demo")
     build = tmp_path / ".lab" / "demo"
     (build / "seed").write_text("0" * 64 + "\n")
     (tmp_path / "netns").mkdir()
@@ -245,7 +245,7 @@ def test_down_leaves_what_only_looks_like_the_labs(libvirt: Hypervisor) -> None:
 
 
 def test_down_leaves_the_domains_of_another_lab_of_that_name(libvirt: Hypervisor, tmp_path: Path) -> None:
-    key = standing(tmp_path, "build", "system")
+    key = recorded(tmp_path, "build", "system")
     code, text = lab("down", "--lab", key)
     assert code == 0
     assert "left alone" in text
@@ -256,7 +256,7 @@ def test_down_leaves_the_domains_of_another_lab_of_that_name(libvirt: Hypervisor
 
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b"\xff\xfe"])
 def test_a_damaged_record_hides_no_other_lab(tmp_path: Path, content: bytes) -> None:
-    keys = [standing(tmp_path, build) for build in ("one", "two")]
+    keys = [recorded(tmp_path, build) for build in ("one", "two")]
     (tmp_path / "state" / f"{keys[0]}.json").write_bytes(content)
     rows = {row["key"]: row for row in json.loads(lab("list", "--json")[1])}
     assert rows[keys[0]]["build_dir"] == ""
@@ -266,7 +266,7 @@ def test_a_damaged_record_hides_no_other_lab(tmp_path: Path, content: bytes) -> 
 
 
 def test_a_recorded_directory_that_is_something_else_by_now_is_left_alone(tmp_path: Path) -> None:
-    key = standing(tmp_path, "build")
+    key = recorded(tmp_path, "build")
     shutil.rmtree(tmp_path / "build")
     (tmp_path / "build" / "logs").mkdir(parents=True)
     (tmp_path / "build" / "logs" / "mine").write_text("stays")
@@ -281,7 +281,7 @@ def test_a_recorded_directory_that_is_something_else_by_now_is_left_alone(tmp_pa
 
 
 def test_a_recorded_directory_of_another_lab_by_now_is_left_alone(tmp_path: Path) -> None:
-    key = standing(tmp_path, "build")
+    key = recorded(tmp_path, "build")
     other = PLAN.model_copy(update={"name": "other"})
     (tmp_path / "build" / "plan.json").write_text(other.model_dump_json())
     code, text = lab("down", "--lab", key)

@@ -164,7 +164,7 @@ def test_the_suite_mends_once_and_then_tells(suite: dict[str, Outcome], tmp_path
 
 
 @pytest.mark.parametrize(
-    ("standing", "noted", "make", "expected"),
+    ("existing", "noted", "make", "expected"),
     [
         (1, ["controller", "compute1"], {}, []),
         (1, ["controller", "compute1"], {"compute2": ABSENT}, []),  # a new one is no lost one
@@ -174,7 +174,7 @@ def test_the_suite_mends_once_and_then_tells(suite: dict[str, Outcome], tmp_path
     ],
 )
 def test_who_is_taken_out(
-    standing: int,
+    existing: int,
     noted: list[str],
     make: dict[str, str],
     expected: list[str],
@@ -185,7 +185,7 @@ def test_who_is_taken_out(
     FakeShrink.done = []
     run, _ = story(tmp_path, all_done())
     Ssh(tmp_path).add_config("".join(f"Host {name}\n  HostName 192.168.121.2\n" for name in noted))
-    take_out_nodes(run, sample_plan(computes=standing) if standing else None, Machines(make, {}))
+    take_out_nodes(run, sample_plan(computes=existing) if existing else None, Machines(make, {}))
     domains = " ".join(f"demo-{name}" for name in expected)
     assert FakeShrink.done == ([f"openstack {domains}", f"machines {' '.join(expected)}"] if expected else [])
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Asker:
-    """One node; `python` stands for ssh."""
+    """One node; `python` takes the place of ssh."""
 
     def __init__(self, *argv: str, limit_s: float = 200.0) -> None:
         self.arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
