@@ -209,9 +209,8 @@ def _mirror(url: str) -> str:
     except ValueError:
         raise wrong(expected) from None
     if parts.username or parts.password:
-        raise wrong(
-            "a URL without user and password", "apt's auth.conf.d is the place for them", found="a URL with a user or a password"
-        )
+        found = "a URL with a user or a password"
+        raise wrong("a URL without user and password", "apt's auth.conf.d is the place for them", found=found)
     if parts.scheme not in ("http", "https") or not parts.hostname or not _URL_CHARACTERS.fullmatch(url):
         raise wrong(expected, _look_alike(url))
     return url.rstrip("/")
