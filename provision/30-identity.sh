@@ -39,10 +39,13 @@ EOF
 repair_mode /etc/keystone/keystone.conf 0640 root:keystone
 
 # Deviation: one process with four threads instead of eight with 32: each process loads the whole application, and a
-# lab has one user at a time. A busy machine's slow clients are not cut off after four seconds.
+# lab has one user at a time. A busy machine's slow clients are not cut off after four seconds. uwsgi reads a request's
+# body before the service answers: where a service refuses without reading it, the client may find a reset connection
+# instead of the answer (uwsgi documentation, "Things to know").
 set_line /etc/keystone/keystone-uwsgi.ini '^processes = ' 'processes = 1'
 set_line /etc/keystone/keystone-uwsgi.ini '^threads = ' 'threads = 4'
 set_line /etc/keystone/keystone-uwsgi.ini '^socket-timeout' 'socket-timeout = 120'
+set_line /etc/keystone/keystone-uwsgi.ini '^post-buffering' 'post-buffering = 65535'
 
 heading 'Populate the Identity service database; initialize the Fernet key repositories'
 # Deviation: `keystone-manage` is loaded once for all its commands, which takes ten seconds on an emulated processor.

@@ -86,11 +86,13 @@ EOF
 repair_mode /etc/nova/nova.conf 0640 root:nova
 
 # Deviation: the compute API and the metadata API run under uwsgi; one process each instead of 16 and 8, and a busy
-# machine's slow clients are not cut off after four seconds.
+# machine's slow clients are not cut off after four seconds. The body of a request is read first, as the Identity
+# service's step explains.
 for ini in /etc/nova/nova-api-uwsgi.ini /etc/nova/nova-api-metadata-uwsgi.ini; do
   set_line "$ini" '^processes = ' 'processes = 1'
   set_line "$ini" '^threads = ' 'threads = 1'
   set_line "$ini" '^socket-timeout' 'socket-timeout = 120'
+  set_line "$ini" '^post-buffering' 'post-buffering = 65535'
 done
 
 heading 'Populate the nova-api and Compute databases'
