@@ -62,7 +62,8 @@ def prove(place: Place, calls: Calls, figures: Figures, to: str | None) -> None:
     require(to is None or to in steps, f"{to} is not among the steps done: {steps}")
     status = json.loads(place.lab(calls, ["status", "--json"]))
     require_running(status)
-    figures.checks = passed(place.lab(calls, ["verify", *steps]))
+    # Where every step is done, `lab up` has verified the lab.
+    figures.checks = passed(place.lab(calls, ["verify", *steps]) if to else said)
     place.lab(calls, ["down"])
     left = place.left(calls)
     require(not left, "`lab down` left: " + "; ".join(left))

@@ -194,3 +194,13 @@ def test_awaits_says_what_the_script_waits_for() -> None:
     for step in load_steps(release, resources.PROVISION).values():
         waited = re.findall(r"^wait_for_step (\S+)", step.script.read_text(), re.MULTILINE)
         assert tuple(waited) == step.facts.awaits, step.id
+
+
+def test_every_uwsgi_reads_a_requests_body_before_the_service_answers() -> None:
+    written: dict[str, set[tuple[str, str]]] = {"processes": set(), "post-buffering": set()}
+    for script in resources.PROVISION.glob("**/*.sh"):
+        for file, option in re.findall(r"^ *set_line (\S+) '\^([a-z-]+)", script.read_text(), re.MULTILINE):
+            if option in written:
+                written[option].add((script.name, file))
+    assert written["processes"]
+    assert written["post-buffering"] == written["processes"]
