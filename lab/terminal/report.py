@@ -18,8 +18,12 @@ STYLES = {"failed": "red", "error": "magenta"}
 
 
 def print_report(console: Console, plan: Plan, report: Report) -> None:
-    """Print the failures, each with what repairs it, then the counts of each step."""
-    for checks in [*grouped(report), *([check] for check in report.own.checks if not check.good)]:
+    """Print the failures, each with what repairs it, then the counts of each step.
+
+    While an exercise runs: the counts, and the failures of the user's own tests.
+    """
+    shown = [] if report.veiled else grouped(report)
+    for checks in [*shown, *([check] for check in report.own.checks if not check.good)]:
         console.print(failure(checks[0]) if len(checks) == 1 else shared_failure(checks), soft_wrap=True)
     console.print(step_table(plan, report))
     console.print(verdict(report))
@@ -28,7 +32,7 @@ def print_report(console: Console, plan: Plan, report: Report) -> None:
 def print_drift(console: Console, report: Report) -> None:
     """Name the steps whose work is not as it should be, and what repairs them."""
     drifted = dict.fromkeys((check.step, check.node) for check in report.checks if check.outcome == "failed")
-    if drifted:
+    if drifted and not report.veiled:
         named = ", ".join(f"{step} on {node}" for step, node in drifted)
         console.print(f"drifted: {named}; `lab up` runs exactly these again", soft_wrap=True)
 

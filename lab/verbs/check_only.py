@@ -18,7 +18,7 @@ from lab.nodes.steps import not_done
 from lab.planning import changes, project
 from lab.planning.refusals import require_step
 from lab.verbs.opening import decided
-from lab.verification import proven
+from lab.verification import proven, veil
 from lab.verification.run import quick_ids, verify
 
 if TYPE_CHECKING:
@@ -67,10 +67,11 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
     Nodes that run are asked (the quick checks of steps that are known to be done); nothing is started or written.
 
     Raises:
-        UsageError: the lab has no step `to_step`.
+        UsageError: the lab has no step `to_step`; or an exercise runs on it.
     """
     lab = decided(spec_file, build_dir)
     records.require_home(lab.build_dir)
+    veil.refuse(lab.build_dir, "`lab up --check-only`")
     if to_step is not None:
         require_step(lab.plan, to_step)
     require_open(choose_host(lab.plan.name, lab.build_dir))

@@ -27,6 +27,7 @@ from lab.nodes.ssh_config import SshConfig
 from lab.planning import project
 from lab.verbs import labs
 from lab.verbs.opening import plan_of
+from lab.verification import veil
 
 if TYPE_CHECKING:
     from lab.base.progress import Progress
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 MADE = (
     *(".vagrant", "checkpoints", "logs", "mux", "known_hosts", "ssh_config"),
-    *("state.json", "state.json.damaged", "plan.json.damaged"),
+    *("state.json", "state.json.damaged", "plan.json.damaged", veil.FILE),
 )
 """what `lab up` and Vagrant made beside the rendered files"""
 

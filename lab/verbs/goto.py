@@ -17,6 +17,7 @@ from lab.nodes.state import StateFile
 from lab.planning import project
 from lab.verbs.opening import opened, plan_of
 from lab.verbs.up import UpResult, bring_up
+from lab.verification import veil
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +39,7 @@ def goto(spec_file: Path, build_dir: Path | None, chapter: str, progress: Progre
     spec = load_spec(spec_file)
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
     records.require_home(directory)
+    veil.refuse(directory, "`lab goto`")
     plan = project.load_plan(directory) or plan_of(spec, prove=True)
     ids = [step.id for step in plan.steps]
     before = ids[: ids.index(step_of(plan, chapter))]

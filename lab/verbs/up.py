@@ -23,6 +23,7 @@ from lab.verbs import up_steps as steps
 from lab.verbs.down import remove_lab
 from lab.verbs.opening import host_of
 from lab.verbs.run import Run
+from lab.verification import veil
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +85,7 @@ def bring_up(
     """Do as `up` does, for a spec that is read."""
     started = time.monotonic()
     builddir.require(directory)
+    veil.refuse(directory, "`lab up`")
     moved.refuse_lost(spec.name, directory)
     moved.follow(spec.name, directory, "lab up", progress.say)
     known, plan = _decide(spec, to_step, progress)

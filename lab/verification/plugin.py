@@ -27,6 +27,7 @@ from _pytest.runner import runtestprotocol
 from pydantic import ValidationError
 
 from lab.base.errors import LabError
+from lab.verification import veil
 from lab.verification.html import HtmlReport
 from lab.verification.outcome import CannotTell, Unknown, Unreachable
 from lab.verification.suite import Suite, describe, load, summary
@@ -46,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lab-plan", metavar="FILE", help="the lab's plan.json (default: LAB_PLAN, or that of the rootdir)"
     )
     group.addoption("--lab-steps", metavar="STEPS", default="", help="only these steps, separated by commas")
+    group.addoption("--lab-full", action="store_true", help="show everything, even while an exercise runs on the lab")
     group.addoption("--lab-quick", action="store_true", help="only checks that are cheap")
     group.addoption("--lab-ids-from", metavar="FILE", help="only the checks whose ids the file lists")
     group.addoption("--lab-sockets", metavar="DIR", help="use the ssh connections whose sockets are there")
@@ -57,6 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "direct: a test that must not be called twice; it asks while it runs")
     named = config.getoption("--lab-plan") or os.environ.get("LAB_PLAN") or config.rootpath / "plan.json"
     ids, sockets = config.getoption("--lab-ids-from"), config.getoption("--lab-sockets")
+    if veil.is_veiled(Path(named).parent) and not config.getoption("--lab-full"):
+        raise pytest.UsageError("an exercise runs on this lab: `lab verify` shows what a student may know")
     steps = [step for step in config.getoption("--lab-steps").split(",") if step]
     try:
         suite = load(

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from lab.base import resources
 from lab.base.environment import tool_environment
-from lab.base.errors import MachineError
+from lab.base.errors import MachineError, UsageError
+from lab.verification import veil
 from lab.verification.report import CheckResult, Counted, Report
 from lab.verification.selection import select
 
@@ -52,19 +53,24 @@ def verify(
     own: Path | None = None,
     check: Callable[[], None] = lambda: None,
     limit_s: float | None = None,
+    full: bool = False,
 ) -> Report:
     """Check the running lab: all steps or these, all checks, only the quick ones, or only those with these ids.
 
     The suite reads plan.json, ssh_config and nodes/NODE/env in the build directory. `own` is a directory with the
     user's own tests; where it has none, nothing of it runs. `on_result` is called as each result arrives. `sockets` is
     where a caller that has just heard from the nodes has its ssh connections. `check` is called every second, and
-    what it raises ends the suite: there is nothing to ask where a machine has ended.
+    what it raises ends the suite: there is nothing to ask where a machine has ended. While an exercise runs, the
+    report is veiled, unless it is `full`.
 
     Raises:
-        UsageError: a step is not one of the plan's.
+        UsageError: a step is not one of the plan's; or a file would give an exercise's answer away.
         MachineError: the suite itself did not run to its end, or not within `limit_s` (LIMIT_S times the wait factor).
     """
     limit_s = LIMIT_S * max(1.0, plan.wait_factor) if limit_s is None else limit_s
+    veiled = not full and veil.is_veiled(build_dir)
+    if veiled and (junit or html):
+        raise UsageError("an exercise runs on this lab: a report would give its answer away", hint=veil.WAY_OUT)
     wanted = None if ids is None else frozenset(ids)
     checks = select(plan, steps, quick=quick, ids=wanted)
     tests = [str(own.absolute())] if own is not None and any(own.glob("test_*.py")) else []
@@ -78,7 +84,7 @@ def verify(
             *("--confcutdir", str(resources.INFRA_SUITE), str(resources.INFRA_SUITE), *tests),
             *("-p", "lab.verification.plugin", "-p", "no:cacheprovider", "-q", "--tb=short", "--color=no"),
             "--continue-on-collection-errors",
-            *("--lab-plan", str(build_dir / "plan.json"), "--lab-ids-from", str(scratch / "ids")),
+            *("--lab-full", "--lab-plan", str(build_dir / "plan.json"), "--lab-ids-from", str(scratch / "ids")),
         ]
         if sockets is not None:
             arguments += ["--lab-sockets", str(sockets)]
@@ -93,9 +99,8 @@ def verify(
             raise KeyboardInterrupt
         tail = "\n".join(output.strip().splitlines()[-TAIL_LINES:])
         raise MachineError(f"the suite ended with exit code {code} before its end", detail=tail)
-    return Report(
-        tuple(reader.results.get(check.id) or _missing(check) for check in checks), Counted(tuple(reader.own))
-    )
+    results = tuple(reader.results.get(check.id) or _missing(check) for check in checks)
+    return Report(results, Counted(tuple(reader.own)), veiled)
 
 
 def quick_ids(plan: Plan, jobs: Collection[tuple[str, str]]) -> list[str]:
