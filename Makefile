@@ -43,7 +43,7 @@ PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core
 TEST_PACKAGES := bats vagrant vagrant-libvirt $(PDF_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pdf dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-pages test-archive test-faults test-hosts lint format bench wheel clean
+.PHONY: help setup setup-pdf dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-pages test-archive test-faults test-hosts test-exercises lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -169,6 +169,9 @@ test-power: lab-up  ## shut down, boot and verify the running lab
 
 test-used: lab-up  ## use the running lab as people do, beyond the guide; it stays repairable
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m faults --existing "$(LAB)" --kinds used $(ARGS)
+
+test-exercises: lab-up  ## every exercise on the running lab: shown, named, graded, solved, reset (ARGS="--only 3,17")
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m exercises --lab "$(LAB)" $(ARGS)
 
 test-tempest: lab-up $(VENV)/tempest/.ready  ## OpenStack's own test suite, its smoke set, from outside against the running lab
 	@$(SUDO) $(BIN)/lab exec --file "$(LAB)" -- env PYTHONDONTWRITEBYTECODE=1 "PYTHONPATH=$(CURDIR)/tests" \

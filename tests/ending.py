@@ -1,4 +1,4 @@
-"""How the programs of the tests end (`make test-faults`, `test-hosts`, `test-tempest`, `bench`)."""
+"""How the programs of the tests end (`make test-faults`, `test-hosts`, `test-tempest`, `test-exercises`, `bench`)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@
         ├── StepError       4   a provisioning step failed on a node
         └── DamagedFileError 4   a file of the build directory cannot be read; `lab up` renames it
 
-A failed check of `lab verify` is a result, not an error: it ends with CHECK_FAILED (1).
+A failed check of `lab verify` is a result, not an error: it ends with CHECK_FAILED (1). So is a repair that
+`lab exercise grade` could not judge: it ends with CANNOT_TELL (5).
 lab.cli.main is the one place that catches LabError, prints it and exits.
 """
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 GOOD = 0
 CHECK_FAILED = 1
+CANNOT_TELL = 5
 INTERRUPTED = 130
 
 

@@ -18,6 +18,7 @@ COMPONENTS = _PACKAGE / "inputs" / "components.yaml"
 MAKEFILE = _ROOT / "Makefile"
 """of a checkout; a wheel has none"""
 GUIDE = _PACKAGE / "teaching" / "guide.yaml"
+EXERCISES = _PACKAGE / "teaching" / "exercises"
 
 
 def text(path: Path) -> str:

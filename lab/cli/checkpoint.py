@@ -63,8 +63,10 @@ def checkpoint_restore(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: Bui
     """Restore the complete lab: it continues where it was, without booting. Then run the quick checks of that point."""
     from lab.checkpoint import save_restore as checkpoint
     from lab.verbs.opening import existing
+    from lab.verification import veil
 
     lab = existing(file, build_dir)
+    veil.refuse(lab.build_dir, "`lab checkpoint restore`")
     progress = ui.LiveProgress()
     with progress.live():
         result = checkpoint.restore(lab, name, progress)
@@ -76,10 +78,14 @@ def checkpoint_restore(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: Bui
 def checkpoint_delete(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> None:
     """Delete a checkpoint, complete or not."""
     from lab.checkpoint import save_restore as checkpoint
+    from lab.teaching.exercise.running import CHECKPOINT
     from lab.verbs.opening import existing
+    from lab.verification import veil
 
-    progress = ui.LiveProgress()
-    checkpoint.delete(existing(file, build_dir), name, progress)
+    lab, progress = existing(file, build_dir), ui.LiveProgress()
+    if name == CHECKPOINT:
+        veil.refuse(lab.build_dir, "`lab checkpoint delete`")
+    checkpoint.delete(lab, name, progress)
     progress.say(f"checkpoint {name} was deleted")
 
 

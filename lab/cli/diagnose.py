@@ -23,6 +23,7 @@ def lab_findings(name: str, build_dir: Path) -> list[Finding]:
     from lab.host import records
     from lab.host.host import choose_host
     from lab.planning import project
+    from lab.verification import veil
 
     try:
         records.require_home(build_dir)
@@ -39,6 +40,8 @@ def lab_findings(name: str, build_dir: Path) -> list[Finding]:
         return [Finding("rights", "the lab", False, f"not readable for this user: {build_dir}", str(told), fatal=False)]
     if plan is None:
         return []
+    if veil.is_veiled(build_dir):
+        return [Finding("exercise", "the lab", True, "an exercise runs: what is wrong is for its student to find")]
     host = choose_host(name, build_dir)
     if host.is_closed():
         return [Finding("rights", "the lab", False, "root's", "only root can see it", same_with_sudo(), fatal=False)]

@@ -13,6 +13,7 @@ from lab import __version__
 from lab.base import errors, rights, surroundings
 from lab.cli.checkpoint import checkpoint_app, goto
 from lab.cli.diagnose import lab_findings, support
+from lab.cli.exercise import exercise_app
 from lab.cli.groups import box_app, release_app
 from lab.cli.look import existing_lab
 from lab.cli.look import register as register_looks
@@ -240,28 +241,37 @@ def verify(
     as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
+    teacher: Annotated[
+        bool, typer.Option("--teacher", help="Show everything while an exercise runs, which then brings no points.")
+    ] = False,
 ) -> None:
     """Run the testinfra suite against the running lab, and the tests of checks/ beside the spec."""
+    from lab.teaching.exercise.running import note_teacher
     from lab.terminal.report import print_drift, print_report
-    from lab.verification import proven
+    from lab.verification import proven, veil
     from lab.verification.run import verify as run_suite
 
     for report in (junit, html):
         if report is not None:
             require_place(report)
     lab = existing_lab(file, build_dir)
+    if teacher:
+        note_teacher(lab.build_dir)
     progress = ui.LiveProgress()
     with progress.live():
         tell = progress.counter("checks")
         own = None if steps else file.parent / "checks"
         named = tuple(steps or ())
-        result = run_suite(lab.plan, lab.build_dir, named, junit=junit, html=html, on_result=tell, own=own)
+        result = run_suite(
+            lab.plan, lab.build_dir, named, junit=junit, html=html, on_result=tell, own=own, full=teacher
+        )
     if as_json:
         ui.print_json(result.as_dict())
     else:
         print_report(ui.console, lab.plan, result)
         print_drift(ui.console, result)
-    proven.note(lab, result)
+    if not veil.is_veiled(lab.build_dir):  # `lab up` must not repair what an exercise did
+        proven.note(lab, result)
     if not (result.good and result.own.good):
         raise typer.Exit(errors.CHECK_FAILED)
 
@@ -298,6 +308,7 @@ app.add_typer(checkpoint_app, name="checkpoint", rich_help_panel="The lab")
 register_looks(app)
 register_power(app)
 register_teaching(app)
+app.add_typer(exercise_app, name="exercise", rich_help_panel="Teaching")
 app.command("list", rich_help_panel="This machine")(list_labs)
 app.command(rich_help_panel="This machine")(support)
 app.add_typer(box_app, name="box", rich_help_panel="This machine")

@@ -55,7 +55,10 @@ def test_the_exit_code_is_the_programs_or_the_errors(word: str, code: int, said:
     assert running.returncode == code
 
 
-@pytest.mark.parametrize("path", ["faults/__main__.py", "hosts/__main__.py", "tempest/__main__.py", "bench.py"])
+PROGRAMS = [f"{name}/__main__.py" for name in ("faults", "hosts", "tempest", "exercises")]
+
+
+@pytest.mark.parametrize("path", [*PROGRAMS, "bench.py"])
 def test_every_program_ends_so(path: str) -> None:
     last = (TESTS / path).read_text().splitlines()[-1]
     assert last.strip().startswith("run_to_the_end(")

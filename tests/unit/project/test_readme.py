@@ -111,7 +111,7 @@ def test_make_targets_are_those_of_make_help() -> None:
 
 def test_exit_codes() -> None:
     told = dict(re.findall(r"(\d+) ([a-z][^·.]*)", COMMANDS[COMMANDS.index("Exit codes:") :].split("Reading verbs")[0]))
-    codes = {errors.GOOD, errors.CHECK_FAILED, errors.INTERRUPTED}
+    codes = {errors.GOOD, errors.CHECK_FAILED, errors.CANNOT_TELL, errors.INTERRUPTED}
     codes |= {kind.exit_code for kind in (errors.UsageError, errors.HostError, errors.MachineError)}
     assert {int(code) for code in told} == codes
 

@@ -18,6 +18,7 @@ from lab.host.private import PrivateHost
 from lab.nodes.state import State
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
+from lab.teaching.exercise import bench
 from lab.verbs import opening, power
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab that was rendered, on a machine whose labs are private."""
     lab = Lab(builddir.claim(tmp_path / "build"), sample_plan(), Secrets(SECRETS))
     monkeypatch.setattr(opening, "existing", lambda *_: lab)
-    for name in ("lab.host.choice.own_host", "lab.verbs.power.own_host", "lab.checkpoint.save_restore.own_host"):
-        monkeypatch.setattr(name, lambda *_: host_of(lab))
+    for room in ("host.choice", "verbs.power", "checkpoint.save_restore", "teaching.exercise.bench"):
+        monkeypatch.setattr(f"lab.{room}.own_host", lambda *_: host_of(lab))
     return lab
 
 
@@ -62,6 +63,7 @@ VERBS: dict[str, Callable[[Lab], object]] = {
     "unpause": lambda lab: power.unpause(lab, RecordedProgress()),
     "resume": lambda lab: power.resume(lab, RecordedProgress()),
     "checkpoint save": lambda lab: save_restore.save(lab, "first", RecordedProgress()),
+    "exercise start, grade": lambda lab: bench.LabBench(lab, RecordedProgress()),
 }
 
 

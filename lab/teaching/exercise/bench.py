@@ -1,0 +1,150 @@
+"""What an exercise does to a lab, as a small protocol; and a lab that does it."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from lab.base.errors import MachineError
+from lab.base.lock import lab_lock
+from lab.base.side_by_side import for_all
+from lab.checkpoint import recovery, save_restore
+from lab.checkpoint.store import Checkpoints
+from lab.host import fence
+from lab.host.choice import own_host
+from lab.nodes.readiness import wait_until_ready
+from lab.nodes.ssh import Ssh
+from lab.teaching.exercise import state
+from lab.teaching.exercise.script import SHELL
+from lab.verbs import power
+from lab.verification.run import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from lab.base.progress import Progress
+    from lab.planning.project import Lab
+    from lab.verification.report import Report
+
+SCRIPT_LIMIT_S = 900.0
+"""for what an exercise does to a node"""
+REACH_LIMIT_S = 60.0
+SETTLE_S = 60.0
+"""for services to work after a restart, on a KVM host; times the wait factor"""
+
+
+class Bench(Protocol):
+    """A lab on which an exercise runs. Every method may raise LabError."""
+
+    def locked(self, verb: str) -> contextlib.AbstractContextManager[None]:
+        """Hold the lab's lock."""
+
+    def unreachable(self) -> list[str]:
+        """Name the nodes that do not answer."""
+
+    def run(self, node: str, script: str) -> str:
+        """Run a script as root, and give what it printed."""
+
+    def verify(self, ids: Collection[str] | None = None, *, quick: bool = False) -> Report:
+        """Run the suite, or these checks of it; with full messages."""
+
+    def restart(self, node: str, units: Sequence[str]) -> None:
+        """Restart services, without waiting for them."""
+
+    def settle(self) -> None:
+        """Wait until the lab is well, or will not be."""
+
+    def reboot(self) -> None:
+        """Shut all nodes down, and boot them."""
+
+    def state(self) -> dict[str, dict[str, str]]:
+        """Digest what exercises may change: node -> topic -> digest."""
+
+    def save(self, name: str) -> None:
+        """Save a checkpoint."""
+
+    def restore(self, name: str) -> None:
+        """Bring the lab back to it."""
+
+    def forget(self, name: str) -> None:
+        """Delete it; no error if there is none."""
+
+
+class LabBench:
+    """A lab that runs."""
+
+    def __init__(self, lab: Lab, progress: Progress) -> None:
+        """Start the lab's host, and enter it.
+
+        Raises:
+            UsageError: the lab has no machines, or was put away.
+        """
+        self._lab = lab
+        self._progress = progress
+        self._ssh = Ssh(lab.build_dir)
+        host = own_host(lab.plan, lab.build_dir)
+        recovery.start_host(lab, host)
+        fence.close(host, lab.plan, lab.build_dir)
+        host.enter()
+
+    @contextlib.contextmanager
+    def locked(self, verb: str) -> Iterator[None]:
+        """Hold the lab's lock."""
+        with lab_lock(self._lab.build_dir, verb):
+            yield
+
+    def unreachable(self) -> list[str]:
+        """Ask every node for an answer."""
+        answers = for_all([node.name for node in self._lab.plan.nodes], self._answers, on_interrupt=self._ssh.abort)
+        return [name for name, answered in answers.items() if not answered]
+
+    def _answers(self, node: str) -> bool:
+        with contextlib.suppress(MachineError):
+            limit_s = REACH_LIMIT_S * max(1.0, self._lab.plan.wait_factor)
+            return self._ssh.run(node, ["sudo", "-n", "true"], timeout_s=limit_s, check=False).ok
+        return False
+
+    def run(self, node: str, script: str) -> str:
+        """Run a script, which comes on standard input."""
+        limit_s = SCRIPT_LIMIT_S * max(1.0, self._lab.plan.wait_factor)
+        return self._ssh.run(node, list(SHELL), input=script, timeout_s=limit_s).stdout
+
+    def verify(self, ids: Collection[str] | None = None, *, quick: bool = False) -> Report:
+        """Run the suite, with full messages."""
+        tell = self._progress.counter("checks")
+        return verify(self._lab.plan, self._lab.build_dir, ids=ids, quick=quick, full=True, on_result=tell)
+
+    def restart(self, node: str, units: Sequence[str]) -> None:
+        """Restart services, also those that systemd no longer tries to start."""
+        names = shlex.join(units)
+        self.run(node, f"systemctl reset-failed {names} 2>/dev/null\nsystemctl restart --no-block {names}\n")
+
+    def settle(self) -> None:
+        """Wait as `lab resume` does, but not so long."""
+        limit_s = SETTLE_S * max(1.0, self._lab.plan.wait_factor)
+        wait_until_ready(self._lab, self._ssh, since=time.time(), say=self._progress.say, limit_s=limit_s)
+
+    def reboot(self) -> None:
+        """Do as `lab halt` and `lab resume` do."""
+        power.halt(self._lab, self._progress)
+        power.resume(self._lab, self._progress, command="lab exercise grade")
+
+    def state(self) -> dict[str, dict[str, str]]:
+        """Ask all nodes at once."""
+        names = [node.name for node in self._lab.plan.nodes]
+        return for_all(names, lambda node: state.read(self.run(node, state.script())), on_interrupt=self._ssh.abort)
+
+    def save(self, name: str) -> None:
+        """Do as `lab checkpoint save` does."""
+        save_restore.save(self._lab, name, self._progress)
+
+    def restore(self, name: str) -> None:
+        """Do as `lab checkpoint restore` does."""
+        save_restore.restore(self._lab, name, self._progress)
+
+    def forget(self, name: str) -> None:
+        """Do as `lab checkpoint delete` does."""
+        if Checkpoints(self._lab.build_dir).exists(name):
+            save_restore.delete(self._lab, name, self._progress)

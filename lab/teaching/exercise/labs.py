@@ -1,0 +1,23 @@
+"""The labs for which the project's exercises are written: one of each tested release, with two compute nodes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from lab.inputs.model import Spec
+from lab.inputs.release import load_release, release_names
+from lab.planning.plan import HostFacts, HostProof
+from lab.planning.project import decide
+
+if TYPE_CHECKING:
+    from lab.planning.plan import Plan
+
+
+@lru_cache(maxsize=1)
+def lint_plans() -> tuple[Plan, ...]:
+    """Decide them; nothing is touched."""
+    tested = [name for name in release_names() if load_release(name).tested]
+    nodes = {"compute": {"count": 2}}
+    specs = [Spec.model_validate({"name": "lint", "release": name, "nodes": nodes}) for name in tested]
+    return tuple(decide(spec, HostProof(HostFacts(), "", "")) for spec in specs)
