@@ -170,8 +170,8 @@ test-power: lab-up  ## shut down, boot and verify the running lab
 test-used: lab-up  ## use the running lab as people do, beyond the guide; it stays repairable
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m faults --existing "$(LAB)" --kinds used $(ARGS)
 
-test-exercises: lab-up  ## every exercise on the running lab: shown, named, graded, solved, reset (ARGS="--only 3,17")
-	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m exercises --lab "$(LAB)" $(ARGS)
+test-exercises: lab-up  ## exercises on the running lab: shown, named, graded, solved, reset (ARGS="--only 3,17 --quick --json F")
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m exercises --existing "$(LAB)" $(ARGS)
 
 test-tempest: lab-up $(VENV)/tempest/.ready  ## OpenStack's own test suite, its smoke set, from outside against the running lab
 	@$(SUDO) $(BIN)/lab exec --file "$(LAB)" -- env PYTHONDONTWRITEBYTECODE=1 "PYTHONPATH=$(CURDIR)/tests" \

@@ -107,15 +107,17 @@ def step_clocks(ssh: Ssh, plan: Plan) -> dict[str, float]:
     return for_all(names, step, on_interrupt=ssh.abort)
 
 
-def wait_for_chrony(ssh: Ssh, plan: Plan, off: Mapping[str, float]) -> None:
+def wait_for_chrony(ssh: Ssh, plan: Plan, off: Mapping[str, float], limit_s: float = CHRONY_LIMIT_S) -> None:
     """Wait where `step_clocks` has set the clock until chrony, which forgets its sources then, has found them again.
+
+    `limit_s` is that of a KVM host.
 
     Raises:
         MachineError: one finds no time.
     """
 
     def wait(node: str) -> None:
-        tries = round(CHRONY_LIMIT_S * plan.wait_factor)
+        tries = round(limit_s * plan.wait_factor)
         argv = ["sudo", "sh", "-c", _WAIT_FOR_CHRONY, "chrony", str(tries)]
         if not ssh.run(node, argv, timeout_s=tries * 10, check=False).ok:
             raise MachineError(f"{node}: chrony has not found its time within {tries} s", hint="`lab up` repairs it")

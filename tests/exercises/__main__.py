@@ -1,7 +1,8 @@
 """Prove the exercises on a lab that runs: in two orders drawn from a seed; with exit code 1 if one is not good.
 
-In the first order each exercise goes through all of its repairs, in the second through the teacher's answer alone, by
-another seed: so no exercise depends on what another one left.
+In the first order each exercise goes through all of its repairs, and the lab is restored after it. In the second, by
+another seed, only the teacher's answer is tried, and nothing is restored in between: so no exercise depends on
+what another one left. The lab is saved once for all, and restored at the end.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from ending import run_to_the_end
 
-from exercises.matrix import Matrix, Row
+from exercises.matrix import GREEN, Matrix, Row, red, table
+from exercises.thrift import ThriftyBench
 from lab.base.errors import UsageError
 from lab.teaching.exercise.bench import LabBench
 from lab.teaching.exercise.catalog import catalog
@@ -25,13 +27,15 @@ from lab.verbs.opening import existing
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make test-exercises", description=__doc__)
-    parser.add_argument("--lab", type=Path, default=Path("lab.yaml"), metavar="SPEC")
+    parser.add_argument("--existing", type=Path, default=Path("lab.yaml"), metavar="SPEC", help="of the lab that runs")
     parser.add_argument("--dir", type=Path, metavar="BUILD", help="its build directory, if it is not .lab/NAME")
     parser.add_argument("--seed", type=int, help="of orders and particulars (default: a new one, printed)")
     parser.add_argument("--only", default="", metavar="N,N", help="these exercises")
     parser.add_argument("--draw", type=int, default=0, metavar="COUNT", help="so many, drawn by the seed")
     parser.add_argument("--orders", type=int, choices=(1, 2), default=2)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, after each exercise")
+    parser.add_argument("--quick", action="store_true", help="grade with the quick checks: faster, and less sure")
+    parser.add_argument("--suite", action="store_true", help="look at each symptom with the complete suite")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the matrix there, after each exercise")
     found = parser.parse_args()
     if found.seed is None:
         found.seed = random.SystemRandom().randrange(10**6)
@@ -59,31 +63,56 @@ def chosen(only: str, draw: int, seed: int) -> list[int]:
 def main() -> int:
     options = arguments()
     print(f"seed {options.seed}", flush=True)
-    lab = existing(options.lab, options.dir)
+    lab = existing(options.existing, options.dir)
     progress = LiveProgress()
-    desk = Desk(lab.plan, lab.build_dir, LabBench(lab, progress), progress)
-    if not desk.bench.verify().good:
-        raise UsageError("checks of this lab fail before the first exercise", hint="`lab up` repairs it")
+    bench = ThriftyBench(LabBench(lab, progress), lab.plan, quick=options.quick)
+    matrix = Matrix(Desk(lab.plan, lab.build_dir, bench, progress), bench, all_checks=options.suite)
+    if matrix.desk.file.path.exists():
+        raise UsageError("an exercise runs on this lab", hint="`lab exercise reset` restores the lab")
+    if wrong := red(bench.verify()):
+        raise UsageError("checks of this lab fail before the first exercise", detail=wrong, hint="`lab up` repairs it")
     results = Results(lab.build_dir).path
     kept = results.read_bytes() if results.exists() else None
-    rows: list[Row] = []
     try:
-        numbers = chosen(options.only, options.draw, options.seed)
-        for turn, order in enumerate(orders(numbers, options.seed, options.orders)):
-            print(f"order {turn + 1}: {order}", flush=True)
-            for number in order:
-                rows.append(Matrix(desk).prove(number, f"{options.seed}-{turn}", complete=turn == 0))
-                if options.json is not None:
-                    found = {"seed": options.seed, "rows": [row.as_dict() for row in rows]}
-                    options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        rows = proven(matrix, options)
     finally:
+        if matrix.lab != "right" or matrix.desk.file.path.exists():
+            matrix.reset()
+        bench.close()
         if kept is None:
             results.unlink(missing_ok=True)
         else:
             results.write_bytes(kept)
     good = sum(row.good for row in rows)
-    print(f"{good} of {len(rows)} good (seed {options.seed})")
+    print(f"{table(rows)}\n{good} of {len(rows)} good (seed {options.seed})")
     return 0 if good == len(rows) else 1
+
+
+def proven(matrix: Matrix, options: argparse.Namespace) -> list[Row]:
+    """Prove the chosen exercises in their orders; ends if the lab cannot be restored."""
+    rows: list[Row] = []
+    numbers = chosen(options.only, options.draw, options.seed)
+    for turn, order in enumerate(orders(numbers, options.seed, options.orders)):
+        print(f"order {turn + 1}: {order}", flush=True)
+        for number in order:
+            rows.append(matrix.prove(number, f"{options.seed}-{turn}", complete=turn == 0))
+            write(options, matrix, rows)
+            if not rows[-1].stages[GREEN].good:
+                print("the lab could not be restored: no more exercises", flush=True)
+                return rows
+        if turn:
+            rows.append(matrix.end())
+            write(options, matrix, rows)
+    return rows
+
+
+def write(options: argparse.Namespace, matrix: Matrix, rows: list[Row]) -> None:
+    """Write the matrix as JSON, if --json is given."""
+    if options.json is not None:
+        plan = matrix.desk.plan
+        found = {"seed": options.seed, "lab": plan.name, "release": plan.release, "quick": options.quick}
+        found["rows"] = [row.as_dict() for row in rows]
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Each exercise on a real lab: it shows, it is named, it is graded as it should be, and nothing of it stays."""
+"""Each exercise on a real lab, stage by stage: it shows, is named, is graded as it should be, and leaves nothing."""
 
 from __future__ import annotations
 
 import io
 import time
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
@@ -13,149 +15,239 @@ from lab.base.errors import LabError
 from lab.teaching.exercise import catalog, script, stories
 from lab.teaching.exercise.grade import grade
 from lab.teaching.exercise.lint import SHORTEST, TOLD
+from lab.teaching.exercise.running import CHECKPOINT
 from lab.teaching.exercise.verdict import colour
 from lab.terminal.report import print_report
-from lab.verification.run import verify
+from lab.verification.veil import is_veiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from exercises.thrift import ThriftyBench
     from lab.teaching.exercise.desk import Desk
     from lab.teaching.exercise.draw import Variant
+    from lab.verification.report import Report
 
+GREEN, START, SYMPTOM, NAMED, SILENT, NOT_YET = "green before", "start", "symptom", "step named", "silent", "not yet"
+REPAIRS = {catalog.SOLVE: "solve", catalog.OTHERWISE: "alternative", catalog.WRONGLY: "wrong refused"}
+RESET = "reset"
+STAGES = (GREEN, START, SYMPTOM, NAMED, SILENT, NOT_YET, *REPAIRS.values(), RESET)
+WRONG_LIMIT_S = 10.0
+"""a lab may never work after a wrong repair; times the wait factor"""
 PLACES = "/etc /root /srv /usr/local /var/backups /var/lib/misc /var/local /var/opt /var/spool"
 FRESH = "find {places} -xdev -newermt @{since:.0f} 2>/dev/null || true\n"
+SHOWN_RED = 4
+"""red checks that are shown of a stage that is not good"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How a stage ended."""
+
+    good: bool
+    seconds: float
+    why: str = ""
+    """what is wrong"""
 
 
 @dataclass
 class Row:
-    """What was seen of one exercise; every answer must be true. None: not asked in this order."""
+    """What was seen of one exercise; every stage must be good."""
 
     number: int
     seed: str
     values: dict[str, str] = field(default_factory=dict)
-    symptom_shown: bool = False
-    step_named: bool = False
     red_steps: tuple[str, ...] = ()
-    nothing_leaked: bool = False
-    leaked: list[str] = field(default_factory=list)
-    graded_broken: bool = False
-    solved: bool = False
-    alternative: bool | None = None
-    wrong_refused: bool | None = None
-    reset: bool = False
-    left: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    error: str = ""
+    stages: dict[str, Seen] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
         """Whether all is as it should be."""
-        asked = (
-            *(self.symptom_shown, self.step_named, self.nothing_leaked, self.graded_broken, self.solved, self.reset),
-            *(self.alternative, self.wrong_refused),
-        )
-        return not self.error and all(answer is not False for answer in asked)
+        return bool(self.stages) and all(each.good for each in self.stages.values())
+
+    @property
+    def seconds(self) -> float:
+        """What it took."""
+        return round(sum(each.seconds for each in self.stages.values()), 1)
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON has it."""
-        return {**asdict(self), "good": self.good}
+        return {**asdict(self), "good": self.good, "seconds": self.seconds}
 
 
 @dataclass
 class Matrix:
-    """The exercises of one run."""
+    """The exercises of one run, on a desk whose bench is thrifty.
+
+    After a repair that passed the lab is right, so the next repair of the exercise begins there; otherwise the lab is
+    restored first. A stage that is not good does not end the run.
+    """
 
     desk: Desk
-    say: Callable[[str], None] = print
+    bench: ThriftyBench
+    all_checks: bool = False
+    """look at the symptom with the complete suite, not only with the checks of the step"""
+    say: Callable[[str], None] = partial(print, flush=True)
+    lab: Literal["right", "broken", "unknown"] = "right"
+    began: float = 0.0
+    """when the exercise was started, by the desk's clock"""
 
     def prove(self, number: int, seed: str, *, complete: bool) -> Row:
-        """Go through one exercise: with all three repairs, or with the teacher's answer alone."""
+        """Go through one exercise: with all three repairs and a reset, or only with the teacher's answer."""
         row = Row(number, seed)
-        try:
-            self._start(row)
-            self._look(row)
+        if self.lab != "right":
+            self._stage(row, "restore", self.reset)
+        if self._stage(row, GREEN, self._green) and self._stage(row, START, partial(self._start, row)):
+            self._stage(row, SYMPTOM, partial(self._symptom, row))
             if complete:
-                row.wrong_refused = self._graded(row, catalog.WRONGLY) == "not yet"
-                self._again(row)
-                row.alternative = self._graded(row, catalog.OTHERWISE) == "passed"
-                self._again(row)
-            row.solved = self._graded(row, catalog.SOLVE) == "passed"
-            self._reset(row)
-        except LabError as error:
-            row.error = f"{error}" + (f" ({error.__cause__})" if error.__cause__ else "")
-            self._rescue(row)
-        self.say(f"exercise {number}: {'good' if row.good else 'NOT GOOD'}: {row.as_dict()}")
+                self._stage(row, NAMED, partial(self._named, row))
+                self._stage(row, SILENT, self._silent)
+            self._stage(row, NOT_YET, self._not_yet)
+            for function in REPAIRS if complete else (catalog.SOLVE,):
+                self._repaired(row, function)
+        if complete and START in row.stages:
+            self._stage(row, RESET, self.reset)
+        self.say(f"{number:>2}  {'good' if row.good else 'NOT GOOD'}, {row.seconds:.0f} s: {row.values}")
         return row
 
-    def _variant(self, row: Row) -> Variant:
+    def end(self) -> Row:
+        """Restore the lab after an order in which nothing was."""
+        row = Row(0, "")
+        self._stage(row, RESET, self.reset)
+        return row
+
+    def reset(self) -> str:
+        """Restore the lab; a difference is wrong."""
+        self.lab = "unknown"
+        left: list[str] = []
+        if self.desk.file.path.exists():
+            left = stories.reset(self.desk)
+        else:
+            self.bench.restore(CHECKPOINT)
+        self.lab = "right"
+        return f"not as before: {', '.join(left)}" if left else ""
+
+    def _stage(self, row: Row, name: str, do: Callable[[], str]) -> bool:
+        """Do a stage; it gives what is wrong."""
+        began = time.monotonic()
+        try:
+            wrong = do()
+        except LabError as error:
+            wrong = " ".join(f"{error} {error.__cause__ or ''}".split())
+        seen = Seen(not wrong, round(time.monotonic() - began, 1), wrong)
+        row.stages[name] = seen
+        self.say(
+            f"{row.number:>2}  {name:<19} {'yes' if seen.good else 'NO ':<4}{seen.seconds:>7.1f} s  {wrong}".rstrip()
+        )
+        return seen.good
+
+    def _green(self) -> str:
+        return red(self.bench.verify(quick=True))
+
+    def _variant(self) -> Variant:
         return self.desk.variant(self.desk.running().tasks[0])
 
-    def _start(self, row: Row) -> None:
-        began = time.monotonic()
+    def _start(self, row: Row) -> str:
+        self.lab, self.began = "unknown", self.desk.now()
         stories.start(self.desk, [row.number], student="proof", seed=row.seed)
-        row.seconds["start"] = row.seconds.get("start", 0.0) + round(time.monotonic() - began, 1)
+        self.lab = "broken"
+        row.values = dict(self._variant().values)
+        return ""
 
-    def _again(self, row: Row) -> None:
-        self._reset(row)
-        self._start(row)
-
-    def _look(self, row: Row) -> None:
-        """See that the suite finds it, and that a student is told nothing of it."""
-        variant = self._variant(row)
-        row.values = dict(variant.values)
-        began = time.monotonic()
-        found = self.desk.bench.verify()
-        row.seconds["verify"] = round(time.monotonic() - began, 1)
-        own = variant.shows(self.desk.plan)
-        row.symptom_shown = colour(found, own) == "red"
+    def _symptom(self, row: Row) -> str:
+        """Ask the checks of its steps, as a teacher does."""
+        own = self._variant().shows(self.desk.plan)
+        steps = {check.step for check in self.desk.plan.checks if check.id in own}
+        ids = None if self.all_checks else [check.id for check in self.desk.plan.checks if check.step in steps]
+        found = self.bench.verify(ids)
         row.red_steps = tuple(dict.fromkeys(check.step for check in found.checks if check.outcome == "failed"))
-        named = {check.step for check in found.checks if check.id in own and check.outcome == "failed"}
-        row.step_named = bool(named) and named <= {check.step for check in self.desk.plan.checks if check.id in own}
-        row.leaked = [*self._told(variant), *self._traces(variant)]
-        row.nothing_leaked = not row.leaked
-        row.graded_broken = grade(self.desk).verdict.kind == "not yet"
+        seen = colour(found, own)
+        return "" if seen == "red" else f"its own checks are {seen}"
 
-    def _told(self, variant: Variant) -> list[str]:
-        """Read what `lab verify` shows to a student, and find parts of the answer in it."""
-        text = io.StringIO()
-        report = verify(self.desk.plan, self.desk.build_dir)
+    def _named(self, row: Row) -> str:
+        own = self._variant().shows(self.desk.plan)
+        wanted = {check.step for check in self.desk.plan.checks if check.id in own}
+        return "" if wanted & set(row.red_steps) else f"red are {', '.join(row.red_steps) or 'no steps'}"
+
+    def _silent(self) -> str:
+        """Read what a student sees of this very report, and look for new files on the node."""
+        assert self.bench.last is not None
+        variant, text = self._variant(), io.StringIO()
+        report = replace(self.bench.last, veiled=is_veiled(self.desk.build_dir))
         print_report(Console(file=text, width=200), self.desk.plan, report)
         shown = text.getvalue() + str(report.as_dict())
+        for step in self.desk.plan.steps:
+            shown = shown.replace(step.id, "")
         drawn = {name: value for name, value in variant.values.items() if name not in TOLD | {"NODE"}}
         words = {value for value in drawn.values() if len(value) >= SHORTEST}
-        steps = {step.id for step in self.desk.plan.steps}
-        for step in steps:
-            shown = shown.replace(step, "")
-        found = [word for word in sorted(words) if word in shown]
-        return [*found, *(check.id for check in self.desk.plan.checks if check.id in shown)]
+        leaked = [word for word in sorted(words) if word in shown]
+        leaked += [check.id for check in self.desk.plan.checks if check.id in shown]
+        return ", ".join([*leaked, *self._traces(variant)])
 
     def _traces(self, variant: Variant) -> list[str]:
         """Find files on the node that are newer than the exercise, and a history that has its commands."""
-        since = self.desk.running().started - 600
-        fresh = self.desk.bench.run(variant.node, FRESH.format(places=PLACES, since=since)).splitlines()
-        typed = self.desk.bench.run(variant.node, "grep -ls break_it /root/.*history /home/*/.*history || true\n")
-        return [*fresh, *typed.splitlines()]
+        asked = (
+            FRESH.format(places=PLACES, since=self.began)
+            + "grep -ls break_it /root/.*history /home/*/.*history || true\n"
+        )
+        return self.desk.bench.run(variant.node, asked).splitlines()
 
-    def _graded(self, row: Row, function: str) -> str:
-        """Repair it in one way, and have it graded."""
-        variant = self._variant(row)
-        self.desk.bench.run(variant.node, script.message(variant, function))
-        self.desk.bench.settle()
-        began = time.monotonic()
-        graded = grade(self.desk)
-        row.seconds[f"grade {function}"] = round(time.monotonic() - began, 1)
-        self.say(f"exercise {row.number}, {function}: {graded.verdict}")
-        return graded.verdict.kind
+    def _not_yet(self) -> str:
+        verdict = grade(self.desk).verdict
+        if verdict.kind == "passed":
+            self.lab = "unknown"
+        return "" if verdict.kind == "not yet" else f"{verdict.kind}: {verdict.why}"
 
-    def _reset(self, row: Row) -> None:
-        row.left = stories.reset(self.desk)
-        row.reset = not row.left
+    def _repaired(self, row: Row, function: str) -> None:
+        """Repair it in one way, from the broken lab, and have it graded."""
+        name = REPAIRS[function]
+        if self.lab == "unknown" and not self._stage(row, f"restore for {name}"[:19], self.reset):
+            return
+        if self.lab == "right" and not self._stage(row, f"break for {name}"[:19], partial(self._again, row)):
+            return
+        self._stage(row, name, partial(self._graded, function))
 
-    def _rescue(self, row: Row) -> None:
-        """Bring the lab back for the next exercise."""
-        if self.desk.file.path.exists():
-            try:
-                stories.reset(self.desk)
-            except LabError as error:
-                row.error += f"; and the lab does not come back: {error}"
+    def _again(self, row: Row) -> str:
+        """Break it again; only its own checks must show it."""
+        self._start(row)
+        seen = colour(self.bench.verify(self._variant().shows(self.desk.plan)), self._variant().shows(self.desk.plan))
+        return "" if seen == "red" else f"its own checks are {seen}"
+
+    def _graded(self, function: str) -> str:
+        variant = self._variant()
+        self.lab = "unknown"
+        self.bench.run(variant.node, script.message(variant, function))
+        self.bench.settle(WRONG_LIMIT_S if function == catalog.WRONGLY else None)
+        verdict = grade(self.desk).verdict
+        if verdict.kind == "passed" and function != catalog.WRONGLY:
+            self.lab = "right"
+        wanted = "not yet" if function == catalog.WRONGLY else "passed"
+        if verdict.kind == wanted:
+            return ""
+        found = red(self.bench.last) if self.bench.last is not None else ""
+        return f"{verdict.kind}: {verdict.why}; {found}"
+
+
+def red(report: Report) -> str:
+    """Name the checks that are not good, with the beginning of their messages; empty if all are good."""
+    bad = [check for check in report.checks if not check.good]
+    shown = [f"{check.id}: {' '.join(check.message.split())[:200]}" for check in bad[:SHOWN_RED]]
+    more = [f"and {len(bad) - SHOWN_RED} more"] if len(bad) > SHOWN_RED else []
+    return "; ".join([*shown, *more])
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Show the matrix: an exercise in a line, its stages in columns, minutes at the end."""
+    known = list(rows)
+    lines = ["      " + "  ".join(STAGES) + "  minutes"]
+    for row in known:
+        cells = [_cell(row, name).center(len(name)) for name in STAGES]
+        lines.append(f"{row.number:>4}  {'  '.join(cells)}  {row.seconds / 60:7.1f}")
+    counts = Counter(name for row in known for name, seen in row.stages.items() if seen.good and name in STAGES)
+    lines.append("good  " + "  ".join(str(counts[name]).center(len(name)) for name in STAGES))
+    return "\n".join(lines)
+
+
+def _cell(row: Row, name: str) -> str:
+    seen = row.stages.get(name)
+    return "-" if seen is None else "yes" if seen.good else "NO"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
+    from lab.teaching.exercise.bench import Bench
     from lab.verification.report import Outcome
 
 PLAN = plan_of("zed")
@@ -74,7 +75,7 @@ class WordsBench:
         self.acts.append(f"restart {' '.join(units)} on {node}")
         self.red |= self.red_after_restart
 
-    def settle(self) -> None:
+    def settle(self, limit_s: float | None = None) -> None:
         self.acts.append("settle")
 
     def reboot(self) -> None:
@@ -88,9 +89,10 @@ class WordsBench:
         self.acts.append(f"save {name}")
         self.checkpoints[name] = dict(self.topics)
 
-    def restore(self, name: str) -> None:
+    def restore(self, name: str) -> Report | None:
         self.acts.append(f"restore {name}")
         self.topics = dict(self.checkpoints[name])
+        return None
 
     def forget(self, name: str) -> None:
         self.checkpoints.pop(name, None)
@@ -106,5 +108,5 @@ class Clock:
         return self.at
 
 
-def a_desk(build_dir: Path, bench: WordsBench, clock: Clock | None = None) -> Desk:
+def a_desk(build_dir: Path, bench: Bench, clock: Clock | None = None) -> Desk:
     return Desk(PLAN, build_dir, bench, RecordedProgress(), now=clock or Clock())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -14,6 +15,7 @@ from lab.checkpoint import recovery, save_restore
 from lab.checkpoint.store import Checkpoints
 from lab.host import fence
 from lab.host.choice import own_host
+from lab.nodes.clock import wait_for_chrony
 from lab.nodes.readiness import wait_until_ready
 from lab.nodes.ssh import Ssh
 from lab.teaching.exercise import state
@@ -53,8 +55,8 @@ class Bench(Protocol):
     def restart(self, node: str, units: Sequence[str]) -> None:
         """Restart services, without waiting for them."""
 
-    def settle(self) -> None:
-        """Wait until the lab is well, or will not be."""
+    def settle(self, limit_s: float | None = None) -> None:
+        """Wait for the services, at most `limit_s` (on a KVM host; default SETTLE_S). No error if they do not work."""
 
     def reboot(self) -> None:
         """Shut all nodes down, and boot them."""
@@ -65,8 +67,8 @@ class Bench(Protocol):
     def save(self, name: str) -> None:
         """Save a checkpoint."""
 
-    def restore(self, name: str) -> None:
-        """Bring the lab back to it."""
+    def restore(self, name: str) -> Report | None:
+        """Restore it, and give the result of its quick checks; None if none ran."""
 
     def forget(self, name: str) -> None:
         """Delete it; no error if there is none."""
@@ -121,10 +123,13 @@ class LabBench:
         names = shlex.join(units)
         self.run(node, f"systemctl reset-failed {names} 2>/dev/null\nsystemctl restart --no-block {names}\n")
 
-    def settle(self) -> None:
-        """Wait as `lab resume` does, but not so long."""
-        limit_s = SETTLE_S * max(1.0, self._lab.plan.wait_factor)
-        wait_until_ready(self._lab, self._ssh, since=time.time(), say=self._progress.say, limit_s=limit_s)
+    def settle(self, limit_s: float | None = None) -> None:
+        """Wait as `lab resume` does, but not so long; then for chrony, which may have been restarted."""
+        plan, limit_s = self._lab.plan, SETTLE_S if limit_s is None else limit_s
+        limit = limit_s * max(1.0, plan.wait_factor)
+        wait_until_ready(self._lab, self._ssh, since=time.time(), say=self._progress.say, limit_s=limit)
+        with contextlib.suppress(MachineError):  # the suite says so
+            wait_for_chrony(self._ssh, plan, {node.name: math.inf for node in plan.nodes}, limit_s)
 
     def reboot(self) -> None:
         """Do as `lab halt` and `lab resume` do."""
@@ -140,9 +145,9 @@ class LabBench:
         """Do as `lab checkpoint save` does."""
         save_restore.save(self._lab, name, self._progress)
 
-    def restore(self, name: str) -> None:
+    def restore(self, name: str) -> Report | None:
         """Do as `lab checkpoint restore` does."""
-        save_restore.restore(self._lab, name, self._progress)
+        return save_restore.restore(self._lab, name, self._progress)
 
     def forget(self, name: str) -> None:
         """Do as `lab checkpoint delete` does."""
