@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from lab import __version__
 from lab.base import errors, rights, surroundings
 from lab.cli.checkpoint import checkpoint_app, goto
+from lab.cli.companion import register as register_companion
 from lab.cli.diagnose import lab_findings, support
 from lab.cli.exercise import exercise_app
 from lab.cli.groups import box_app, release_app
@@ -308,6 +309,7 @@ app.add_typer(checkpoint_app, name="checkpoint", rich_help_panel="The lab")
 register_looks(app)
 register_power(app)
 register_teaching(app)
+register_companion(app)
 app.add_typer(exercise_app, name="exercise", rich_help_panel="Teaching")
 app.command("list", rich_help_panel="This machine")(list_labs)
 app.command(rich_help_panel="This machine")(support)

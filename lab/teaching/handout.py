@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lab.base import resources
 from lab.generator.render import hosts_file, step_environment
@@ -18,7 +18,7 @@ from lab.inputs.release import load_release
 from lab.planning.plan import management_address
 from lab.teaching.coverage import cover
 from lab.teaching.drawing import svg
-from lab.teaching.looks import look
+from lab.teaching.looks import filled, look
 from lab.teaching.script import read_script
 from lab.teaching.topology import topology
 from lab.teaching.translate import Block, Translator, merged, without_mark
@@ -40,7 +40,6 @@ _RIGHT = {
     "unit-off": "`inactive` for each, or no such unit",
 }
 _BY_HAND = re.compile(r"(?:openstack|su|rabbitmqctl|nova-manage|keystone-manage|nova|egrep|ovs-vsctl) ")
-_REFERENCE = re.compile(r"\$\{?([A-Z][A-Z0-9_]*)\}?")
 
 
 class Edition(StrEnum):
@@ -216,7 +215,7 @@ class _Author:
         """Name the commands of the guide that the script has in another form."""
         seen = set()
         for check in checks:
-            command = self._text(check.command, self._plan.node(check.node))
+            command = filled(check.command, self._known(self._plan.node(check.node)))
             if _BY_HAND.match(command) and command not in code and command not in seen:
                 seen.add(command)
                 yield command
@@ -234,23 +233,15 @@ class _Author:
             for check in mine:
                 if check.kind in _BY_NAME or check.kind == "option":
                     continue
-                args = self._value(check.args, first)
+                args = filled(check.args, self._known(first))
                 shown = Look(where, *look(check.model_copy(update={"args": args})))
                 if shown not in seen:
                     seen.add(shown)
                     yield shown
 
-    def _value(self, value: Any, node: Node) -> Any:
-        if isinstance(value, str):
-            return self._text(value, node)
-        if isinstance(value, dict):
-            return {key: self._value(inner, node) for key, inner in value.items()}
-        return value
-
-    def _text(self, text: str, node: Node) -> str:
-        """Put the node's values, and passwords or their names, into a text of a check."""
-        known = {**node.env, **self._names}
-        return _REFERENCE.sub(lambda match: known.get(match[1], match[0]), text)
+    def _known(self, node: Node) -> dict[str, str]:
+        """Give the node's values, and passwords or their names, for the texts of a check."""
+        return {**node.env, **self._names}
 
     def _differences(self, step: Step) -> Iterator[Difference]:
         """Tell what later releases changed of the statements that this step carries out."""

@@ -5,6 +5,7 @@ The suite asks in its own, quicker way; what it asks for is in the arguments of 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 Args = dict[str, Any]
 Look = tuple[str, str]
 """a command, and what it shows when all is right"""
+_REFERENCE = re.compile(r"\$\{?([A-Z][A-Z0-9_]*)\}?")
+
+
+def filled(value: Any, known: Mapping[str, str]) -> Any:
+    """Put values into the texts of a check: ${NAME} and $NAME, where they are known."""
+    if isinstance(value, str):
+        return _REFERENCE.sub(lambda match: known.get(match[1], match[0]), value)
+    if isinstance(value, dict):
+        return {key: filled(inner, known) for key, inner in value.items()}
+    return value
 
 
 def look(check: Check) -> Look:

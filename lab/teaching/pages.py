@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,12 @@ def markdown(course: Handout) -> str:
     """Write it as Markdown."""
     text = _environment(autoescape=False).get_template("handout.md.j2").render(course=course, fence=_fence)
     return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def section(course: Handout, step: str) -> str:
+    """Write one chapter of it as Markdown."""
+    only = replace(course, chapters=tuple(chapter for chapter in course.chapters if chapter.id == step))
+    return markdown(only).partition(f'<a id="{step}"></a>\n')[2].lstrip()
 
 
 def html(course: Handout) -> str:

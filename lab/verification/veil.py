@@ -29,11 +29,11 @@ def is_veiled(build_dir: Path) -> bool:
     return not isinstance(data, dict) or data.get("veiled") is not False
 
 
-def refuse(build_dir: Path, verb: str) -> None:
-    """Refuse a verb that would end an exercise behind the back of the one who works on it.
+def refuse(build_dir: Path, verb: str, would: str = "end it") -> None:
+    """Refuse a verb that would end an exercise, or give its answer away, while a student works on it.
 
     Raises:
         UsageError: an exercise runs.
     """
     if is_veiled(build_dir):
-        raise UsageError(f"an exercise runs on this lab: {verb} would take it away", hint=WAY_OUT)
+        raise UsageError(f"an exercise runs on this lab: {verb} would {would}", hint=WAY_OUT)
