@@ -214,17 +214,28 @@ def exercise_report(
 
 
 @exercise_app.command("lint")
-def exercise_lint(directory: Directory = None) -> None:
-    """Check the exercises: complete, fair, and silent about their answers."""
+def exercise_lint(
+    directory: Directory = None,
+    chapters: Annotated[
+        Path | None, typer.Option("--chapters", help="Check the chapters of this directory instead.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Check the exercises: complete, fair, and silent about their answers; or chapters: complete."""
+    from lab.teaching.chapters import problems as problems_of_chapters
     from lab.teaching.exercise.catalog import load_all
     from lab.teaching.exercise.labs import lint_plans
     from lab.teaching.exercise.lint import problems
 
-    found, plans = load_all(directory or resources.EXERCISES), lint_plans()
-    wrong = [f"{each.id}: {problem}" for each in found for problem in problems(each, plans)]
+    if chapters is not None:
+        wrong, looked = problems_of_chapters(chapters), f"the chapters of {chapters}"
+    else:
+        found, plans = load_all(directory or resources.EXERCISES), lint_plans()
+        wrong = [f"{each.id}: {problem}" for each in found for problem in problems(each, plans)]
+        looked = f"{len(found)} exercises"
     if wrong:
-        raise errors.UsageError(f"{len(wrong)} problems", detail="\n".join(wrong), hint="docs/exercises.md says how")
-    typer.echo(f"{len(found)} exercises: no problem found")
+        how = "docs/adding-a-step.md" if chapters is not None else "docs/exercises.md"
+        raise errors.UsageError(f"{len(wrong)} problems", detail="\n".join(wrong), hint=f"{how} says how")
+    typer.echo(f"{looked}: no problem found")
 
 
 @exercise_app.command("new")

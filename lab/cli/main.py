@@ -18,6 +18,7 @@ from lab.cli.exercise import exercise_app
 from lab.cli.groups import box_app, release_app
 from lab.cli.look import existing_lab
 from lab.cli.look import register as register_looks
+from lab.cli.new import new_app
 from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, require_place
 from lab.cli.power import list_labs
 from lab.cli.power import register as register_power
@@ -311,6 +312,7 @@ register_power(app)
 register_teaching(app)
 register_companion(app)
 app.add_typer(exercise_app, name="exercise", rich_help_panel="Teaching")
+app.add_typer(new_app, name="new", rich_help_panel="Teaching")
 app.command("list", rich_help_panel="This machine")(list_labs)
 app.command(rich_help_panel="This machine")(support)
 app.add_typer(box_app, name="box", rich_help_panel="This machine")
