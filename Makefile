@@ -43,7 +43,7 @@ PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core
 TEST_PACKAGES := bats vagrant vagrant-libvirt $(PDF_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pdf dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-pages test-archive test-faults test-hosts test-exercises lint format bench wheel clean
+.PHONY: help setup setup-pdf dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-pages test-archive test-faults test-golden test-hosts test-exercises lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -191,6 +191,9 @@ test-pages: $(VENV)/.browser  ## a handout in a browser: contents, copy buttons,
 
 test-archive: dev-setup  ## the releases' packages, units and options against the archives: network, root, boxes
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/pytest tests/archive $(ARGS)
+
+test-golden: dev-setup  ## labs from a golden one of the lab of LAB, which is up and verified (ARGS="--kills 2"; root)
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m instant "$(LAB)" $(ARGS)
 
 test-faults: dev-setup  ## kill, cut, fill and damage a lab, which comes back each time (ARGS="--kills 5 --to 30-identity"; root)
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)

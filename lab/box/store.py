@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     import time
     from collections.abc import Callable, Iterator
 
+    from lab.box.intact import FileFacts
+
 IMAGE = "box.img"
 _SLASH = "-VAGRANTSLASH-"
 _TEMPORARY = ".building-"
@@ -233,17 +235,21 @@ def register(box: Box, vagrant_home: Path) -> Path:
 
 
 def place_base_volume(box: Box, pool: Path) -> Path:
-    """Put the box's image into a storage pool's directory under the name that vagrant-libvirt looks for.
+    """Put the box's image into a storage pool's directory under the name that vagrant-libvirt looks for."""
+    return place_image(box.image, box.manifest.files[IMAGE], pool / box.volume_name)
+
+
+def place_image(image: Path, facts: FileFacts, target: Path) -> Path:
+    """Put an image that other disks are on top of into a storage pool's directory; gives its path there.
 
     A reflink where the file system has them, else a copy, and never a hard link: libvirt gives base volumes to the user
     that QEMU runs as, who would then own the cache's file as well. What is there already is kept where it has the
     image's size and time, or its content. The caller refreshes the pool, so that libvirt sees it.
     """
-    target = pool / box.volume_name
-    if target.exists() and not target.samefile(box.image) and not damage(target, box.manifest.files[IMAGE]):
+    if target.exists() and not target.samefile(image) and not damage(target, facts):
         return target
-    with _space(pool):
-        return _replace(target, partial(_clone, box.image))
+    with _space(target.parent):
+        return _replace(target, partial(_clone, image))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import libvirt
@@ -24,12 +25,13 @@ from lab.checkpoint.store import build_dir_of
 from lab.host.relocate import relocated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from lab.host.libvirt import Hypervisor
 
 _T = TypeVar("_T")
+Describe = Callable[[str, str], str]
 
 JOB_LIMIT_S = 300.0
 """for a save that a killed `lab` left to libvirtd"""
@@ -69,9 +71,13 @@ class Machines:
         """Write the memory of all to DIRECTORY/NODE.mem, at the same time; they are off afterwards."""
         self._each(self._nodes, lambda node: self._domain(node).save(str(memory_file(directory, node))))
 
-    def revive(self, directory: Path) -> None:
-        """Bring the memory of all back, and then let all go on."""
-        self._load(directory, self._nodes)
+    def revive(self, directory: Path, describe: Describe | None = None) -> None:
+        """Bring the memory of all back, and then let all go on.
+
+        `describe` gives the description that a node comes back with, from its name and the saved one; without it, the
+        saved one, with the paths of the build directory that the checkpoint is in.
+        """
+        self._load(directory, self._nodes, describe)
         self._resume()
 
     def destroy(self) -> None:
@@ -162,16 +168,17 @@ class Machines:
             raise MachineError(f"libvirt knows no machine {self._nodes[node]}", hint="`lab up` makes it")
         return domain
 
-    def _load(self, directory: Path, nodes: Iterable[str]) -> None:
+    def _load(self, directory: Path, nodes: Iterable[str], describe: Describe | None = None) -> None:
         """Bring memory back; a machine that was suspended when it was saved comes back suspended."""
+        describe = describe or (lambda node, saved: relocated(saved, build_dir_of(directory), node))
 
         def load(node: str) -> None:
             path = str(memory_file(directory, node))
             saved = self._connection.saveImageGetXMLDesc(path, libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE)
-            here = relocated(saved, build_dir_of(directory), node)
+            here = describe(node, saved)
             if here == saved:
                 self._connection.restore(path)
-            else:  # the build directory was moved since
+            else:  # as where the build directory was moved since
                 self._connection.restoreFlags(path, here, 0)
 
         self._each(nodes, load)

@@ -47,7 +47,7 @@ def save(lab: Lab, name: str, progress: Progress) -> Checkpoint:
     """
     Checkpoints(lab.build_dir).refuse_taken(name)
     with lab_lock(lab.build_dir, f"lab checkpoint save {name}"):
-        host = _enter(lab)
+        host = enter(lab)
         recovery.repair(lab, host, progress.say)
         return take(lab, host, name, progress)
 
@@ -99,7 +99,7 @@ def restore(lab: Lab, name: str, progress: Progress) -> Report | None:
     """
     checkpoint = recovery.fitting(lab.plan, Checkpoints(lab.build_dir), name)
     with lab_lock(lab.build_dir, f"lab checkpoint restore {name}"):
-        host = _enter(lab, without_machines=True)
+        host = enter(lab, without_machines=True)
         began = time.time()
         with progress.phase("restore", f"restoring checkpoint {name}"):
             recovery.undo_saves(lab, host, progress.say)
@@ -108,7 +108,7 @@ def restore(lab: Lab, name: str, progress: Progress) -> Report | None:
             progress.say("this checkpoint was saved with the machines off, so they are off now; `lab up` boots them")
             return None
         with progress.phase("services", "clocks, then heartbeats"):
-            _set_clocks_and_wait(lab, began, progress)
+            set_clocks_and_wait(lab, began, progress)
         with progress.phase("checks", "quick checks of the steps that were done"):
             steps = checkpoint.manifest.steps
             if not steps:  # to `verify`, none would be all
@@ -126,7 +126,7 @@ def delete(lab: Lab, name: str, progress: Progress) -> None:
     if name not in store.half_written():
         store.find(name)
     with lab_lock(lab.build_dir, f"lab checkpoint delete {name}"):
-        host = _enter(lab)
+        host = enter(lab)
         recovery.refuse_away(lab, host)
         try:
             recovery.repair(lab, host, progress.say)
@@ -135,15 +135,22 @@ def delete(lab: Lab, name: str, progress: Progress) -> None:
                 raise
             store.end_restore()  # it cannot be brought back: otherwise it could never be removed
         if store.exists(name):  # the repair has removed a half-written one
-            checkpoint = store.find(name)
-            with recovery.machines_of(lab.plan, host) as machines:
-                with contextlib.suppress(MachineError):  # of machines that are gone, as their disks are
-                    recovery.define(machines, lab.plan, checkpoint)
-                store.spoil(name)
-                recovery.undo(machines, store, name)
+            drop(lab, host, name)
 
 
-def _set_clocks_and_wait(lab: Lab, began: float, progress: Progress) -> None:
+def drop(lab: Lab, host: Host, name: str) -> None:
+    """Delete a complete checkpoint of a lab that is locked and repaired, on a host that was entered."""
+    store = Checkpoints(lab.build_dir)
+    checkpoint = store.find(name)
+    with recovery.machines_of(lab.plan, host) as machines:
+        with contextlib.suppress(MachineError):  # of machines that are gone, as their disks are
+            recovery.define(machines, lab.plan, checkpoint)
+        store.spoil(name)
+        recovery.undo(machines, store, name)
+
+
+def set_clocks_and_wait(lab: Lab, began: float, progress: Progress) -> None:
+    """Set the clocks of machines whose memory was restored, and wait for heartbeats since `began` (time.time())."""
     ssh = Ssh(lab.build_dir)
     off = step_clocks(ssh, lab.plan)
     progress.say(f"clocks set: they were off by up to {clock(max(off.values()))}")
@@ -176,7 +183,7 @@ def _require_space(machines: Machines, lab: Lab) -> None:
         )
 
 
-def _enter(lab: Lab, *, without_machines: bool = False) -> Host:
+def enter(lab: Lab, *, without_machines: bool = False) -> Host:
     """Start and enter the host of a lab; `without_machines` as of `recovery.start_host`."""
     host = own_host(lab.plan, lab.build_dir)
     recovery.start_host(lab, host, without_machines=without_machines)

@@ -15,6 +15,7 @@ from lab.cli.checkpoint import checkpoint_app, goto
 from lab.cli.companion import register as register_companion
 from lab.cli.diagnose import lab_findings, support
 from lab.cli.exercise import exercise_app
+from lab.cli.golden import golden_app
 from lab.cli.groups import box_app, release_app
 from lab.cli.look import existing_lab
 from lab.cli.look import register as register_looks
@@ -212,6 +213,7 @@ def up(
         bool, typer.Option("--recreate", help="Remove the existing lab first, with everything in it.")
     ] = False,
     checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Save a checkpoint after each chapter.")] = False,
+    no_golden: Annotated[bool, typer.Option("--no-golden", help="Make everything, even if a golden lab fits.")] = False,
 ) -> None:
     """Create, provision and verify the lab; continue at the first step that is not known to be done."""
     from lab.terminal import forecast, overview
@@ -228,7 +230,9 @@ def up(
     else:
         progress = ui.LiveProgress()
         with progress.live():
-            result = bring_up(file, build_dir, progress, to_step=to, recreate=recreate, checkpoints=checkpoints)
+            result = bring_up(
+                file, build_dir, progress, to_step=to, recreate=recreate, checkpoints=checkpoints, golden=not no_golden
+            )
         overview.print_up(result, progress)
         good = result.report.good
     if not good:
@@ -307,6 +311,7 @@ def down(
 
 app.command(rich_help_panel="The lab")(goto)
 app.add_typer(checkpoint_app, name="checkpoint", rich_help_panel="The lab")
+app.add_typer(golden_app, name="golden", rich_help_panel="The lab")
 register_looks(app)
 register_power(app)
 register_teaching(app)

@@ -4,6 +4,7 @@
     /var/lib/compute-lab/NAME-HASH/         the state directory
         host/etc|lib|cache|log|run          what libvirt sees as /etc/libvirt, /var/lib/libvirt …
         libvirtd.pid  virtlogd.pid
+        golden                              the golden lab that its disks are on top of
 
 HASH is of the build directory, so two labs never meet, not even of one name. VMs outlive libvirtd, virtlogd and `lab`;
 `start()` brings back what is missing and leaves alone what runs.
@@ -26,6 +27,7 @@ from lab.base.environment import which
 from lab.base.errors import HostError
 from lab.base.process import Completed, put_aside, run, tail_of
 from lab.base.rights import same_with_sudo
+from lab.host import golden_disks
 from lab.host import private_conf as conf
 from lab.host import private_view as view
 from lab.host.libvirt import Hypervisor
@@ -178,6 +180,16 @@ class PrivateHost:
             return False
         return False
 
+    def show_golden(self, golden: Path) -> None:
+        """Start it again, without any machine, so that the next machines have the disks of a golden lab below theirs.
+
+        Raises:
+            HostError: as of `start`.
+        """
+        self.stop()
+        golden_disks.note(self.state_dir, golden)
+        self.start()
+
     def enter(self) -> None:
         """Move this process onto the host, and with it its children and later threads; from the main thread."""
         if self.entered():
@@ -306,6 +318,7 @@ class PrivateHost:
 
     def _binds(self) -> dict[Path, Path]:
         binds = {seen_at: self.state_dir / "host" / sub for seen_at, sub in _BINDS.items()}
+        binds |= golden_disks.binds(self.state_dir)
         return {**binds, conf.KVM_DEVICE: self._kvm} if self._kvm.exists() and conf.KVM_DEVICE.exists() else binds
 
     def _pid_of(self, daemon: str) -> int:

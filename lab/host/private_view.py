@@ -25,12 +25,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.base.errors import HostError
+from lab.host.golden_disks import DISKS_SEEN_AT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWNET = 0x40000000
+_MS_RDONLY = 0x1
+_NO_SUID_DEV_EXEC = 0xE
+"""MS_NOSUID, MS_NODEV, MS_NOEXEC; statvfs(3) has them by the same numbers"""
+_MS_REMOUNT = 0x20
 _MS_BIND = 0x1000
 _MS_REC = 0x4000
 _MS_SLAVE = 0x80000
@@ -60,6 +65,10 @@ def enter_view(netns: str, binds: Mapping[Path, Path]) -> None:
     _call("keep our mounts to ourselves", "mount", b"none", b"/", None, _MS_REC | _MS_SLAVE, None)
     for seen_at, taken_from in binds.items():
         _call(f"lay {taken_from} over {seen_at}", "mount", _raw(taken_from), _raw(seen_at), None, _MS_BIND, None)
+        if seen_at == DISKS_SEEN_AT:
+            # mount(2): a bind mount takes no other flag at first. In a container, those that it has must stay.
+            again = _MS_REMOUNT | _MS_BIND | _MS_RDONLY | os.statvfs(seen_at).f_flag & _NO_SUID_DEV_EXEC
+            _call(f"protect {seen_at}", "mount", b"none", _raw(seen_at), None, again, None)
     # /sys/class/net shows the interfaces of the namespace that sysfs was mounted in; libvirt and dnsmasq look there.
     # The cgroup mounts go with the old /sys: libvirt then leaves cgroups, and systemd-machined, alone.
     _libc.umount2(b"/sys", _MNT_DETACH)

@@ -20,6 +20,8 @@ def print_forecast(forecast: Forecast) -> None:
     if forecast.change is not None and forecast.change.rebuild:
         _print_change(forecast.change)
         return
+    for line in forecast.golden:
+        console.print(line, markup=False, soft_wrap=True)
     for line in forecast.machines:
         console.print(line)
     for node in forecast.unknown:

@@ -10,6 +10,7 @@ from lab.generator.render import render
 from lab.host import records
 from lab.host.choice import require_open
 from lab.host.host import choose_host
+from lab.inputs.load import load_spec
 from lab.machines import reconcile
 from lab.nodes.schedule import jobs_of
 from lab.nodes.ssh import Ssh
@@ -17,7 +18,8 @@ from lab.nodes.state import State, StateFile
 from lab.nodes.steps import not_done
 from lab.planning import changes, project
 from lab.planning.refusals import require_step
-from lab.verbs.opening import decided
+from lab.verbs import up_golden
+from lab.verbs.opening import plan_of
 from lab.verification import proven, veil
 from lab.verification.run import quick_ids, verify
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lab.inputs.model import Spec
     from lab.nodes.schedule import Job
     from lab.planning.plan import Plan
     from lab.planning.project import Lab
@@ -51,6 +54,8 @@ class Forecast:
     """the suite would run, though no step would: not all of it has passed since the last one ran"""
     passed: int = 0
     """quick checks"""
+    golden: tuple[str, ...] = ()
+    """the golden lab that a new lab would start from, or what differs in the nearest one, a line each"""
     damaged: tuple[str, ...] = ()
     """files of the build directory that `lab up` renames, a line each"""
 
@@ -69,7 +74,9 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
     Raises:
         UsageError: the lab has no step `to_step`; or an exercise runs on it.
     """
-    lab = decided(spec_file, build_dir)
+    spec = load_spec(spec_file)
+    directory = project.build_dir_of(spec_file, build_dir, spec.name)
+    lab = project.decided(spec, plan_of(spec), directory, write=False)
     records.require_home(lab.build_dir)
     veil.refuse(lab.build_dir, "`lab up --check-only`")
     if to_step is not None:
@@ -101,6 +108,7 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
         unknown=tuple(unknown),
         unproven=not why and not told and not proven.is_verified(lab.plan, state, {job.step for job in jobs}),
         passed=passed,
+        golden=_golden(spec, lab) if existing is None and to_step is None else (),
         damaged=damaged,
     )
 
@@ -113,6 +121,19 @@ def difference(lab: Lab) -> Forecast:
     change = changes.compare(existing, lab.plan)
     why = {} if change.rebuild else _steps_to_run(lab, state)
     return Forecast(lab, change, jobs=tuple(jobs_of(lab.plan)), why=why, damaged=damaged)
+
+
+def _golden(spec: Spec, lab: Lab) -> tuple[str, ...]:
+    """Say which golden lab `lab up` would start from; if there is none, what differs in the nearest."""
+    best = next(iter(up_golden.look(spec, lab, choose_host(lab.plan.name, lab.build_dir))), None)
+    if best is None:
+        return ()
+    name = best.golden.name
+    if not best.serves:
+        return tuple(f"golden lab {name} is of another lab: {line}" for line in best.other)
+    if best.no_memory:
+        return (f"would boot from the disks of golden lab {name}: {'; '.join(best.no_memory)}",)
+    return (f"would start from golden lab {name}, with its memory",)
 
 
 def _what_exists(lab: Lab) -> tuple[Plan | None, State, tuple[str, ...]]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 MADE = (
     *(".vagrant", "checkpoints", "logs", "mux", "known_hosts", "ssh_config"),
-    *("state.json", "state.json.damaged", "plan.json.damaged", veil.FILE),
+    *("golden.json", "state.json", "state.json.damaged", "plan.json.damaged", veil.FILE),
 )
 """what `lab up` and Vagrant made beside the rendered files"""
 

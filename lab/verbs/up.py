@@ -17,7 +17,7 @@ from lab.nodes.schedule import MACHINES
 from lab.nodes.state import StateFile
 from lab.planning import changes, project
 from lab.planning.refusals import require_fit, require_step
-from lab.verbs import timing
+from lab.verbs import timing, up_golden
 from lab.verbs import up_machines as machines
 from lab.verbs import up_steps as steps
 from lab.verbs.down import remove_lab
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.base.progress import Progress
+    from lab.golden.fit import Fit
     from lab.host.host import Host
     from lab.inputs.model import Spec
     from lab.planning.plan import HostProof, Plan
@@ -59,18 +60,21 @@ def up(
     to_step: str | None = None,
     recreate: bool = False,
     checkpoints: bool = False,
+    golden: bool = True,
 ) -> UpResult:
     """Bring a lab up, and verify it.
 
     `recreate` removes the lab that exists first, as `lab down` does. With `checkpoints` it comes chapter by chapter,
-    with a checkpoint after each.
+    with a checkpoint after each. Without `golden` it is made from nothing, even if there is a golden lab of it.
 
     Raises:
         LabError: any of its kinds, with the state such that `lab up` goes on and `lab down` removes.
     """
     spec = load_spec(spec_file)
     directory = project.build_dir_of(spec_file, build_dir, spec.name)
-    return bring_up(spec, directory, progress, to_step=to_step, recreate=recreate, checkpoints=checkpoints)
+    return bring_up(
+        spec, directory, progress, to_step=to_step, recreate=recreate, checkpoints=checkpoints, golden=golden
+    )
 
 
 def bring_up(
@@ -81,6 +85,7 @@ def bring_up(
     to_step: str | None = None,
     recreate: bool = False,
     checkpoints: bool = False,
+    golden: bool = True,
 ) -> UpResult:
     """Do as `up` does, for a spec that is read."""
     started = time.monotonic()
@@ -98,9 +103,12 @@ def bring_up(
         existing = _require_place(plan, host, directory, progress)
         progress.say(f"accelerator {plan.accelerator}: {known.accelerator_reason}")
         progress.say(f"host {host}")
+        up_golden.remove_unfinished(project.decided(spec, plan, directory, write=False), host, progress)
+        usable = golden and to_step is None and not checkpoints
+        fit = up_golden.choose(spec, plan, directory, host, progress) if usable else None
         run = Run.of(project.decided(spec, plan, directory), host, progress, to_step)
         moved.claim(plan, directory, host.mode)
-        result = _phases(run, existing, spec.box.mirror, checkpoints=checkpoints)
+        result = _phases(run, existing, spec, fit, checkpoints=checkpoints)
         seconds = time.monotonic() - started
         if result[2]:
             phases = dict(progress.phases)
@@ -108,24 +116,32 @@ def bring_up(
     return UpResult(*result, step_seconds=run.runner.seconds, seconds=seconds)
 
 
-def _phases(run: Run, existing: Plan | None, mirror: str | None, *, checkpoints: bool) -> tuple[Lab, Report, bool]:
+def _phases(
+    run: Run, existing: Plan | None, spec: Spec, fit: Fit | None, *, checkpoints: bool
+) -> tuple[Lab, Report, bool]:
     """Go through the phases in their order; give the lab, the last report, and whether anything had to be done."""
     began = time.time()
+    restored = up_golden.begin(run, fit)
     machines.start_host(run)
-    boxes = machines.see_to_boxes(run, mirror)
+    boxes = machines.see_to_boxes(run, spec.box.mirror)
     machines.finish_checkpoints(run)
     with run.watch.kept():
         wanted = machines.start_machines(run)
         machines.take_out_nodes(run, existing, wanted)
         machines.write_build_directory(run)
         machines.make_machines(run, wanted, boxes)
+        if restored:
+            up_golden.wake(run, began)
         machines.wait_for_nodes(run, wanted, since=began)
         done, quick = steps.check_what_is_done(run)
         if checkpoints and (broken := steps.run_chapters(run, done)):
             return run.lab, broken, True
         if not steps.run_steps(run, done) and steps.is_verified(run):
-            return run.lab, quick, False
-        return run.lab, steps.verified(run), True
+            return run.lab, quick, fit is not None
+        report = steps.verified(run)
+        if spec.golden == "auto":
+            up_golden.keep(run, report)
+        return run.lab, report, True
 
 
 def _decide(spec: Spec, to_step: str | None, progress: Progress) -> tuple[HostProof, Plan]:

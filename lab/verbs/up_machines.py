@@ -101,14 +101,16 @@ def make_machines(run: Run, wanted: Machines, boxes: list[Box]) -> None:
 
 
 def wait_for_nodes(run: Run, wanted: Machines, since: float) -> None:
-    """Wait until all nodes answer, and what was done on those that were off runs again."""
+    """Wait until all nodes answer, and what was done runs again on those that were off or stopped."""
+    were_stopped = False
     with run.progress.phase("nodes", "the nodes answer"):
         limit_s = SSH_LIMIT_S * run.plan.wait_factor
         nodes = [node.name for node in run.plan.nodes]
         for name, found in first_contact(run.ssh, run.lab.build_dir, nodes, timeout_s=limit_s).items():
             if abs(found.clock_off_s) > TOLERANCE_S:
+                were_stopped = True
                 run.progress.say(f"{name:<11} clock set: it was off by {found.clock_off_s:.0f} s")
-    if wanted.start and run.state.load().steps:
+    if (wanted.start or wanted.adopt or were_stopped) and run.state.load().steps:
         with run.progress.phase("services", "waiting for the services of the steps that were done"):
             wait_for_services(run, since)
 

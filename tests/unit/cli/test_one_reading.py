@@ -37,6 +37,7 @@ READING_VERBS = (
     ["release", "list"],
     ["release", "show", "zed"],
     ["box", "list"],
+    ["golden", "list"],
 )
 """all that read inputs, change no host and boot no test guest; `release diff` reads the steps of each release"""
 WITH_STEPS = ("check", "up", "render")

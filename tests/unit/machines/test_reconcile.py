@@ -10,6 +10,7 @@ import pytest
 from recorded_progress import RecordedProgress
 from sample_plans import SECRETS, sample_plan
 
+from lab.inputs.model import Spec
 from lab.machines import reconcile
 from lab.machines.reconcile import ABSENT, Machines, look, start_off
 from lab.planning.project import Lab
@@ -187,7 +188,9 @@ def test_boxes_are_seen_to_before_lab_up_moves_onto_the_host(
     monkeypatch.setattr(reconcile, "ensure_for_plan", ensure)
     monkeypatch.setattr(reconcile, "make", make)
     hypervisor.domains.clear()
+    spec = Spec.model_validate({"name": "demo", "release": "zed", "box": {"mirror": "http://mirror/debian"}})
     run = Run.of(Lab(tmp_path, PLAN, Secrets(SECRETS)), cast("Any", FakeHost()), RecordedProgress())
     with pytest.raises(KeyboardInterrupt):
-        _phases(run, None, "a mirror", checkpoints=False)
-    assert acts == ["start", "boxes of controller compute1 compute2 from a mirror", "enter", "make of ['a box']"]
+        _phases(run, None, spec, None, checkpoints=False)
+    boxes = "boxes of controller compute1 compute2 from http://mirror/debian"
+    assert acts == ["start", boxes, "enter", "make of ['a box']"]

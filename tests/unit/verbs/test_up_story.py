@@ -12,6 +12,7 @@ from sample_plans import SECRETS, sample_plan
 from lab.generator.render import render
 from lab.host.private import PrivateHost
 from lab.machines.reconcile import ABSENT, Machines
+from lab.nodes.handshake import FirstContact
 from lab.nodes.schedule import Job, jobs_of
 from lab.nodes.ssh import Ssh
 from lab.nodes.state import State, StateFile, StepRecord
@@ -19,6 +20,7 @@ from lab.nodes.steps import inputs_digest
 from lab.planning.plan import Check
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
+from lab.verbs import up_machines
 from lab.verbs.run import Run
 from lab.verbs.up_machines import take_out_nodes
 from lab.verbs.up_steps import check_what_is_done, is_verified, run_steps
@@ -196,3 +198,27 @@ def test_with_the_controller_openstack_is_gone(tmp_path: Path, monkeypatch: pyte
     run, _ = story(tmp_path, all_done())
     take_out_nodes(run, PLAN, Machines({"controller": ABSENT, "compute1": "its controller is gone"}, {}))
     assert FakeShrink.done == ["machines controller compute1"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "off_s", "waits"),
+    [
+        (Machines({}, {}), 0.0, False),
+        (Machines({}, {"compute1": "shut off"}), 0.0, True),
+        (Machines({}, {}, adopt=("compute1",)), 0.0, True),  # booted by Vagrant, with the disk of a lab that was done
+        (Machines({}, {}), -3600.0, True),  # it was stopped, as by a pause or in a golden lab's memory
+    ],
+)
+def test_what_was_done_is_waited_for_if_machines_were_off_or_stopped(
+    wanted: Machines, off_s: float, waits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(up_machines, "first_contact", lambda *_, **__: {"compute1": FirstContact(off_s, pushed=False)})
+    monkeypatch.setattr(up_machines, "wait_for_services", lambda _, since: waited.append(since))
+    run, _ = story(tmp_path, all_done())
+    up_machines.wait_for_nodes(run, wanted, since=5.0)
+    assert waited == ([5.0] if waits else [])
+    waited.clear()
+    run, _ = story(tmp_path, State())
+    up_machines.wait_for_nodes(run, wanted, since=5.0)
+    assert waited == []  # nothing was done yet

@@ -1,0 +1,121 @@
+"""`lab up` from a golden lab, and the lab of a `lab up` as a golden one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.base import builddir, durable
+from lab.base.errors import LabError
+from lab.checkpoint import save_restore
+from lab.checkpoint.store import Checkpoints
+from lab.generator.render import render
+from lab.golden import fit as fitting
+from lab.golden import mark
+from lab.golden.provide import provide, undo
+from lab.golden.save import save
+from lab.golden.store import GoldenLabs
+from lab.host.private import PrivateHost
+from lab.nodes.state import StateFile
+from lab.planning import project
+from lab.planning.secrets import load_seed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.base.progress import Progress
+    from lab.golden.fit import Fit
+    from lab.host.host import Host
+    from lab.inputs.model import Spec
+    from lab.planning.plan import Plan
+    from lab.planning.project import Lab
+    from lab.verbs.run import Run
+    from lab.verification.report import Report
+
+
+def remove_unfinished(lab: Lab, host: Host, progress: Progress) -> None:
+    """Remove what an interrupted `lab up` from a golden lab left; the lab is locked."""
+    known = mark.load(lab.build_dir)
+    if known is not None and not known.complete:
+        progress.say(f"the lab was not completely made from golden lab {known.golden}: removing what exists of it")
+        if host.mode != "private":
+            host.start()
+        undo(lab, host)
+
+
+def look(spec: Spec, lab: Lab, host: Host) -> list[Fit]:
+    """Compare the golden labs of the lab's release with the lab of today, the one that serves best first."""
+    seed = lab.build_dir / "seed"
+    found = [each for each in GoldenLabs().complete() if each.manifest.release == lab.plan.release]
+    if not found:
+        return []
+    now = fitting.today(lab.plan, render(lab.plan, lab.secrets), host.mode)
+    passwords = {each.name: fitting.why_other_passwords(each, lab.plan, spec.passwords, seed) for each in found}
+    return sorted((fitting.fit(each, now, passwords[each.name]) for each in found), key=fitting.order)
+
+
+def choose(spec: Spec, plan: Plan, directory: Path, host: Host, progress: Progress) -> Fit | None:
+    """Choose the golden lab to start from, if there is nothing of the lab yet; says why the nearest one is not used.
+
+    A build directory without a seed gets the golden lab's.
+    """
+    if not _is_fresh(plan, directory, host):
+        return None
+    best = next(iter(look(spec, project.decided(spec, plan, directory, write=False), host)), None)
+    if best is None:
+        return None
+    if other := best.other:
+        more = f" and {len(other) - 1} more; `lab golden list` shows them" if len(other) > 1 else ""
+        progress.say(f"golden lab {best.golden.name} is of another lab, and not used: {other[0]}{more}")
+        return None
+    own_seed = directory / "seed"
+    if not own_seed.exists():
+        builddir.claim(directory)
+        durable.create(own_seed, f"{load_seed(best.golden.directory / 'seed')}\n".encode(), mode=0o600)
+    return best
+
+
+def begin(run: Run, fit: Fit | None) -> bool:
+    """Make the machines from the golden lab that was chosen; tell whether they run, from its memory.
+
+    If that fails, nothing of them is left, and they are made as usual.
+    """
+    if fit is None:
+        return False
+    with run.progress.phase("golden", f"machines of golden lab {fit.golden.name}"):
+        try:
+            return provide(run.lab, run.host, fit, run.progress.say)
+        except (LabError, OSError) as error:
+            failed = f"golden lab {fit.golden.name} could not be used"
+            why = error.message if isinstance(error, LabError) else str(error)
+            run.progress.say(f"{failed}, making everything: {why}", failed)
+            undo(run.lab, run.host)
+            return False
+
+
+def wake(run: Run, since: float) -> None:
+    """Set the clocks of machines whose memory was restored, and wait for their services."""
+    with run.progress.phase("services", "clocks, then heartbeats"):
+        save_restore.set_clocks_and_wait(run.lab, since, run.progress)
+
+
+def keep(run: Run, result: Report) -> None:
+    """Keep a lab that was made, and has passed all checks, as a golden one; if it cannot be kept, that is no error."""
+    if not result.good or len(run.scope) < len(run.plan.steps) or mark.load(run.lab.build_dir) is not None:
+        return
+    with run.progress.phase("golden", "saving a golden lab"), run.watch.paused():
+        try:
+            save(run.lab, run.host, GoldenLabs(), run.progress)
+        except LabError as error:
+            run.progress.say(f"no golden lab is saved: {error.message}", "no golden lab is saved")
+
+
+def _is_fresh(plan: Plan, directory: Path, host: Host) -> bool:
+    """Tell whether there is nothing of the lab: no machine, no step that is done, no checkpoint."""
+    if StateFile(directory / "state.json").load().steps or Checkpoints(directory).root.exists():
+        return False
+    if isinstance(host, PrivateHost) and not host.is_running():
+        return not host.has_machines()
+    if not host.is_running():
+        return False
+    with host.hypervisor() as hypervisor:
+        return set(hypervisor.states(node.domain for node in plan.nodes).values()) == {"absent"}
