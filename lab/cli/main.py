@@ -23,6 +23,7 @@ from lab.cli.new import new_app
 from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, require_place
 from lab.cli.power import list_labs
 from lab.cli.power import register as register_power
+from lab.cli.rotate import rotate
 from lab.cli.teaching import register as register_teaching
 from lab.terminal import progress as ui
 
@@ -310,6 +311,7 @@ def down(
 
 
 app.command(rich_help_panel="The lab")(goto)
+app.command(rich_help_panel="The lab")(rotate)
 app.add_typer(checkpoint_app, name="checkpoint", rich_help_panel="The lab")
 app.add_typer(golden_app, name="golden", rich_help_panel="The lab")
 register_looks(app)

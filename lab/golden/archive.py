@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MANIFEST_LIMIT = 10 * 2**20
 """bytes"""
 _MEMBER = re.compile(
-    r"disks/[\w.+-]+|[\w-]+\.(mem|xml)|vagrant/[\w-]+/[a-z_]+|(plan|state)\.json|seed|ssh_config|known_hosts"
+    r"disks/[\w.+-]+|[\w-]+\.(mem|xml)|vagrant/[\w-]+/[a-z_]+|(plan|state|rotated)\.json|seed|ssh_config|known_hosts"
 )
 
 

@@ -22,6 +22,7 @@ from lab.golden.digest import Machine, Parts, box_part, differences, parts_of
 from lab.host.kvm import QEMU
 from lab.machines.boxes import wanted_boxes
 from lab.nodes.state import digest
+from lab.planning import rotated
 from lab.planning.secrets import Secrets, load_seed
 
 if TYPE_CHECKING:
@@ -121,14 +122,17 @@ def why_other_passwords(golden: Golden, plan: Plan, overrides: Mapping[str, str]
     A build directory without a seed takes the golden lab's.
     """
     try:
-        seed = load_seed(golden.directory / "seed")
+        seed, known = load_seed(golden.directory / "seed"), rotated.load(golden.directory)
     except FileNotFoundError:
         return "its seed is missing"
     except LabError as error:
         return error.message
-    if own_seed.exists() and load_seed(own_seed) != seed:
-        return f"{own_seed} is another seed"
-    secrets = Secrets.derive(seed, plan.secrets, overrides)
+    if own_seed.exists():
+        if load_seed(own_seed) != seed:
+            return f"{own_seed} is another seed"
+        if rotated.load(own_seed.parent) != known:
+            return "`lab rotate` has changed them"
+    secrets = Secrets.derive(seed, plan.secrets, overrides, known)
     if passwords_digest(seed, secrets) != golden.manifest.passwords:
         return "the spec sets others"
     return ""

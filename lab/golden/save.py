@@ -33,6 +33,7 @@ from lab.golden.store import Manifest
 from lab.nodes.ssh import Ssh
 from lab.nodes.state import StateFile
 from lab.nodes.steps import not_done
+from lab.planning import rotated
 from lab.planning.secrets import load_seed
 from lab.verification import proven
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from lab.planning.project import Lab
 
 _LINK_LIMIT_S = 1800.0
-_COPIED = ("state.json", "plan.json", "seed", "ssh_config", "known_hosts")
+_COPIED = ("state.json", "plan.json", "seed", rotated.FILE, "ssh_config", "known_hosts")
 _VAGRANTS = ("id", "private_key", "box_meta", "creator_uid", "action_provision")
 """of Vagrant's notes on a machine; not its number in the list of all machines, which is another lab's"""
 # What is not in use need not be kept: blocks of deleted files, and files that are on the disk too. Memory that is free

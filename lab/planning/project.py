@@ -13,6 +13,7 @@ from lab.base.builddir import canonical
 from lab.base.errors import DamagedFileError, MachineError, UsageError
 from lab.inputs.catalog import load_steps
 from lab.inputs.release import load_release
+from lab.planning import rotated
 from lab.planning.plan import PLAN_VERSION, HostProof, Plan
 from lab.planning.resolve import resolve
 from lab.planning.secrets import Secrets, load_or_create_seed, load_seed
@@ -72,7 +73,7 @@ def decided(spec: Spec, plan: Plan, directory: Path, *, write: bool = True) -> L
         seed = load_seed(path)
     else:
         seed = "0" * 64
-    return Lab(directory, plan, Secrets.derive(seed, plan.secrets, spec.passwords))
+    return Lab(directory, plan, Secrets.derive(seed, plan.secrets, spec.passwords, rotated.load(directory)))
 
 
 def load_plan(build_dir: Path) -> Plan | None:

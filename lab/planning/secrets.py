@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from lab.base import durable, safe
 from lab.base.errors import MachineError
 from lab.base.masking import Masking
+from lab.planning.rotated import Rotated
+from lab.planning.rotated import load as load_rotated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,10 +34,16 @@ class Secrets(Mapping[str, str]):
         self._masking = Masking(self._values)
 
     @classmethod
-    def derive(cls, seed: str, names: tuple[str, ...], overrides: Mapping[str, str] | None = None) -> Secrets:
-        """Derive the named passwords from the seed; overrides replace what is derived."""
-        overrides = overrides or {}
-        return cls({name: overrides.get(name) or derive(seed, name) for name in names})
+    def derive(
+        cls,
+        seed: str,
+        names: tuple[str, ...],
+        overrides: Mapping[str, str] | None = None,
+        rotated: Rotated | None = None,
+    ) -> Secrets:
+        """Derive the named passwords from the seed, and from how often each was rotated; overrides replace them."""
+        overrides, rotated = overrides or {}, rotated or Rotated()
+        return cls({name: overrides.get(name) or derive(seed, rotated.source(name)) for name in names})
 
     @classmethod
     def of_build_dir(cls, build_dir: Path, plan: Plan) -> Secrets:
@@ -57,7 +65,9 @@ class Secrets(Mapping[str, str]):
             )
         # One that the spec sets, and no step of this lab uses, is nowhere.
         derived = tuple(name for name in plan.secrets if name not in plan.overridden_secrets)
-        values = {**overridden, **cls.derive(load_seed(build_dir / "seed"), derived)} if derived else overridden
+        values = dict(overridden)
+        if derived:
+            values |= cls.derive(load_seed(build_dir / "seed"), derived, rotated=load_rotated(build_dir))
         return cls({name: values[name] for name in plan.secrets if name in values})
 
     def __getitem__(self, name: str) -> str:

@@ -19,8 +19,8 @@ from lab.diagnosis import support_parts
 from lab.host import records
 from lab.host.host import choose_host
 from lab.inputs.load import load_spec
-from lab.planning import project
-from lab.planning.secrets import Secrets, load_seed
+from lab.planning import project, rotated
+from lab.planning.secrets import Secrets, derive, load_seed
 from lab.verbs.opening import plan_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def _masking(spec: Spec, directory: Path, plan: Plan, parts: support_parts.Parts
     values = {*spec.passwords.values()}
     try:
         seed = load_seed(directory / "seed")
-        values |= {seed, *Secrets.derive(seed, plan.secrets, spec.passwords).values()}
+        known = rotated.load(directory)
+        values |= {seed, *(derive(seed, source) for name in plan.secrets for source in known.sources(name))}
         if (directory / "plan.json").exists():
             values |= set(Secrets.of_build_dir(directory, plan).values())
     except (OSError, LabError) as error:

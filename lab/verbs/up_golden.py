@@ -16,7 +16,7 @@ from lab.golden.save import save
 from lab.golden.store import GoldenLabs
 from lab.host.private import PrivateHost
 from lab.nodes.state import StateFile
-from lab.planning import project
+from lab.planning import project, rotated
 from lab.planning.secrets import load_seed
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ def choose(spec: Spec, plan: Plan, directory: Path, host: Host, progress: Progre
     own_seed = directory / "seed"
     if not own_seed.exists():
         builddir.claim(directory)
+        known = rotated.load(best.golden.directory)
+        if known != rotated.load(directory):
+            rotated.save(directory, known)  # before the seed: without a seed it has no effect
         durable.create(own_seed, f"{load_seed(best.golden.directory / 'seed')}\n".encode(), mode=0o600)
     return best
 
