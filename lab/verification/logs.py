@@ -39,6 +39,12 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("/neutron/neutron-dhcp-agent.log", r"Unable to convert value in /var/lib/neutron/dhcp/\S+/pid$"),
     # an instance was deleted, and its tap is gone before its port
     ("/neutron/neutron-openvswitch-agent.log", r"VIF port: \S+ has no ofport configured or is invalid"),
+    # the machines were stopped, as for a checkpoint: when their clocks are set, the client of Open vSwitch takes the
+    # pause for a silent server, and connects again; the queue delivers again what was not confirmed in time, and the
+    # service drops it
+    ("/neutron/", r"no response to inactivity probe after [\d.e+]+ seconds, disconnecting"),
+    ("/neutron/", r"Found duplicate message\(\w+\)\. Skipping it"),
+    ("/nova/", r"Found duplicate message\(\w+\)\. Skipping it"),
 )
 
 ALWAYS_BAD = (

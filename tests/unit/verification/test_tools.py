@@ -277,6 +277,45 @@ def test_log_allows_a_connection_that_fell_silent(tmp_path: Path, path: str, err
     assert scan(tmp_path, f"{line} unreachable: {error}\n", path=path)["blocks"] == blocks
 
 
+@pytest.mark.parametrize(
+    ("path", "lines", "blocks"),
+    [
+        (
+            "/var/log/neutron/neutron-openvswitch-agent.log",
+            "neutron.agent.common.async_process [-] Error received from [ovsdb-client monitor tcp:127.0.0.1:6640]: "
+            "00001|reconnect|ERR|tcp:127.0.0.1:6640: no response to inactivity probe after 5 seconds, disconnecting",
+            0,
+        ),
+        (
+            "/var/log/neutron/neutron-openvswitch-agent.log",
+            "ovsdbapp.backend.ovs_idl.vlog [-] tcp:127.0.0.1:6640: no response to inactivity probe after 1.2e+03 "
+            "seconds, disconnecting",
+            0,
+        ),
+        (
+            "/var/log/neutron/neutron-openvswitch-agent.log",
+            "neutron.agent.common.async_process [-] Error received from [ovsdb-client monitor tcp:127.0.0.1]: None",
+            1,
+        ),
+        (
+            "/var/log/nova/nova-conductor.log",
+            "oslo.messaging._drivers.impl_rabbit [-] Failed to process message ... skipping it.: "
+            "oslo_messaging._drivers.common.DuplicateMessageError: Found duplicate message(66b0c2). Skipping it.",
+            0,
+        ),
+        (
+            "/var/log/nova/nova-conductor.log",
+            "oslo.messaging._drivers.impl_rabbit [-] Failed to process message ... skipping it.: KeyError: 'x'",
+            1,
+        ),
+    ],
+)
+def test_log_allows_what_services_say_when_their_machine_was_stopped(
+    tmp_path: Path, path: str, lines: str, blocks: int
+) -> None:
+    assert scan(tmp_path, f"2026-11-01 10:00:06.1 7 ERROR {lines}\n", path=path)["blocks"] == blocks
+
+
 def test_log_counts_only_what_came_after_the_step(tmp_path: Path) -> None:
     assert scan(tmp_path, REAL, since="2026-11-01 10:00:07")["blocks"] == 0
     assert scan(tmp_path, REAL, since="2026-11-01 10:00:06")["blocks"] == 1
