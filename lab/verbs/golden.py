@@ -15,6 +15,7 @@ from lab.inputs.load import load_spec
 from lab.planning import project
 from lab.verbs import up_golden
 from lab.verbs.opening import plan_of
+from lab.verification import veil
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,9 +57,11 @@ def save(lab: Lab, progress: Progress) -> Golden:
     """Keep a lab that runs and is verified as a golden one.
 
     Raises:
+        UsageError: an exercise runs on it.
         LabError: as of `lab.golden.save.save`.
     """
     with lab_lock(lab.build_dir, "lab golden save"):
+        veil.refuse(lab.build_dir, "`lab golden save`", "keep its fault")
         host = save_restore.enter(lab)
         recovery.repair(lab, host, progress.say)
         return save_golden(lab, host, GoldenLabs(), progress)

@@ -19,6 +19,7 @@ from lab.nodes.steps import not_done
 from lab.planning import project, rotated
 from lab.verbs.opening import opened
 from lab.verbs.up import UpResult, bring_up
+from lab.verification import veil
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,13 +33,15 @@ def rotate(spec_file: Path, build_dir: Path | None, names: Sequence[str], progre
     """Change passwords (all, if none is named), run the steps that use them, and verify the lab.
 
     Raises:
-        UsageError: there is no such password, the spec sets it, or the lab is not complete. Nothing was changed.
+        UsageError: there is no such password, the spec sets it, the lab is not complete, or an exercise runs on it.
+            Nothing was changed.
         LabError: as of `lab up`, which continues.
     """
     spec = load_spec(spec_file)
     lab = opened(project.build_dir_of(spec_file, build_dir, spec.name))
     chosen = _chosen(lab, names)
     with lab_lock(lab.build_dir, "lab rotate"):
+        veil.refuse(lab.build_dir, "`lab rotate`")
         _require_complete(lab)
         rotated.save(lab.build_dir, rotated.load(lab.build_dir).more(chosen))
     progress.say(f"new passwords: {', '.join(chosen)}")

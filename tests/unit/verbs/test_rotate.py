@@ -21,7 +21,9 @@ from lab.planning.plan import HostFacts, HostProof
 from lab.planning.project import Lab
 from lab.planning.rotated import Rotated
 from lab.planning.secrets import Secrets
+from lab.verbs import golden
 from lab.verbs import rotate as rotating
+from lab.verification import veil
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +70,16 @@ def using(name: str) -> set[str]:
     for job, text in scripts.items():
         scripts[job] = "\n".join([text, *(files[f"nodes/{job.node}/{path}"].text for path in shared_blocks(text))])
     return {f"{job.node}/{job.step}" for job, text in scripts.items() if name in variables_used(text)}
+
+
+def test_an_exercise_keeps_the_lab_as_it_broke_it(ups: list[Mapping[str, str]], tmp_path: Path) -> None:
+    (tmp_path / "build" / veil.FILE).write_text('{"veiled": true}')
+    with pytest.raises(UsageError, match="an exercise runs on this lab"):
+        rotate(tmp_path, "NOVA_PASS")
+    lab = Lab(tmp_path / "build", PLAN, Secrets.of_build_dir(tmp_path / "build", PLAN))
+    with pytest.raises(UsageError, match="`lab golden save` would keep its fault"):
+        golden.save(lab, RecordedProgress())
+    assert ups == []
 
 
 @pytest.mark.parametrize("name", PLAN.secrets)
