@@ -10,9 +10,11 @@ Tempest itself is in a virtualenv of its own (`make test-tempest` sets it up).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -87,7 +89,7 @@ class Tempest:
         stestr = str(self.venv / "bin" / "stestr")
         environ = {**self._environment(), "OS_TEST_TIMEOUT": str(limit_s)}
         argv = [stestr, "run", "--concurrency", str(concurrency), pattern]
-        subprocess.run(argv, cwd=self.work, env=environ, check=False)  # its exit code: whether all passed
+        run_in_group(argv, self.work, environ)  # its exit code: whether all passed
         last = subprocess.run(
             [stestr, "last", "--subunit"], cwd=self.work, env=environ, capture_output=True, check=False
         )
@@ -118,6 +120,18 @@ class Tempest:
     def _environment(self) -> dict[str, str]:
         own = {"TEMPEST_CONFIG_DIR": str(self.work), "TEMPEST_CONFIG": "tempest.conf", "PYTHONWARNINGS": "ignore"}
         return {**{name: value for name, value in self.environ.items() if name != "PYTHONPATH"}, **own}
+
+
+def run_in_group(argv: list[str], cwd: Path, environ: Mapping[str, str]) -> int:
+    """Run a program to its end; where this program is ended first, all that it started is ended too."""
+    with subprocess.Popen(argv, cwd=cwd, env=environ, start_new_session=True) as ran:
+        try:
+            return ran.wait()
+        finally:
+            # stestr's workers go on without it, and would make what is just being removed.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(ran.pid, signal.SIGKILL)
+            ran.wait()
 
 
 def pattern_of(services: Iterable[str]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import configparser
 import json
+import signal
 import stat
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -329,3 +331,17 @@ def test_the_pattern_takes_smoke_tests_of_the_services_alone() -> None:
 def test_results_are_written_as_they_are_read() -> None:
     (result,) = results(1, 0)
     assert Result(**json.loads(json.dumps(vars(result)))) == result
+
+
+def test_a_run_that_is_ended_early_ends_all_that_it_started(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.run_in_group(["sh", "-c", "sleep 300 & echo $! >worker; kill -USR1 $PPID; wait"], tmp_path, {})
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    worker = Path("/proc", (tmp_path / "worker").read_text().strip(), "stat")
+    ended = time.monotonic() + 10
+    while worker.exists() and worker.read_text().split()[2] != "Z":
+        assert time.monotonic() < ended
+        time.sleep(0.05)
