@@ -11,7 +11,7 @@ from rich.table import Table
 from lab.cli.options import DEFAULT_SPEC, AsJson, BuildDir, SpecFile, require_place
 from lab.terminal import progress as ui
 
-golden_app = typer.Typer(no_args_is_help=True, help="Golden labs, from which `lab up` makes a lab in seconds.")
+golden_app = typer.Typer(no_args_is_help=True, help="Golden labs: `lab up` makes the same lab again without a step.")
 Name = Annotated[str, typer.Argument(help="The golden lab's name, as `lab golden list` shows it.")]
 
 

@@ -135,8 +135,9 @@ class Spec(Frozen):
     chapters: tuple[str, ...] = Field((), description="Optional chapters of the release, on top of the core.")
     golden: Literal["auto", "off"] = Field(
         "off",
-        description="Keep the lab as a golden one, from which `lab up` makes the same lab in seconds. auto: after the "
-        "first `lab up` whose checks all pass, where the disk has room; off: only when `lab golden save` asks for it.",
+        description="Keep the lab as a golden one, from which `lab up` makes the same lab without a step. auto: after "
+        "the first `lab up` whose checks all pass, where the disk has room; off: only when `lab golden save` asks for "
+        "it.",
     )
     passwords: dict[str, Password] = Field(
         {},
