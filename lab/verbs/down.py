@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 MADE = (
     *(".vagrant", "checkpoints", "logs", "mux", "known_hosts", "ssh_config"),
-    *("golden.json", "state.json", "state.json.damaged", "plan.json.damaged", veil.FILE),
+    *("state.json", "state.json.damaged", "plan.json.damaged", "golden.json", veil.FILE),
 )
 """what `lab up` and Vagrant made beside the rendered files"""
 

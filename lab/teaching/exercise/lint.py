@@ -63,7 +63,7 @@ def _secrets(exercise: Loaded) -> Iterator[str]:
             continue
         if _SECRET.search(line) and not _QUIET.search(line):
             yield f"`{line.strip()}`: a password in the arguments of a program, which every user of the node can read"
-        if match := re.search(r"<<-?(\w+)$", line):
+        if match := re.search(r"<<-?(\w+)\Z", line):
             end = match[1]
 
 

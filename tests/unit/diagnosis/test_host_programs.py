@@ -36,7 +36,7 @@ WHERE_IT_IS = {
     "systemctl": "only on a machine with systemd",
 }
 
-NO_PROGRAMS = {"password", "state", "state.json", "string", "lab"}
+NO_PROGRAMS = {"password", "seconds", "state", "state.json", "string", "lab"}
 """first words of lists that are no command lines"""
 
 _PROGRAM = re.compile(r"^[a-z][a-z0-9._+-]*$")

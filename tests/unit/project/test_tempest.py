@@ -337,7 +337,7 @@ def test_a_run_that_is_ended_early_ends_all_that_it_started(tmp_path: Path) -> N
     before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            run.run_in_group(["sh", "-c", "sleep 300 & echo $! >worker; kill -USR1 $PPID; wait"], tmp_path, {})
+            run.run_in_group(["sh", "-c", "sleep 300 & echo $! >worker; sleep 3; kill -USR1 $PPID; wait"], tmp_path, {})
     finally:
         signal.signal(signal.SIGUSR1, before)
     worker = Path("/proc", (tmp_path / "worker").read_text().strip(), "stat")
