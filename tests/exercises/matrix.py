@@ -208,10 +208,21 @@ class Matrix:
         self._stage(row, name, partial(self._graded, function))
 
     def _again(self, row: Row) -> str:
-        """Break it again; only its own checks must show it."""
-        self._start(row)
-        seen = colour(self.bench.verify(self._variant().shows(self.desk.plan)), self._variant().shows(self.desk.plan))
+        """Break it again; only its own checks must show it.
+
+        What the repair before has left can take the effect of the break away, as a second source of time does. Then the
+        lab is restored first.
+        """
+        if (seen := self._seen_again(row)) != "red":
+            if wrong := self.reset():
+                return wrong
+            seen = self._seen_again(row)
         return "" if seen == "red" else f"its own checks are {seen}"
+
+    def _seen_again(self, row: Row) -> str:
+        self._start(row)
+        own = self._variant().shows(self.desk.plan)
+        return colour(self.bench.verify(own), own)
 
     def _graded(self, function: str) -> str:
         variant = self._variant()

@@ -138,6 +138,25 @@ def test_a_repair_that_should_not_pass_and_does_is_bad(tmp_path: Path) -> None:
     assert row.stages["wrong refused"].why.startswith("passed")
 
 
+def test_what_a_repair_left_does_not_hide_the_next_break(tmp_path: Path) -> None:
+    class Doubled(PlayedBench):
+        """The alternative stays beside the fault, so that the next break has no effect until the lab is restored."""
+
+        def run(self, node: str, script: str) -> str:
+            if "solve_otherwise </dev/null" in script[-40:]:
+                self.without_effect = {"break_it"}
+            return super().run(node, script)
+
+        def restore(self, name: str) -> Report | None:
+            self.without_effect = set()
+            return super().restore(name)
+
+    bench = Doubled()
+    (row,), _ = proof(tmp_path, bench)
+    assert row.good, row.stages
+    assert bench.acts.count("restore before-the-exercise") == 2
+
+
 def test_a_node_that_does_not_answer_is_a_bad_stage_and_the_lab_is_restored(tmp_path: Path) -> None:
     class Broken(PlayedBench):
         def run(self, node: str, script: str) -> str:
