@@ -13,17 +13,16 @@ The disks' content is not here: it is a snapshot inside each volume (lab.checkpo
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import ValidationError
-
 from lab.base import durable
+from lab.base import manifest as manifests
 from lab.base.errors import MachineError, UsageError
+from lab.base.manifest import FILE, PARTIAL
 from lab.base.models import Frozen
 from lab.base.words import did_you_mean
 from lab.nodes.schedule import MACHINES, jobs_of
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
     from lab.planning.plan import Plan
 
-PARTIAL = ".partial"
 MANIFEST_VERSION: Literal[1] = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
@@ -170,12 +168,12 @@ class Checkpoints:
 
     def finish(self, partial: Path, manifest: Manifest) -> Checkpoint:
         """Make a new checkpoint complete, once its files are on the disk: it appears in one step."""
-        durable.write_text(partial / "manifest.json", manifest.model_dump_json(indent=2) + "\n", mode=0o600)
+        durable.write_text(partial / FILE, manifest.model_dump_json(indent=2) + "\n", mode=0o600)
         return Checkpoint(durable.rename_tree(partial, partial.with_suffix("")), manifest)
 
     def spoil(self, name: str) -> None:
         """Make a complete checkpoint a half-written one: the first act of its removal."""
-        durable.unlink(self.root / name / "manifest.json")
+        durable.unlink(self.root / name / FILE)
 
     def remove(self, name: str) -> None:
         """Remove the files of a half-written checkpoint."""
@@ -218,22 +216,4 @@ def age(created: float, now: float | None = None) -> str:
 
 
 def _manifest(directory: Path) -> Manifest | int | None:
-    """Read a checkpoint's manifest; the number of a newer version, None where it is half-written."""
-    if directory.suffix == PARTIAL:
-        return None
-    try:
-        text = (directory / "manifest.json").read_bytes()
-        return Manifest.model_validate_json(text)
-    except OSError:
-        return None
-    except ValidationError:
-        return _newer_version(text)
-
-
-def _newer_version(text: bytes) -> int | None:
-    try:
-        data = json.loads(text)
-    except ValueError:
-        return None
-    version = data.get("version") if isinstance(data, dict) else None
-    return version if isinstance(version, int) and version > MANIFEST_VERSION else None
+    return manifests.read(directory, Manifest, MANIFEST_VERSION)

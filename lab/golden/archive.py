@@ -18,9 +18,10 @@ from pydantic import ValidationError
 
 from lab.base import durable, safe
 from lab.base.errors import HostError, UsageError
+from lab.base.manifest import FILE
 from lab.box.intact import damage_of_all
 from lab.golden.disks import require_known_bases
-from lab.golden.store import MANIFEST, VERSION, Golden, Manifest
+from lab.golden.store import VERSION, Golden, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,10 +47,10 @@ def export(golden: Golden, file: Path) -> int:
             open(unfinished, "xb", opener=safe.private_opener) as out,
             tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, dereference=True) as archive,
         ):
-            _add(archive, golden.directory / MANIFEST, MANIFEST)
+            _add(archive, golden.directory / FILE, FILE)
             for path in sorted(golden.directory.rglob("*")):
                 name = path.relative_to(golden.directory).as_posix()
-                if path.is_file() and name != MANIFEST:
+                if path.is_file() and name != FILE:
                     _add(archive, path, name)
         durable.sync_file(unfinished)
         unfinished.replace(file)
@@ -114,7 +115,7 @@ def _opened(file: Path) -> Iterator[tarfile.TarFile]:
 
 def _manifest_of(archive: tarfile.TarFile, file: Path) -> Manifest:
     first = archive.next()
-    if first is None or first.name != MANIFEST or not first.isfile() or first.size > _MANIFEST_LIMIT:
+    if first is None or first.name != FILE or not first.isfile() or first.size > _MANIFEST_LIMIT:
         raise _not_one(file, "its first entry is not a manifest")
     content = archive.extractfile(first)
     assert content is not None  # a plain file has one

@@ -15,16 +15,15 @@ golden lab are read from these notes, and never counted.
 
 from __future__ import annotations
 
-import json
 import shutil
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import ValidationError
-
 from lab.base import durable, safe
+from lab.base import manifest as manifests
 from lab.base.errors import MachineError, UsageError
+from lab.base.manifest import FILE, PARTIAL
 from lab.base.models import Frozen
 from lab.base.words import did_you_mean
 from lab.box.intact import FileFacts, damage_of_all
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-PARTIAL = ".partial"
-MANIFEST = "manifest.json"
 VERSION: Literal[1] = 1
 LOCK = "golden"
 
@@ -90,7 +87,7 @@ class Golden:
         Raises:
             MachineError: it was removed.
         """
-        if not (self.directory / MANIFEST).exists():
+        if not (self.directory / FILE).exists():
             raise MachineError(f"golden lab {self.name} was removed", hint="`lab golden list` shows what is there")
 
     def damage(self) -> str:
@@ -168,7 +165,7 @@ class GoldenLabs:
 
     def finish(self, partial: Path, manifest: Manifest) -> Golden:
         """Make a new one complete, once its files are on the disk: it appears in one step."""
-        durable.write_text(partial / MANIFEST, manifest.model_dump_json(indent=2) + "\n", mode=0o600)
+        durable.write_text(partial / FILE, manifest.model_dump_json(indent=2) + "\n", mode=0o600)
         return Golden(durable.rename_tree(partial, partial.with_suffix("")), manifest)
 
     def abandon(self, partial: Path) -> None:
@@ -193,7 +190,7 @@ class GoldenLabs:
         if not self.exists(name):
             self.find(name)
         self._refuse_used(name)
-        manifest = self.root / name / MANIFEST
+        manifest = self.root / name / FILE
         aside = manifest.rename(manifest.with_suffix(".removed"))
         try:
             self._refuse_used(name)
@@ -216,22 +213,4 @@ class GoldenLabs:
 
 
 def _manifest(directory: Path) -> Manifest | int | None:
-    """Read a manifest; the number of a newer version, None if it is half-written."""
-    if directory.suffix == PARTIAL:
-        return None
-    try:
-        text = (directory / MANIFEST).read_bytes()
-        return Manifest.model_validate_json(text)
-    except OSError:
-        return None
-    except ValidationError:
-        return _newer_version(text)
-
-
-def _newer_version(text: bytes) -> int | None:
-    try:
-        data = json.loads(text)
-    except ValueError:
-        return None
-    version = data.get("version") if isinstance(data, dict) else None
-    return version if isinstance(version, int) and version > VERSION else None
+    return manifests.read(directory, Manifest, VERSION)
