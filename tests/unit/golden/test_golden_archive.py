@@ -9,12 +9,12 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
+from golden_samples import manifest_of
 
 from lab.base.errors import UsageError
-from lab.box.intact import facts_of, facts_of_all
 from lab.golden.archive import export, import_file
 from lab.golden.digest import Parts
-from lab.golden.store import Golden, GoldenLabs, Manifest
+from lab.golden.store import Golden, GoldenLabs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,17 +36,7 @@ def golden(tmp_path: Path) -> Golden:
     (partial / "seed").write_text("ab" * 32)
     (partial / "vagrant" / "controller").mkdir(parents=True)
     (partial / "vagrant" / "controller" / "id").write_text("uuid")
-    manifest = Manifest(
-        created=1.0,
-        lab="demo",
-        release="zed",
-        build_dir="/somewhere",
-        parts=PARTS,
-        passwords="",
-        disks=facts_of_all(partial / "disks"),
-        files={"controller.mem": facts_of(partial / "controller.mem")},
-    )
-    return store.finish(partial, manifest)
+    return store.finish(partial, manifest_of(partial, PARTS))
 
 
 @pytest.fixture

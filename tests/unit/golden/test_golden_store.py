@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from golden_samples import manifest_of
 
 from lab.base.errors import MachineError, UsageError
-from lab.box.intact import facts_of, facts_of_all
 from lab.golden.digest import Parts
-from lab.golden.store import Golden, GoldenLabs, Manifest
+from lab.golden.store import Golden, GoldenLabs
 from lab.host import golden_disks
 
 if TYPE_CHECKING:
@@ -28,17 +28,7 @@ def made(store: GoldenLabs, name: str = "zed-1", created: float = 1.0) -> Golden
     partial = store.begin(name)
     (partial / "disks" / "controller.qcow2").write_bytes(b"disk")
     (partial / "controller.mem").write_bytes(b"memory")
-    manifest = Manifest(
-        created=created,
-        lab="demo",
-        release="zed",
-        build_dir="/somewhere",
-        parts=PARTS,
-        passwords="",
-        disks=facts_of_all(partial / "disks"),
-        files={"controller.mem": facts_of(partial / "controller.mem")},
-    )
-    return store.finish(partial, manifest)
+    return store.finish(partial, manifest_of(partial, PARTS, created))
 
 
 def test_a_new_one_is_there_with_its_manifest_alone(store: GoldenLabs) -> None:
