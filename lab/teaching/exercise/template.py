@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lab.base import resources
 from lab.base.errors import UsageError
 from lab.teaching.exercise.catalog import EXERCISE_ID
 
@@ -19,7 +20,8 @@ guide: "Environment: Memcached" # the section of the guide, as the step's `guide
 symptom: "What a user reports; nothing of the answer."
 on: controller # or compute, or any: ${NODE} is its name
 draw: # what differs from student to student: lists, A..B, `computes`, or values that belong together
-  OCTET: 2..250
+  OCTET: 1..250
+  SECOND: 0..9
 shows: ["${NODE}-22-memcached-socket-*"] # ids of the checks that turn red, with * and ?
 restarts: [memcached] # that a repair must survive
 hints:
@@ -28,39 +30,13 @@ hints:
   - name: What to compare
     text: What is different.
   - name: What is wrong
-    text: "The answer: 127.0.0.${OCTET}."
+    text: "The answer: 127.0.${SECOND}.${OCTET}."
 broken: "What was done."
 showed: "How it showed."
 found: "How it is found."
 """
-SCRIPT = """\
-# shellcheck shell=bash
-
-# Helpers that leave no trace: lib.sh. Passwords are variables, and never arguments of a program.
-break_it() {
-  change /etc/memcached.conf sed "s/^-l .*/-l 127.0.0.$OCTET/"
-  restart memcached
-}
-
-# The teacher's answer, in the guide's commands: `lab exercise solve` shows it.
-solve() {
-  sed -i "s/^-l .*/-l $MANAGEMENT_INTERFACE_IP_ADDRESS/" /etc/memcached.conf
-  systemctl restart memcached
-}
-
-# Another good repair.
-solve_otherwise() {
-  sed -i '/^-l /d' /etc/memcached.conf
-  printf -- '-l %s\\n' "$MANAGEMENT_INTERFACE_IP_ADDRESS" >>/etc/memcached.conf
-  systemctl restart memcached
-}
-
-# A tempting one that is not good.
-repair_wrongly() {
-  sed -i 's/^-l .*/-l 0.0.0.0/' /etc/memcached.conf
-  restart memcached
-}
-"""
+SCRIPT = "19-cache.sh"
+"""of the project's own exercises: the script that a new one begins with"""
 
 
 def write(directory: Path, slug: str) -> tuple[Path, Path]:
@@ -80,5 +56,5 @@ def write(directory: Path, slug: str) -> tuple[Path, Path]:
         raise UsageError(f"there is an exercise {slug} already", hint="take another name")
     facts, script = directory / f"{name}.yaml", directory / f"{name}.sh"
     facts.write_text(FACTS, encoding="utf-8")
-    script.write_text(SCRIPT, encoding="utf-8")
+    script.write_text((resources.EXERCISES / SCRIPT).read_text(encoding="utf-8"), encoding="utf-8")
     return facts, script

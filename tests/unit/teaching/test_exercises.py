@@ -161,10 +161,10 @@ def test_lint_names_what_is_wrong(before: str, after: str, told: str, tmp_path: 
 
 def test_lint_finds_an_answer_in_the_symptom(tmp_path: Path) -> None:
     facts, _ = write(tmp_path, "wrong-address")
-    text = facts.read_text().replace("OCTET: 2..250", "WORD: [alpha, bravo]").replace("${OCTET}", "${WORD}")
+    text = facts.read_text().replace("OCTET: 1..250", "WORD: [alpha, bravo]").replace("${OCTET}", "${WORD}")
     facts.write_text(text.replace("What a user reports; nothing of the answer.", "It is ${WORD}."))
     found = problems(load(facts), lint_plans())
-    assert "the symptom says 'alpha'" in "\n".join(found).replace("symptom says", "the symptom says", 1)
+    assert any("symptom says 'alpha'" in each for each in found)
 
 
 def test_a_new_exercise_is_clean_and_gets_the_next_number(tmp_path: Path) -> None:
