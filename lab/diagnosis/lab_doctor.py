@@ -227,6 +227,10 @@ def _guest(seen: NodeSeen, node: Node) -> Iterator[Finding]:
         direction = "ahead" if seen.clock_off_s > 0 else "behind"
         found = f"at least {abs(seen.clock_off_s):.0f} s {direction}"
         yield _bad(f"clock-{node.name}", f"{node.name}: clock", found, why, "lab up")
+    if seen.unknown:
+        why = f"it could not tell {', or '.join(seen.unknown)}: a service hangs or is off, or the node is overloaded"
+        repair = _on(node, "systemctl --failed; top -b -n 1 | head -n 20")
+        yield _bad(f"unknown-{node.name}", node.name, "no answer", why, repair, fatal=False)
     if not seen.complete:
         why = f"it had no time to list its failed units; {node.name} or this host is overloaded"
         yield _bad(f"slow-{node.name}", node.name, "slow", why, _on(node, "top -b -n 1 | head -n 20"), fatal=False)

@@ -69,6 +69,8 @@ class NodeSeen:
     """hosts with a nova-compute service (on the controller)"""
     mapped: frozenset[str] = frozenset()
     """hosts that a cell has (on the controller)"""
+    unknown: tuple[str, ...] = ()
+    """what it was asked, and gave no answer to: "which of its units failed" …; nothing found is no answer there"""
     complete: bool = True
     """whether it answered completely; otherwise its time ran out, and this is what it said until then"""
     clock_off_s: float = 0.0
@@ -129,6 +131,7 @@ def read(text: str, before: float, after: float) -> NodeSeen:
         done=frozenset(step for (step,) in of("done")),
         computes=frozenset(host for (host,) in of("compute")),
         mapped=frozenset(host for (host,) in of("mapped")),
+        unknown=tuple(" ".join(words) for words in of("unknown")),
         complete=bool(of("end")),
         clock_off_s=_off(clocks, before, after),
     )

@@ -194,6 +194,12 @@ def test_units(unit: Unit, found: str) -> None:
     assert "journalctl" in finding.repair
 
 
+def test_what_a_node_could_not_tell_is_no_good_news() -> None:
+    found = bad(with_node("controller", replace(WELL, unknown=("which of its units failed",))))["unknown-controller"]
+    assert not found.fatal
+    assert "could not tell which of its units failed" in found.why
+
+
 @pytest.mark.parametrize(("off_s", "found"), [(-3600.0, "at least 3600 s behind"), (90.0, "at least 90 s ahead")])
 def test_clock(off_s: float, found: str) -> None:
     assert bad(with_node("controller", replace(WELL, clock_off_s=off_s)))["clock-controller"].found == found
@@ -278,6 +284,7 @@ done 10-environment
 compute compute1
 compute compute2
 mapped compute1
+unknown the space of its disks
 clock end 1004.0
 end
 """
@@ -300,6 +307,7 @@ def test_the_lines_of_a_node() -> None:
         done=frozenset({"10-environment"}),
         computes=frozenset({"compute1", "compute2"}),
         mapped=frozenset({"compute1"}),
+        unknown=("the space of its disks",),
     )
 
 
@@ -318,6 +326,32 @@ def test_the_script_speaks_of_any_linux_machine() -> None:
     assert seen.memory_total_mib > 0
     assert any(space.mount == "/" or space.mount.startswith("/") for space in seen.spaces)
     assert seen.clock_off_s == 0.0
+
+
+def test_a_program_that_gives_up_is_no_answer(tmp_path: Path) -> None:
+    for name in ("systemctl", "dmesg", "df"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    script = SCRIPT.read_text().replace("PATH=/usr/sbin:", f"PATH={tmp_path}:/usr/sbin:")
+    text = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout
+    assert read(text, 0, time.time()).unknown == (
+        "the space of its disks",
+        "the inodes of its disks",
+        "its kernel's messages",
+        "which of its units failed",
+    )
+
+
+@pytest.mark.parametrize(("log", "limited"), [("Start request repeated too quickly.\n" * 5000, True), ("", False)])
+def test_a_unit_that_systemd_gave_up(tmp_path: Path, log: str, *, limited: bool) -> None:
+    (tmp_path / "log").write_text(log)
+    answers = "list-units*) echo nova.service;; show*Result*) echo Result=signal;; show*) echo SubState=failed;;"
+    for name, does in (("systemctl", f'case "$*" in {answers} esac'), ("journalctl", f"cat '{tmp_path}/log'")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    script = SCRIPT.read_text().replace("PATH=/usr/sbin:", f"PATH={tmp_path}:/usr/sbin:")
+    text = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout
+    assert read(text, 0, time.time()).units == (Unit("nova.service", "failed", "signal", limited),)
 
 
 # --- what the look does with a host
