@@ -1,15 +1,18 @@
-"""How often `lab rotate` has changed each password: BUILD/rotated.json, beside the seed, which stays the same.
+"""Which passwords `lab rotate` has changed: BUILD/rotated.json, beside the seed, which stays the same.
 
-The file holds no password. It is written in one step, before anything is changed on a node. Whatever interrupts `lab
-rotate` then, the steps that use these passwords have other inputs than when they ran, and `lab up` runs them again.
+The file holds no password, but a random number for each change: labs from one golden lab have one seed, and none of
+them is to know the passwords that another one changed. It is written in one step, before anything is changed on a node.
+Whatever interrupts `lab rotate` then, the steps that use these passwords have other inputs than when they ran, and `lab
+up` runs them again.
 """
 
 from __future__ import annotations
 
 import json
+import secrets as random_source
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import StringConstraints, ValidationError
 
 from lab.base import durable
 from lab.base.errors import MachineError
@@ -22,25 +25,35 @@ if TYPE_CHECKING:
 FILE = "rotated.json"
 
 
+_DIGITS = 32
+
+
 class Rotated(Frozen):
     """The content of the file."""
 
     version: Literal[1] = 1
-    times: dict[str, Annotated[int, Field(ge=1)]] = {}
-    """by the passwords' names; those that were never changed are left out"""
+    drawn: dict[str, tuple[Annotated[str, StringConstraints(pattern=f"^[0-9a-f]{{{_DIGITS}}}$")], ...]] = {}
+    """by the passwords' names, a random number for each change; those that were never changed are left out"""
 
     def source(self, name: str) -> str:
         """Give what a password is derived from, in addition to the seed."""
-        times = self.times.get(name, 0)
-        return f"{name} {times}" if times else name
+        return self.sources(name)[-1]
 
     def sources(self, name: str) -> list[str]:
         """Give what a password and all before it were derived from."""
-        return [name, *(f"{name} {times}" for times in range(1, self.times.get(name, 0) + 1))]
+        return [name, *(f"{name} {number}" for number in self.drawn.get(name, ()))]
 
     def more(self, names: Iterable[str]) -> Rotated:
         """Give it after another change of these."""
-        return Rotated(times=self.times | {name: self.times.get(name, 0) + 1 for name in names})
+        return self.then(Rotated(drawn={name: (random_source.token_hex(_DIGITS // 2),) for name in names}))
+
+    def then(self, later: Rotated) -> Rotated:
+        """Give it after these changes too, if they are not among its own already."""
+        new = {
+            name: tuple(number for number in numbers if number not in self.drawn.get(name, ()))
+            for name, numbers in later.drawn.items()
+        }
+        return Rotated(drawn=self.drawn | {name: (*self.drawn.get(name, ()), *more) for name, more in new.items()})
 
 
 def load(directory: Path) -> Rotated:

@@ -30,8 +30,21 @@ def test_each_rotation_is_another_password_of_the_same_seed(tmp_path: Path) -> N
     assert len({each["NOVA_PASS"] for each in seen}) == 3
     assert len({each["NOVA_DBPASS"] for each in seen}) == 1
     assert seen[0] == Secrets.derive(SEED, NAMES)
-    assert found.sources("NOVA_PASS") == ["NOVA_PASS", "NOVA_PASS 1", "NOVA_PASS 2"]
+    first, second = found.drawn["NOVA_PASS"]
+    assert found.sources("NOVA_PASS") == ["NOVA_PASS", f"NOVA_PASS {first}", f"NOVA_PASS {second}"]
     assert found.sources("NOVA_DBPASS") == ["NOVA_DBPASS"]
+
+
+def test_two_labs_of_one_seed_do_not_change_to_the_same() -> None:
+    one, other = (Secrets.derive(SEED, NAMES, rotated=Rotated().more(NAMES)) for _ in range(2))
+    assert not set(one.values()) & set(other.values())
+
+
+def test_changes_after_changes_count_once() -> None:
+    first = Rotated().more(NAMES)
+    both = first.more(["NOVA_PASS"])
+    assert first.then(both) == both.then(both) == both
+    assert Rotated().then(first) == first
 
 
 def test_one_that_the_spec_sets_is_not_derived() -> None:
@@ -48,7 +61,7 @@ def test_a_lab_that_was_made_has_them(tmp_path: Path) -> None:
     assert {name for name in before if before[name] != after[name]} == {"NOVA_PASS"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2}', '{"times": {"NOVA_PASS": 0}}', '{"times": "x"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2}', '{"drawn": {"NOVA_PASS": ["0"]}}', '{"drawn": "x"}'])
 def test_a_damaged_file_is_told(text: str, tmp_path: Path) -> None:
     (tmp_path / rotated.FILE).write_text(text)
     with pytest.raises(MachineError, match=r"rotated\.json is damaged"):

@@ -19,7 +19,6 @@ from lab.nodes.steps import inputs_digest, not_done
 from lab.planning import project, rotated
 from lab.planning.plan import HostFacts, HostProof
 from lab.planning.project import Lab
-from lab.planning.rotated import Rotated
 from lab.planning.secrets import Secrets
 from lab.verbs import golden
 from lab.verbs import rotate as rotating
@@ -102,7 +101,7 @@ def test_one_that_was_cut_short_is_finished_by_lab_up(ups: list[Mapping[str, str
     with pytest.raises(UsageError, match=r"the lab is not complete: \S+ \S+: its inputs changed") as caught:
         rotate(tmp_path, "NOVA_PASS")
     assert "`lab up` completes it" in caught.value.hint
-    assert rotated.load(tmp_path / "build") == Rotated(times={"NOVA_PASS": 1})
+    assert {name: len(drawn) for name, drawn in rotated.load(tmp_path / "build").drawn.items()} == {"NOVA_PASS": 1}
 
 
 def test_an_unknown_name_changes_nothing(ups: list[Mapping[str, str]], tmp_path: Path) -> None:
