@@ -25,6 +25,8 @@ class Mark(Frozen):
     """its name"""
     complete: bool = False
     """its machines were made"""
+    own: bool = False
+    """its nodes have keys and machine ids of their own"""
 
 
 def load(build_dir: Path) -> Mark | None:

@@ -139,6 +139,11 @@ class Spec(Frozen):
         "the first `lab up` whose checks all pass, where the disk has room; off: only when `lab golden save` asks for "
         "it.",
     )
+    rotate: Literal["off", "access", "all"] = Field(
+        "off",
+        description="Passwords that a lab made from a golden lab changes at once, so that no other lab has them. "
+        "access: ADMIN_PASS, with which one gets in from outside; all: every password; off: none, the fastest.",
+    )
     passwords: dict[str, Password] = Field(
         {},
         repr=False,

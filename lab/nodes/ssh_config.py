@@ -68,11 +68,16 @@ class SshConfig:
     def forget_keys(self, names: Iterable[str]) -> None:
         """Forget host keys: the lab made these machines again, or gave them another disk. Their new keys count."""
         gone = set(names)
-        there = self.known_hosts.exists()
-        lines = self.known_hosts.read_text(errors="replace").splitlines(keepends=True) if there else []
-        kept = [line for line in lines if gone.isdisjoint(line.partition(" ")[0].split(","))]
-        if kept != lines or not there:
+        lines = self._lines()
+        kept = [line for line in lines if not _names(line, gone)]
+        if kept != lines or not self.known_hosts.exists():
             self._write_keys(kept)
+
+    def trust(self, node: str, keys: Iterable[str], *, more: bool = False) -> None:
+        """Record a node's host keys, each as its type and its key: instead of those that it had, or in addition."""
+        lines = self._lines()
+        kept = lines if more else [line for line in lines if not _names(line, {node})]
+        self._write_keys([*kept, *(f"{node} {key}\n" for key in keys)])
 
     def require_its_key(self, node: str, said: str) -> None:
         """Judge by what ssh said whether it was the node that answered.
@@ -87,6 +92,12 @@ class SshConfig:
                 hint="if you gave the node new keys, or created it again by hand: "
                 f"`ssh-keygen -f {shlex.quote(str(self.known_hosts))} -R {node}`, then the same again",
             )
+
+    def _lines(self) -> list[str]:
+        try:
+            return self.known_hosts.read_text(errors="replace").splitlines(keepends=True)
+        except FileNotFoundError:
+            return []
 
     def _write_keys(self, lines: Iterable[str]) -> None:
         """Write known_hosts, for its owner alone; ssh would make it readable by others."""
@@ -178,6 +189,11 @@ class SshConfig:
             "ControlPath": ssh_config_value(self.socket_dir() / name),
             "ControlPersist": str(_PERSIST_S),
         }
+
+
+def _names(line: str, nodes: set[str]) -> bool:
+    """Tell whether a line of known_hosts is of one of these."""
+    return not nodes.isdisjoint(line.partition(" ")[0].split(","))
 
 
 def hosts_of(config: str) -> dict[str, dict[str, str]]:

@@ -133,6 +133,7 @@ def _phases(
         if restored:
             up_golden.wake(run, began)
         machines.wait_for_nodes(run, wanted, since=began)
+        up_golden.make_own(run)
         done, quick = steps.check_what_is_done(run)
         if checkpoints and (broken := steps.run_chapters(run, done)):
             return run.lab, broken, True

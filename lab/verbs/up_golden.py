@@ -10,7 +10,7 @@ from lab.checkpoint import save_restore
 from lab.checkpoint.store import Checkpoints
 from lab.generator.render import render
 from lab.golden import fit as fitting
-from lab.golden import mark
+from lab.golden import mark, own
 from lab.golden.provide import provide, undo
 from lab.golden.save import save
 from lab.golden.store import GoldenLabs
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
     from lab.base.progress import Progress
     from lab.golden.fit import Fit
+    from lab.golden.store import Golden
     from lab.host.host import Host
     from lab.inputs.model import Spec
     from lab.planning.plan import Plan
     from lab.planning.project import Lab
     from lab.verbs.run import Run
     from lab.verification.report import Report
+
+
+ADMIN = "ADMIN_PASS"
+"""the only password that is of use without a shell on a node"""
 
 
 def remove_unfinished(lab: Lab, host: Host, progress: Progress) -> None:
@@ -67,14 +72,24 @@ def choose(spec: Spec, plan: Plan, directory: Path, host: Host, progress: Progre
         more = f" and {len(other) - 1} more; `lab golden list` shows them" if len(other) > 1 else ""
         progress.say(f"golden lab {best.golden.name} is of another lab, and not used: {other[0]}{more}")
         return None
-    own_seed = directory / "seed"
-    if not own_seed.exists():
-        builddir.claim(directory)
-        known = rotated.load(best.golden.directory)
-        if known != rotated.load(directory):
-            rotated.save(directory, known)  # before the seed: without a seed it has no effect
-        durable.create(own_seed, f"{load_seed(best.golden.directory / 'seed')}\n".encode(), mode=0o600)
+    _take_passwords(spec, plan, directory, best.golden)
     return best
+
+
+def _take_passwords(spec: Spec, plan: Plan, directory: Path, golden: Golden) -> None:
+    """Give a build directory the golden lab's passwords, and change those that the spec says."""
+    own_seed = directory / "seed"
+    kept = rotated.load(golden.directory)
+    known = kept.then(rotated.load(directory)) if own_seed.exists() else kept
+    derived = [name for name in plan.secrets if name not in plan.overridden_secrets]
+    wanted = {"off": [], "access": [ADMIN], "all": derived}[spec.rotate]
+    # Not a second time: `lab up` may have been interrupted, or this is the next lab in this directory.
+    known = known.more(name for name in wanted if name in derived and known.source(name) == kept.source(name))
+    builddir.claim(directory)
+    if known != rotated.load(directory):
+        rotated.save(directory, known)  # before the seed: without a seed it has no effect
+    if not own_seed.exists():
+        durable.create(own_seed, f"{load_seed(golden.directory / 'seed')}\n".encode(), mode=0o600)
 
 
 def begin(run: Run, fit: Fit | None) -> bool:
@@ -99,6 +114,20 @@ def wake(run: Run, since: float) -> None:
     """Set the clocks of machines whose memory was restored, and wait for their services."""
     with run.progress.phase("services", "clocks, then heartbeats"):
         save_restore.set_clocks_and_wait(run.lab, since, run.progress)
+
+
+def make_own(run: Run) -> None:
+    """Give the nodes of a lab from a golden one keys and machine ids of their own, if they have none yet.
+
+    Raises:
+        MachineError: a node refuses; the next `lab up` does it again.
+    """
+    known = mark.load(run.lab.build_dir)
+    if known is None or known.own:
+        return
+    with run.progress.phase("own", "ssh keys and machine ids of its own"):
+        own.make_own(run.lab, GoldenLabs().root / known.golden, run.ssh)
+        mark.save(run.lab.build_dir, known.model_copy(update={"own": True}))
 
 
 def keep(run: Run, result: Report) -> None:

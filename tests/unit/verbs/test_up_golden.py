@@ -19,6 +19,7 @@ from lab.golden.store import GoldenLabs, Manifest
 from lab.host.private import PrivateHost
 from lab.inputs.model import Spec
 from lab.nodes.state import State, StateFile, StepRecord
+from lab.planning import rotated
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
 from lab.verbs import up_golden
@@ -75,6 +76,42 @@ def test_one_that_fits_is_chosen_and_gives_its_seed(store: GoldenLabs, tmp_path:
     seed = tmp_path / "build" / "seed"
     assert (seed.read_text().strip(), seed.stat().st_mode & 0o777) == (SEED, 0o600)
     assert choose(tmp_path)[0] is not None  # as after a crash
+
+
+@pytest.mark.parametrize(
+    ("rotate", "changed"), [("off", set()), ("access", {"ADMIN_PASS"}), ("all", set(PLAN.secrets))]
+)
+def test_the_spec_says_which_passwords_change_at_once(
+    rotate: Any, changed: set[str], store: GoldenLabs, tmp_path: Path
+) -> None:
+    golden_of(store)
+    spec = SPEC.model_copy(update={"rotate": rotate})
+    assert choose(tmp_path, spec)[0] is not None
+    build = tmp_path / "build"
+    before, after = Secrets.derive(SEED, PLAN.secrets), Secrets.derive(SEED, PLAN.secrets, rotated=rotated.load(build))
+    assert {name for name in before if before[name] != after[name]} == changed
+    assert choose(tmp_path, spec)[0] is not None  # as after a crash, and after `lab down`
+    assert Secrets.derive(SEED, PLAN.secrets, rotated=rotated.load(build)) == after
+
+
+def test_what_the_golden_lab_had_changed_comes_first(store: GoldenLabs, tmp_path: Path) -> None:
+    golden = golden_of(store)
+    rotated.save(golden.directory, rotated.Rotated().more(["NOVA_PASS"]))
+    manifest = golden.manifest.model_copy(
+        update={
+            "passwords": passwords_digest(
+                SEED, Secrets.derive(SEED, PLAN.secrets, rotated=rotated.load(golden.directory))
+            )
+        }
+    )
+    (golden.directory / "manifest.json").write_text(manifest.model_dump_json())
+    assert choose(tmp_path)[0] is not None
+    build = tmp_path / "build"
+    assert rotated.load(build) == rotated.load(golden.directory)
+    rotated.save(build, rotated.load(build).more(["NOVA_PASS"]))
+    later = rotated.load(build)
+    assert choose(tmp_path)[0] is not None
+    assert rotated.load(build) == later
 
 
 def test_without_any_nothing_is_said_or_made(store: GoldenLabs, tmp_path: Path) -> None:
