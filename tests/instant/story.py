@@ -11,6 +11,7 @@ import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faults.lab_run import LAB, ROOT, LabRun, run_lab
@@ -21,13 +22,15 @@ from lab.box.store import cache_directory
 from lab.host.host import choose_host
 from lab.inputs.load import load_spec
 from lab.inputs.release import load_release
+from lab.verbs.opening import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 LIMIT_S = 3600.0
 """for a verb that nothing disturbs"""
+KEYS = ".vagrant/machines/*/libvirt"
+WHO_ACCEPTS = Path(__file__).with_name("who_accepts.py")
 SPREAD_S = {"save": 90.0, "up": 60.0}
 """over which the kills are spread: about what the verb takes"""
 
@@ -77,6 +80,7 @@ class Story:
             self._lab(["up", *options], "up-back")
             self._lab(["down", *options], "up-back-down")
         self._from_golden(options, "up")
+        self._require_own_keys(build_dir)
         for name, of in (("second", options), ("first", first)):
             self._lab(["verify", *of], f"beside-{name}")
         self.figures |= {f"second_{what}": value for what, value in self._takes(build_dir).items()}
@@ -84,9 +88,42 @@ class Story:
         code, _ = run_lab(["golden", "remove", golden["name"]], self.work / "refused.log", LIMIT_S)
         if code != 2:
             raise NotGoldenError(f"removing a golden lab below a lab ended with {code}: {self.work / 'refused.log'}")
+        self._rotate(build_dir, options)
+        self._lab(["verify", *first], "beside-rotated")
         self._down(build_dir, options)
         if not self._golden(first)["serves"]:
             raise NotGoldenError("the golden lab is another one after a lab from it was removed")
+
+    def _require_own_keys(self, build_dir: Path) -> None:
+        """Check that a lab has none of the first lab's ssh host keys and keys to log in."""
+        known, firsts = ((of / "known_hosts").read_text().splitlines() for of in (build_dir, self.build_dir))
+        if same := set(known) & set(firsts):
+            raise NotGoldenError(f"{build_dir} has {len(same)} of the first lab's ssh host keys")
+        for key in build_dir.glob(f"{KEYS}/private_key"):
+            if key.read_text() == (self.build_dir / key.relative_to(build_dir)).read_text():
+                raise NotGoldenError(f"{key} is the first lab's")
+
+    def _rotate(self, build_dir: Path, options: list[str]) -> None:
+        """Change all passwords, which verifies the lab: the old ones are let in before, and nowhere afterwards."""
+        old = dict(opened(build_dir).secrets)
+        before = self._who_accepts(old, options)
+        self.figures["rotate_s"] = self._lab(["rotate", *options], "rotate")
+        new = dict(opened(build_dir).secrets)
+        after, now = self._who_accepts(old, options), self._who_accepts(new, options)
+        if not before["lets_in"] or now["lets_in"] != before["lets_in"] or after["lets_in"] or after["files"]:
+            raise NotGoldenError(f"lab rotate: before {before}; old ones afterwards {after}; new ones {now}")
+        self.figures["rotated"] = len(now["lets_in"])
+
+    def _who_accepts(self, passwords: dict[str, str], options: list[str]) -> dict[str, list[str]]:
+        script = WHO_ACCEPTS.read_text().replace("= {}", f"= {passwords!r}", 1)
+        argv = [*LAB, "ssh", *options, "controller", "--", "sudo python3 -"]
+        done = subprocess.run(
+            argv, input=script, text=True, capture_output=True, timeout=LIMIT_S, cwd=ROOT, check=False
+        )
+        if done.returncode:
+            raise NotGoldenError(f"who_accepts.py ended with {done.returncode}: {done.stderr[-500:]}")
+        found: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+        return found
 
     def _other_cache(self, golden: dict[str, Any]) -> None:
         """Take it to another cache, which has nothing else, and make a lab from it there."""
