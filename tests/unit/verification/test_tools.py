@@ -266,6 +266,12 @@ def test_an_error_in_a_request_of_a_user_is_the_users(tmp_path: Path, context: s
         ("/var/log/nova/nova-api.log", "[Errno 104] Connection reset by peer. Trying again in 1 seconds.", 0),
         ("/var/log/nova/nova-api.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 1),
         ("/var/log/nova/nova-conductor.log", "[Errno 104] Connection reset by peer. Trying again in 1 seconds.", 1),
+        (
+            "/var/log/neutron/neutron-api.log",
+            "Connection failed: [Errno 104] Connection reset by peer (retrying in 1.0 seconds): ConnectionResetError: ",
+            0,
+        ),
+        ("/var/log/neutron/neutron-api.log", "Connection failed: [Errno 111] ECONNREFUSED (retrying in 1 s)", 1),
         # the controller was rebooted under a compute node
         ("/var/log/nova/nova-compute.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 0),
         ("/var/log/neutron/neutron-openvswitch-agent.log", "[Errno 111] ECONNREFUSED. Trying again in 1 seconds.", 0),
