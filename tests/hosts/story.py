@@ -12,6 +12,7 @@ from faults.used import steps_done
 
 from hosts.calls import HostProofError
 from hosts.place import NAME
+from lab.base.durable import write_text
 
 if TYPE_CHECKING:
     from hosts.calls import Calls
@@ -51,7 +52,8 @@ def prove(place: Place, calls: Calls, figures: Figures, to: str | None) -> None:
     """
     began = time.monotonic()
     place.open(calls)
-    (place.directory / "lab.yaml").write_text(small_spec(figures.release) if to else spec(figures.release))
+    text = small_spec(figures.release) if to else spec(figures.release)
+    write_text(place.directory / "lab.yaml", text, mode=0o644, like=place.directory)  # the user's own, as all of it
     figures.prepared_s = _since(began)
     up_began = time.monotonic()
     said = place.up(calls, to)
