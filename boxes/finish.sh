@@ -48,6 +48,11 @@ iface lo inet loopback
 auto eth0
 iface eth0 inet dhcp
 CONF
+  # Without an answer at its boot, as on a busy host, a machine asks again only after five minutes: dhclient.conf(5).
+  # Debian 13 has another client, which asks again by itself.
+  if [[ -e $tree/etc/dhcp/dhclient.conf ]]; then
+    printf '\nretry 10;\n' >>"$tree/etc/dhcp/dhclient.conf"
+  fi
   printf 'localhost\n' >"$tree/etc/hostname"
   printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$tree/etc/hosts"
   : >"$tree/etc/resolv.conf"
