@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -16,8 +17,6 @@ from lab.inputs.validate import validate
 from lab.inputs.values import BOX_DISK_GIB
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lab.inputs.document import Document, Loc
     from lab.inputs.validate import ModelT
 
@@ -70,6 +69,8 @@ class BoxSpec(Frozen):
     flavour: Flavour = "installed"
     packages: tuple[str, ...]
     """what the steps of the role name; the definition adds the base"""
+    scripts: tuple[Path, ...] = ()
+    """of the steps of the role, in order"""
 
 
 def base_packages(definition: BoxDefinition, role: Role) -> tuple[str, ...]:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.base import resources
-from lab.base.errors import HostError, LabError
+from lab.base.errors import HostError, LabError, MachineError
 from lab.base.process import run
 from lab.box import store
 from lab.box.definition import BoxDefinition, BoxSpec, all_packages, base_packages
 from lab.box.intact import facts_of_all
 from lab.box.manifest import Inputs, Manifest
+from lab.box.schemas import schema_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -106,6 +107,8 @@ def make_box(build: Build) -> Box:
                 build.pool.repository(debs, repository)
             with build.phase("packages", f"installing packages ({spec.flavour})"):
                 _install(build, tree, repository, scratch)
+            if lines := schema_lines(spec):
+                _make_schemas(build, lines, tree, scratch)
             with build.phase("machine", "turning the tree into a machine"):
                 _finish(build, tree, repository, scratch)
                 packages = _installed(tree)
@@ -183,6 +186,26 @@ def _bootstrap(
             "BOX_INITRAMFS_MODULES": " ".join(definition.initramfs_modules),
         },
     )
+
+
+def _make_schemas(build: Build, lines: str, tree: Path, scratch: Path) -> None:
+    """Make the databases' schemas, as files for the box. They save time only: a box without them is as good."""
+    commands, dumps = scratch / "schemas", scratch / "share" / "schemas"
+    commands.write_text(lines)
+    try:
+        with build.phase("schemas", "making the databases' schemas"):
+            build.tools.run(
+                [*_CONTAINED, resources.BOXES / "schemas.sh", tree, dumps],
+                log=build.log,
+                timeout_s=_BUILD_TIMEOUT_S,
+                env={"BOX_SCHEMAS": str(commands)},
+            )
+    except MachineError as error:
+        if build.tools.stopped:
+            raise
+        shutil.rmtree(dumps, ignore_errors=True)
+        without = f"has no schemas of the databases, each lab makes them: {error.message} (log: {build.log})"
+        build.on_event(BoxEvent(build.spec.name, without))
 
 
 def _finish(build: Build, tree: Path, repository: Path, scratch: Path) -> None:

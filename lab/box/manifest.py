@@ -13,6 +13,7 @@ from lab.base.process import run
 from lab.box.definition import BoxDefinition, BoxSpec, Flavour, all_packages
 from lab.box.guests import GUEST_SCRIPTS
 from lab.box.intact import FileFacts
+from lab.box.schemas import schema_lines
 from lab.inputs.steps import Role
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 RECIPE = 1
 """raised when the builder's Python part makes other boxes of the same inputs"""
 
-SCRIPTS = ("prepare.sh", "finish.sh", "assemble.sh", *GUEST_SCRIPTS)
+SCRIPTS = ("prepare.sh", "schemas.sh", "finish.sh", "assemble.sh", *GUEST_SCRIPTS)
 _TOOLS = {
     "mmdebstrap": (["mmdebstrap", "--version"], r"mmdebstrap (\S+)", "mmdebstrap"),
     "qemu-img": (["qemu-img", "--version"], r"version (\S+)", "qemu-utils"),
@@ -41,6 +42,8 @@ class Inputs(Frozen):
     """sha256 of the definition, its package lists left out"""
     scripts: dict[str, str]
     """file name to sha256"""
+    schemas: str = ""
+    """sha256 of the steps' lines that make the databases' schemas; empty: none of them"""
     tools: dict[str, str]
     """program to version"""
     key: str = ""
@@ -114,6 +117,7 @@ def inputs_of(
         requested=all_packages(definition, spec),
         definition=_sha256(dumped.encode()),
         scripts={name: _sha256((boxes / name).read_bytes()) for name in SCRIPTS},
+        schemas=_sha256(lines.encode()) if (lines := schema_lines(spec)) else "",
         tools=tools,
         key=key,
         mirror=mirror or "",
@@ -136,6 +140,8 @@ def needs_rebuild(built: Inputs | None, wanted: Inputs, damage: str = "") -> str
     for name in sorted({*built.scripts, *wanted.scripts}):
         if built.scripts.get(name) != wanted.scripts.get(name):
             return f"build script {name} changed"
+    if built.schemas != wanted.schemas:
+        return "the steps' commands for the databases' schemas changed"
     for name in sorted({*built.tools, *wanted.tools}):
         old, new = built.tools.get(name, "none"), wanted.tools.get(name, "none")
         if old != new:

@@ -31,6 +31,12 @@ class Tools:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        with self._lock:
+            return self._stopped
+
     def run(
         self,
         argv: Sequence[str | os.PathLike[str]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from lab.base import safe
+from lab.base import resources, safe
 from lab.base.progress import clock
 from lab.box import age
 from lab.box.build import BoxEvent, ensure_boxes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def wanted_boxes(plan: Plan) -> list[BoxSpec]:
-    """One box per role of the plan, with the packages that the role's steps name."""
+    """One box per role of the plan, with the packages that the role's steps name, and the steps' scripts."""
     needed = []
     for node in {node.role: node for node in plan.nodes}.values():
         packages = {package for step in node.steps for package in plan.step(step).packages}
@@ -35,6 +35,7 @@ def wanted_boxes(plan: Plan) -> list[BoxSpec]:
                 role=node.role,
                 flavour=plan.flavour,
                 packages=tuple(sorted(packages)),
+                scripts=tuple(resources.PROVISION / plan.edition / f"{step}.sh" for step in node.steps),
             )
         )
     return needed
