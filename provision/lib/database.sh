@@ -6,7 +6,11 @@
 # COMMAND.
 #
 # COMMAND is a program, or `loaded` with its arguments. The migrations of several services run at the same time: those
-# that nobody waits for give way to the Identity service's (`nice`).
+# that nobody waits for give way to the Identity service's (`nice`). Where one COMMAND has several databases, they get
+# the same schema.
+#
+# Deviation: an `installed` box has the schemas that the same commands made when it was built (boxes/schemas.sh). An empty
+# database gets its schema from there, and COMMAND has nothing left to do, or only what a newer PACKAGE adds.
 #
 # Skipped when the same version of PACKAGE did it before and the tables are those that it left. A first migration that
 # was cut short (a power cut, a kill) leaves half the tables, from which a migration cannot continue. Nothing
@@ -14,7 +18,7 @@
 sync_schema() {
   local databases=$1 package=$2
   local stamp=$LAB_STATE/schema/${1// /+} begun=$LAB_STATE/schema/${1// /+}.begun
-  local version database
+  local version
   shift 2
   mkdir -p "$LAB_STATE/schema"
   version=$(dpkg-query --show --showformat '${Version}' "$package")
@@ -24,12 +28,11 @@ sync_schema() {
   fi
   if [[ -f $begun && ! -s $stamp ]]; then
     say "schema of $databases: an earlier first migration was cut short; starting again from an empty database"
-    for database in $databases; do
-      printf 'DROP DATABASE IF EXISTS %s; CREATE DATABASE %s;\n' "$database" "$database"
-    done | mariadb
+    empty_databases "$databases"
   fi
   touch "$begun"
   sync -f "$begun"
+  load_schema "$databases"
   "$@" || return
   # The database keeps its last second in memory (20-database); the stamp must not be older than what it tells of.
   mariadb --execute 'FLUSH ENGINE LOGS'
@@ -39,6 +42,30 @@ sync_schema() {
   sync -f "$stamp"
   rm -f "$begun"
   say "schema of $databases: at the head of $package $version"
+}
+
+# load_schema "DATABASE…": the schema that the box has of them, if it has one, into each that has no table.
+load_schema() {
+  local dump=${LAB_SCHEMAS:-/usr/share/compute-lab/schemas}/${1%% *}.sql.gz
+  local database
+  [[ -f $dump ]] || return 0
+  for database in $1; do
+    [[ -z $(mariadb --batch --skip-column-names <<<"SHOW TABLES FROM $database") ]] || continue
+    if gzip --decompress --stdout "$dump" | mariadb "$database"; then
+      say "schema of $database: loaded from the box, which has $dump"
+    else
+      say "schema of $database: $dump cannot be loaded; it is made from the first migration on"
+      empty_databases "$database"
+    fi
+  done
+}
+
+# empty_databases "DATABASE…": made again, without a table; the grants stay.
+empty_databases() {
+  local database
+  for database in $1; do
+    printf 'DROP DATABASE IF EXISTS %s; CREATE DATABASE %s;\n' "$database" "$database"
+  done | mariadb
 }
 
 # schema_shape "DATABASE…": a checksum of the names of their tables and columns.

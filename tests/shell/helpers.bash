@@ -10,6 +10,7 @@ NASTY=('two words' "it's" 'say "hi"' 'a&b' 'back\slash' '100%' '' '$HOME `id` $(
 setup_lab() {
   export LAB_DIR=$PROVISION
   export LAB_STATE=$BATS_TEST_TMPDIR/state LAB_RUN=$BATS_TEST_TMPDIR/run LAB_LOGS=$BATS_TEST_TMPDIR/logs
+  export LAB_SCHEMAS=$BATS_TEST_TMPDIR/schemas
   mkdir -p "$LAB_STATE" "$LAB_RUN" "$BATS_TEST_TMPDIR/bin"
   export PATH=$BATS_TEST_TMPDIR/bin:$PATH
   unset LAB_WAIT_FACTOR LAB_UNITS LAB_FAILURE LAB_STEP_FILE
