@@ -79,19 +79,9 @@ def verify(
     with tempfile.TemporaryDirectory(prefix="lab-verify-") as name:
         scratch = Path(name)
         (scratch / "ids").write_text("\n".join(check.id for check in checks) + "\n")
-        arguments = [
-            *("-c", os.devnull, "--rootdir", str(build_dir)),  # not the settings of another version's build directory
-            *("--confcutdir", str(resources.INFRA_SUITE), str(resources.INFRA_SUITE), *tests),
-            *("-p", "lab.verification.plugin", "-p", "no:cacheprovider", "-q", "--tb=short", "--color=no"),
-            "--continue-on-collection-errors",
-            *("--lab-full", "--lab-plan", str(build_dir / "plan.json"), "--lab-ids-from", str(scratch / "ids")),
-        ]
+        arguments = [*_arguments(build_dir, scratch, tests), *_reports(plan, junit, html)]
         if sockets is not None:
             arguments += ["--lab-sockets", str(sockets)]
-        if junit is not None:
-            arguments += ["--junitxml", str(junit.absolute()), "-o", f"junit_suite_name=lab {plan.name}"]
-        if html is not None:
-            arguments += ["--html", str(html.absolute()), "--self-contained-html", "--css", str(STYLE)]
         reader = _Reader({check.id: check for check in checks}, on_result)
         code, output = _run(arguments, scratch, reader, check, limit_s)
     if code not in (0, TESTS_FAILED) or not (reader.results or reader.own):
@@ -101,6 +91,27 @@ def verify(
         raise MachineError(f"the suite ended with exit code {code} before its end", detail=tail)
     results = tuple(reader.results.get(check.id) or _missing(check) for check in checks)
     return Report(results, Counted(tuple(reader.own)), veiled)
+
+
+def _arguments(build_dir: Path, scratch: Path, tests: Sequence[str]) -> list[str]:
+    """Give pytest's arguments; the ids of the checks are in a file of `scratch`."""
+    return [
+        *("-c", os.devnull, "--rootdir", str(build_dir)),  # not the settings of another version's build directory
+        *("--confcutdir", str(resources.INFRA_SUITE), str(resources.INFRA_SUITE), *tests),
+        *("-p", "lab.verification.plugin", "-p", "no:cacheprovider", "-q", "--tb=short", "--color=no"),
+        "--continue-on-collection-errors",
+        *("--lab-full", "--lab-plan", str(build_dir / "plan.json"), "--lab-ids-from", str(scratch / "ids")),
+    ]
+
+
+def _reports(plan: Plan, junit: Path | None, html: Path | None) -> list[str]:
+    """Give pytest's arguments for the reports that are wanted."""
+    arguments = []
+    if junit is not None:
+        arguments += ["--junitxml", str(junit.absolute()), "-o", f"junit_suite_name=lab {plan.name}"]
+    if html is not None:
+        arguments += ["--html", str(html.absolute()), "--self-contained-html", "--css", str(STYLE)]
+    return arguments
 
 
 def quick_ids(plan: Plan, jobs: Collection[tuple[str, str]]) -> list[str]:
