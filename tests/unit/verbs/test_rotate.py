@@ -13,6 +13,7 @@ from lab.base.errors import UsageError
 from lab.generator.render import render
 from lab.inputs.blocks import shared_blocks, variables_used
 from lab.inputs.model import Spec
+from lab.inputs.release import release_names
 from lab.nodes.schedule import jobs_of
 from lab.nodes.state import State, StateFile, StepRecord
 from lab.nodes.steps import inputs_digest, not_done
@@ -27,6 +28,9 @@ from lab.verification import veil
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from lab.generator.render import RenderedFile
+    from lab.planning.plan import Plan
 
 PLAN = project.decide(Spec(name="demo", release="epoxy"), HostProof(HostFacts(), "", ""))
 SEED = "5e" * 32
@@ -62,10 +66,9 @@ def will_run(tmp_path: Path) -> set[str]:
     return {f"{job.node}/{job.step}" for job in not_done(PLAN, render(PLAN, lab.secrets), state)}
 
 
-def using(name: str) -> set[str]:
+def using(name: str, plan: Plan, files: Mapping[str, RenderedFile]) -> set[str]:
     """Name the jobs whose scripts, with the blocks that they read, use a variable."""
-    files = render(PLAN, Secrets.derive(SEED, PLAN.secrets))
-    scripts = {job: files[f"nodes/{job.node}/steps/{job.step}.sh"].text for job in jobs_of(PLAN)}
+    scripts = {job: files[f"nodes/{job.node}/steps/{job.step}.sh"].text for job in jobs_of(plan)}
     for job, text in scripts.items():
         scripts[job] = "\n".join([text, *(files[f"nodes/{job.node}/{path}"].text for path in shared_blocks(text))])
     return {f"{job.node}/{job.step}" for job, text in scripts.items() if name in variables_used(text)}
@@ -85,9 +88,24 @@ def test_an_exercise_keeps_the_lab_as_it_broke_it(ups: list[Mapping[str, str]], 
 def test_exactly_the_steps_that_use_it_run_again(name: str, ups: list[Mapping[str, str]], tmp_path: Path) -> None:
     assert will_run(tmp_path) == set()
     rotate(tmp_path, name)
-    assert will_run(tmp_path) == using(name) != set()
+    assert will_run(tmp_path) == using(name, PLAN, render(PLAN, Secrets.derive(SEED, PLAN.secrets))) != set()
     before = Secrets.derive(SEED, PLAN.secrets)
     assert {each for each in before if ups[0][each] != before[each]} == {name}
+
+
+@pytest.mark.parametrize("release", release_names())
+def test_no_client_of_the_queue_starts_again_before_the_queue_has_the_password(release: str) -> None:
+    """An agent of the Networking service that is refused once ends, with its log full of errors."""
+    plan = project.decide(Spec(name="demo", release=release), HostProof(HostFacts(), "", ""))
+    files = render(plan, Secrets.derive(SEED, plan.secrets))
+    server = next(step.id for step in plan.steps if step.id.endswith("-message-queue"))
+    after = {server}
+    for step in plan.steps:  # in their order: what a step needs comes before it
+        if after & set(step.needs):
+            after.add(step.id)
+    clients = {job.partition("/")[2] for job in using("RABBIT_PASS", plan, files)}
+    assert clients - after == set()
+    assert len(clients) > 3
 
 
 def test_without_a_name_all_change(ups: list[Mapping[str, str]], tmp_path: Path) -> None:
