@@ -16,7 +16,8 @@ clock() { printf 'clock %s %s\n' "$1" "$(date +%s.%N)"; }
 clock begin
 
 # disk USED_PERCENT FREE_KIB MOUNT, inodes likewise: the file systems that keep what is written
-timeout "$limit" df -l -P -k -x tmpfs -x devtmpfs -x overlay | awk 'NR > 1 { sub("%", "", $5); print "disk", $5, $4, $6 }' || unknown 'the space of its disks'
+timeout "$limit" df -l -P -k -x tmpfs -x devtmpfs -x overlay | awk 'NR > 1 { sub("%", "", $5); print "disk", $5, $4, $6 }' ||
+  unknown 'the space of its disks'
 timeout "$limit" df -l -P -i -x tmpfs -x devtmpfs -x overlay | awk 'NR > 1 && $2 > 0 { sub("%", "", $5); print "inodes", $5, $4, $6 }' ||
   unknown 'the inodes of its disks'
 
@@ -24,7 +25,8 @@ timeout "$limit" df -l -P -i -x tmpfs -x devtmpfs -x overlay | awk 'NR > 1 && $2
 awk '$1 == "MemTotal:" { total = $2 } $1 == "MemAvailable:" { print "memory", total, $2 }' /proc/meminfo
 
 # oom PROGRAM: each that the kernel killed since the boot because memory ran out
-timeout "$limit" dmesg 2>/dev/null | sed -n 's/.*[Oo]ut of memory: Kill.* process [0-9]* (\([^)]*\)).*/oom \1/p' | sort -u || unknown "its kernel's messages"
+timeout "$limit" dmesg 2>/dev/null | sed -n 's/.*[Oo]ut of memory: Kill.* process [0-9]* (\([^)]*\)).*/oom \1/p' | sort -u ||
+  unknown "its kernel's messages"
 
 # cpu svm|vmx, kvm yes: what instances have here
 if grep -qw svm /proc/cpuinfo; then echo 'cpu svm'; fi
@@ -57,7 +59,9 @@ timeout "$limit" systemctl list-units --all --plain --no-legend --state=failed -
     state=$(timeout "$limit" systemctl show -p SubState "$unit")
     limited=no
     # systemd keeps the result of the last attempt, which hides that it gave up: its own message tells.
-    if timeout "$limit" journalctl -q -b -u "$unit" -n 20 -o cat | grep 'repeated too quickly' >/dev/null; then limited=yes; fi
+    if timeout "$limit" journalctl -q -b -u "$unit" -n 20 -o cat | grep 'repeated too quickly' >/dev/null; then
+      limited=yes
+    fi
     printf 'unit %s %s %s %s\n' "$unit" "${state#SubState=}" "${result#Result=}" "$limited"
   done || unknown 'which of its units failed'
 

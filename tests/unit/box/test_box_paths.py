@@ -8,15 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sample_build import sample_build
 
 from lab.base import resources
 from lab.box import make
-from lab.box.definition import BoxSpec, load_definition
-from lab.box.guests import Guests
-from lab.box.keys import BoxKey
-from lab.box.make import BoxEvent, Build
-from lab.box.manifest import inputs_of
-from lab.box.pool import Pool
 from lab.box.tools import Tools
 
 ODD = 'R&D 50%20 Bob\'s "$x" `y` ;#'
@@ -33,26 +28,9 @@ class Noted(Tools):
 
 def bootstrap(tmp_path: Path) -> list[str]:
     """The words that bootstrap a box, of a build in an odd place."""
-    spec = BoxSpec(name="a/b", suite="bookworm", release="zed", role="compute", packages=())
-    definition = load_definition("bookworm")
     scratch, tools = tmp_path / ODD, Noted()
     scratch.mkdir(exist_ok=True)
-
-    def tell(event: BoxEvent) -> None: ...
-
-    build = Build(
-        spec=spec,
-        definition=definition,
-        inputs=inputs_of(definition, spec, {}, None, key=""),
-        key=BoxKey(tmp_path / "key", "ssh-ed25519 AAAA"),
-        sources=[],
-        pool=Pool(tmp_path, definition, [], tmp_path / "log"),
-        guests=Guests(tmp_path),
-        cache=tmp_path,
-        log=tmp_path / "log",
-        tools=tools,
-        on_event=tell,
-    )
+    build = sample_build(tmp_path, tools, [])
     make._install(build, scratch / "tree", scratch / "repository", scratch)
     return tools.words
 

@@ -7,18 +7,16 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from sample_build import sample_build
 
 from lab.base import resources
 from lab.base.errors import MachineError
 from lab.box import make
 from lab.box.definition import BoxSpec, load_definition
-from lab.box.guests import Guests
-from lab.box.keys import BoxKey
-from lab.box.make import BoxEvent, Build
 from lab.box.manifest import inputs_of, needs_rebuild
-from lab.box.pool import Pool
 from lab.box.schemas import schema_lines
 from lab.box.tools import Tools
 from lab.inputs.catalog import load_steps
@@ -27,6 +25,9 @@ from lab.inputs.release import load_release
 from lab.machines.boxes import wanted_boxes
 from lab.planning.plan import HostFacts
 from lab.planning.resolve import resolve
+
+if TYPE_CHECKING:
+    from lab.box.make import BoxEvent
 
 SCHEMAS = resources.BOXES / "schemas.sh"
 RELEASES = ("epoxy", "victoria", "zed")
@@ -93,27 +94,9 @@ class Programs(Tools):
             raise self._error
 
 
-def build(directory: Path, tools: Tools, events: list[BoxEvent]) -> Build:
-    definition = load_definition("bookworm")
-    spec = BoxSpec(name="a/b", suite="bookworm", release="zed", role="controller", packages=())
-    return Build(
-        spec=spec,
-        definition=definition,
-        inputs=inputs_of(definition, spec, {}, None, key=""),
-        key=BoxKey(directory / "key", "ssh-ed25519 AAAA"),
-        sources=[],
-        pool=Pool(directory, definition, [], directory / "log"),
-        guests=Guests(directory),
-        cache=directory,
-        log=directory / "log",
-        tools=tools,
-        on_event=events.append,
-    )
-
-
 def test_the_schemas_are_made_in_namespaces_that_end(tmp_path: Path) -> None:
     tools = Programs()
-    made = build(tmp_path, tools, [])
+    made = sample_build(tmp_path, tools, [])
     make._make_schemas(made, "sync_schema a b c\n", tmp_path / "tree", tmp_path)
     ((words, env),) = tools.ran
     assert words == [*make._CONTAINED, str(SCHEMAS), str(tmp_path / "tree"), str(tmp_path / "share/schemas")]
@@ -123,7 +106,7 @@ def test_the_schemas_are_made_in_namespaces_that_end(tmp_path: Path) -> None:
 
 def test_a_box_whose_schemas_cannot_be_made_has_none_and_that_is_told(tmp_path: Path) -> None:
     events: list[BoxEvent] = []
-    made = build(tmp_path, Programs(MachineError("setpriv failed with exit code 1")), events)
+    made = sample_build(tmp_path, Programs(MachineError("setpriv failed with exit code 1")), events)
     make._make_schemas(made, "sync_schema a b c\n", tmp_path / "tree", tmp_path)
     assert not (tmp_path / "share/schemas").exists()
     assert "schemas" not in made.seconds
@@ -135,7 +118,7 @@ def test_a_build_that_is_stopped_says_nothing_of_it(tmp_path: Path) -> None:
     tools = Programs(MachineError("setpriv failed with exit code -15"))
     tools.stop()
     with pytest.raises(MachineError):
-        make._make_schemas(build(tmp_path, tools, events), "sync_schema a b c\n", tmp_path / "tree", tmp_path)
+        make._make_schemas(sample_build(tmp_path, tools, events), "sync_schema a b c\n", tmp_path / "tree", tmp_path)
     assert [event.text for event in events] == ["making the databases' schemas"]
 
 
