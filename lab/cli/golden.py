@@ -31,6 +31,7 @@ def golden_list(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_js
     """List the golden labs, who uses them, and what differs from the lab of the spec."""
     from lab.checkpoint.store import age
     from lab.golden.store import GoldenLabs
+    from lab.host import page_sharing
     from lab.verbs import golden
 
     store, rows = GoldenLabs(), golden.rows(file, build_dir)
@@ -61,6 +62,8 @@ def golden_list(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None, as_js
     for row in rows:
         for line in (*row.fit.other, *row.fit.no_memory) if row.fit is not None else ():
             ui.console.print(f"{row.golden.name}: {line}", markup=False, soft_wrap=True)
+    if saved := page_sharing.saved_mib():
+        ui.console.print(f"equal pages of memory that this machine keeps once (KSM) save {saved} MiB")
 
 
 @golden_app.command("remove")

@@ -14,7 +14,7 @@ from lab.base.errors import DamagedFileError, HostError, MachineError, UsageErro
 from lab.base.lock import lab_lock
 from lab.checkpoint.store import Checkpoints
 from lab.generator.files import remove_tree
-from lab.host import fence, place, records
+from lab.host import fence, page_sharing, place, records
 from lab.host.choice import require_open
 from lab.host.host import choose_host
 from lab.host.ownership import own_of
@@ -187,6 +187,8 @@ def _remove(
     if host.mode == "system":
         fence.remove(key)
     host.stop(keep_volumes=keep_volumes)
+    if said := page_sharing.end_if_unused():
+        progress.say(said)
     if keep_volumes:
         return
     if directory is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lab.host import page_sharing
 from lab.host.choice import own_host
 from lab.host.libvirt_link import NoAnswerError
 from lab.nodes.state import StateFile
@@ -33,6 +34,7 @@ def status_of(lab: Lab) -> dict[str, Any]:
         "build_dir": str(lab.build_dir),
         "host": str(host),
         "libvirtd": silent,
+        "machine_shares_mib": page_sharing.saved_mib(),
         "nodes": [
             {
                 "name": node.name,

@@ -121,7 +121,7 @@ def _phases(
 ) -> tuple[Lab, Report, bool]:
     """Go through the phases in their order; give the lab, the last report, and whether anything had to be done."""
     began = time.time()
-    restored = up_golden.begin(run, fit)
+    restored = up_golden.begin(run, fit, spec)
     machines.start_host(run)
     boxes = machines.see_to_boxes(run, spec.box.mirror)
     machines.finish_checkpoints(run)

@@ -14,6 +14,7 @@ from lab.golden import mark, own
 from lab.golden.provide import provide, undo
 from lab.golden.save import save
 from lab.golden.store import GoldenLabs
+from lab.host import page_sharing
 from lab.host.private import PrivateHost
 from lab.nodes.state import StateFile
 from lab.planning import project, rotated
@@ -92,7 +93,7 @@ def _take_passwords(spec: Spec, plan: Plan, directory: Path, golden: Golden) -> 
         durable.create(own_seed, f"{load_seed(golden.directory / 'seed')}\n".encode(), mode=0o600)
 
 
-def begin(run: Run, fit: Fit | None) -> bool:
+def begin(run: Run, fit: Fit | None, spec: Spec) -> bool:
     """Make the machines from the golden lab that was chosen; tell whether they run, from its memory.
 
     If that fails, nothing of them is left, and they are made as usual.
@@ -101,13 +102,18 @@ def begin(run: Run, fit: Fit | None) -> bool:
         return False
     with run.progress.phase("golden", f"machines of golden lab {fit.golden.name}"):
         try:
-            return provide(run.lab, run.host, fit, run.progress.say)
+            restored = provide(run.lab, run.host, fit, run.progress.say)
         except (LabError, OSError) as error:
             failed = f"golden lab {fit.golden.name} could not be used"
             why = error.message if isinstance(error, LabError) else str(error)
             run.progress.say(f"{failed}, making everything: {why}", failed)
             undo(run.lab, run.host)
             return False
+    if isinstance(run.host, PrivateHost):
+        sharing = page_sharing.keep_apart if spec.rotate == "all" else page_sharing.begin
+        if said := sharing(run.host.state_dir):
+            run.progress.say(said)
+    return restored
 
 
 def wake(run: Run, since: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from lab.golden.digest import Machine, parts_of
 from lab.golden.fit import passwords_digest
 from lab.golden.mark import Mark
 from lab.golden.store import GoldenLabs, Manifest
+from lab.host import page_sharing
 from lab.host.private import PrivateHost
 from lab.inputs.model import Spec
 from lab.nodes.state import State, StateFile, StepRecord
@@ -196,11 +198,34 @@ def test_where_it_fails_the_lab_is_made_as_ever(
     monkeypatch.setattr(up_golden, "provide", fails)
     monkeypatch.setattr(up_golden, "undo", lambda lab, _: undone.append(lab.build_dir))
     run = a_run(tmp_path)
-    assert not up_golden.begin(run, fit)
+    assert not up_golden.begin(run, fit, SPEC)
     assert undone == [tmp_path / "build"]
     said = run.progress.lines[-1]  # type: ignore[attr-defined]
     assert said.startswith("golden lab zed-1 could not be used, making everything: ")
     assert why in said
+
+
+@pytest.mark.parametrize(
+    ("rotate", "called"), [("off", "begin"), ("access", "begin"), ("all", "keep_apart"), (None, None)]
+)
+def test_memory_is_shared_unless_labs_are_to_be_apart(
+    rotate: Any, called: str | None, store: GoldenLabs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden_of(store)
+    fit = choose(tmp_path)[0] if rotate else None
+    calls: list[tuple[str, Path]] = []
+
+    def told(name: str, at: Path) -> str:
+        calls.append((name, at))
+        return "told"
+
+    for name in ("begin", "keep_apart"):
+        monkeypatch.setattr(page_sharing, name, functools.partial(told, name))
+    monkeypatch.setattr(up_golden, "provide", lambda *_: True)
+    run = a_run(tmp_path)
+    assert up_golden.begin(run, fit, SPEC.model_copy(update={"rotate": rotate})) is bool(rotate)
+    assert calls == ([(called, a_host(tmp_path).state_dir)] if called else [])
+    assert run.progress.lines[-1:] == (["told"] if called else [])  # type: ignore[attr-defined]
 
 
 def test_what_was_cut_short_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
