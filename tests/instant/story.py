@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faults.lab_run import LAB, ROOT, LabRun, run_lab
-from faults.traces import qemu_pid, traces
+from faults.traces import traces
 from ruamel.yaml import YAML
 
+from instant import takes
 from lab.box.store import cache_directory
-from lab.host.host import choose_host
+from lab.host import page_sharing
 from lab.inputs.load import load_spec
 from lab.inputs.release import load_release
 from lab.verbs.opening import opened
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 LIMIT_S = 3600.0
 """for a verb that nothing disturbs"""
+CHECKPOINT = "test-golden"
 KEYS = ".vagrant/machines/*/libvirt"
 WHO_ACCEPTS = Path(__file__).with_name("who_accepts.py")
 SPREAD_S = {"save": 90.0, "up": 60.0}
@@ -51,25 +53,67 @@ class Story:
     figures: dict[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = print
 
+    def short(self) -> None:
+        """Prove the way that all take: a golden lab, a lab from it with its quick checks, and nothing of both left."""
+        first = self._first()
+        golden = self._save(first)
+        build_dir, options = self._new("second")
+        try:
+            self._from_golden(options, "up")
+            self._require_own_keys(build_dir)
+            self._measure_disks(build_dir)
+        finally:
+            self._down(build_dir, options)
+        self._lab(["golden", "remove", golden["name"]], "remove")
+        self._lab(["up", *first], "first-up")
+
     def run(self) -> None:
         """Prove all of it."""
-        first = ["-f", str(self.spec), "--dir", str(self.build_dir)]
+        first = self._first()
+        self.figures["first_up_s"] = self._made_in_s(first)
+        self._checkpoint(first)
         chance = random.Random(self.seed)
-        if there := self._serving(first):
-            raise NotGoldenError(f"there is one already; first: lab golden remove {there[0]['name']}")
         for number in range(self.kills):
             self._kill(["golden", "save", *first], chance.random() * SPREAD_S["save"], f"save-{number}")
             self._lab(["up", *first], f"save-{number}-back")
             for row in self._serving(first):  # it had come to its end before
                 self._lab(["golden", "remove", row["name"]], f"save-{number}-remove")
-        self.figures["save_s"] = self._lab(["golden", "save", *first], "save")
-        golden = self._golden(first)
-        self.figures["golden_mib"] = golden["size_mib"]
+        golden = self._save(first)
         self._second(golden, first, chance)
+        self._another_admin()
         self._other_cache(golden)
         self._other_lab(golden)
         self._lab(["golden", "remove", golden["name"]], "remove")
         self._lab(["verify", *first], "first-verify")
+
+    def _first(self) -> list[str]:
+        """Give the options of the first lab, of which there must be no golden one yet."""
+        first = ["-f", str(self.spec), "--dir", str(self.build_dir)]
+        if there := self._serving(first):
+            raise NotGoldenError(f"there is one already; first: lab golden remove {there[0]['name']}")
+        return first
+
+    def _made_in_s(self, first: list[str]) -> float | None:
+        """Give how long the first lab took, its boxes aside; None if more than one `lab up` has made it."""
+        argv = [*LAB, "timing", "--json", *first]
+        said = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout
+        timing = json.loads(said)
+        if timing["up"] is None or any(step["began_s"] is None for step in timing["steps"]):
+            self.say("more than one `lab up` has made this lab: no share of it can be told")
+            return None
+        return float(timing["up"]["seconds"]) - float(timing["up"]["phases"].get("boxes", 0.0))
+
+    def _checkpoint(self, first: list[str]) -> None:
+        """Measure a checkpoint of the first lab."""
+        self.figures["checkpoint_s"] = self._lab(["checkpoint", "save", *first, CHECKPOINT], "checkpoint-save")
+        self.figures["restore_s"] = self._lab(["checkpoint", "restore", *first, CHECKPOINT], "checkpoint-restore")
+        self._lab(["checkpoint", "delete", *first, CHECKPOINT], "checkpoint-delete")
+
+    def _save(self, first: list[str]) -> dict[str, Any]:
+        self.figures["save_s"] = self._lab(["golden", "save", *first], "save")
+        golden = self._golden(first)
+        self.figures["golden_mib"] = golden["size_mib"]
+        return golden
 
     def _second(self, golden: dict[str, Any], first: list[str], chance: random.Random) -> None:
         """Make a lab from it beside the first one, and verify both."""
@@ -80,11 +124,12 @@ class Story:
             self._lab(["up", *options], "up-back")
             self._lab(["down", *options], "up-back-down")
         self._from_golden(options, "up")
+        passes = takes.passes() if takes.is_sharing() else None
+        self._measure_disks(build_dir)
         self._require_own_keys(build_dir)
         for name, of in (("second", options), ("first", first)):
             self._lab(["verify", *of], f"beside-{name}")
-        self.figures |= {f"second_{what}": value for what, value in self._takes(build_dir).items()}
-        self.figures |= {f"first_{what}": value for what, value in self._takes(self.build_dir).items()}
+        self._measure_memory(build_dir, passes)
         code, _ = run_lab(["golden", "remove", golden["name"]], self.work / "refused.log", LIMIT_S)
         if code != 2:
             raise NotGoldenError(f"removing a golden lab below a lab ended with {code}: {self.work / 'refused.log'}")
@@ -125,6 +170,15 @@ class Story:
         found: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
         return found
 
+    def _another_admin(self) -> None:
+        """Make a lab that changes ADMIN_PASS at once."""
+        spec = self._other_spec("access", rotate="access")
+        build_dir, options = self._new("access", spec)
+        self._from_golden(options, "access_up")
+        if opened(build_dir).secrets["ADMIN_PASS"] == opened(self.build_dir).secrets["ADMIN_PASS"]:
+            raise NotGoldenError(f"{build_dir} has the golden lab's ADMIN_PASS, in spite of rotate: access")
+        self._down(build_dir, options)
+
     def _other_cache(self, golden: dict[str, Any]) -> None:
         """Take it to another cache, which has nothing else, and make a lab from it there."""
         file, cache = self.work / "golden.tar", self.work / "cache"
@@ -135,7 +189,7 @@ class Story:
         with self._cache(cache):
             self.figures["import_s"] = self._lab(["golden", "import", str(file)], "import")
             build_dir, options = self._new("third")
-            self.figures["imported_up_s"] = self._from_golden(options, "third-up")
+            self._from_golden(options, "imported_up")
             self._lab(["verify", *options], "third-verify")
             self._down(build_dir, options)
             shutil.rmtree(cache)
@@ -144,8 +198,7 @@ class Story:
     def _other_lab(self, golden: dict[str, Any]) -> None:
         """Check that a lab of which a part differs does not start from it, and that `lab up --check-only` says so."""
         build_dir = self.work / "other"
-        spec = self.work / "other.yaml"
-        spec.write_text(_of_other_chapters(self.spec))
+        spec = self._other_spec("other", chapters=_other_chapters(self.spec))
         log = self.work / "other.log"
         code, _ = run_lab(["up", "--check-only", "-f", str(spec), "--dir", str(build_dir)], log, LIMIT_S)
         if code != 1 or f"golden lab {golden['name']} is of another lab: " not in log.read_text():
@@ -159,9 +212,15 @@ class Story:
         self.figures[f"{name}_s"] = seconds
         return seconds
 
-    def _new(self, name: str) -> tuple[Path, list[str]]:
+    def _new(self, name: str, spec: Path | None = None) -> tuple[Path, list[str]]:
         build_dir = self.work / name
-        return build_dir, ["-f", str(self.spec), "--dir", str(build_dir)]
+        return build_dir, ["-f", str(spec or self.spec), "--dir", str(build_dir)]
+
+    def _other_spec(self, name: str, **changes: Any) -> Path:
+        """Write the spec with some values changed (JSON is YAML)."""
+        file = self.work / f"{name}.yaml"
+        file.write_text(json.dumps({**(YAML(typ="safe").load(self.spec.read_text()) or {}), **changes}))
+        return file
 
     def _down(self, build_dir: Path, options: list[str]) -> None:
         self._lab(["down", *options], f"{build_dir.name}-down")
@@ -199,14 +258,24 @@ class Story:
         said = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout
         return [row for row in json.loads(said) if row.get("serves")]
 
-    def _takes(self, build_dir: Path) -> dict[str, int]:
-        """Tell what a lab takes: MiB of its disks' own blocks, and of its QEMUs' resident memory."""
+    def _measure_disks(self, build_dir: Path) -> None:
         spec = load_spec(self.spec)
-        host = choose_host(spec.name, build_dir)
-        disk = sum(path.stat().st_blocks for path in host.pool_dir.glob("*")) // 2048
-        names = ["controller", *(f"compute{n + 1}" for n in range(spec.nodes.compute.count))]
-        pids = [qemu_pid(host, f"{spec.name}-{node}") for node in names]
-        return {"disk_mib": disk, "rss_mib": sum(map(_rss_mib, pids))}
+        for name, of in (("first", self.build_dir), ("second", build_dir)):
+            self.figures[f"{name}_disk_mib"] = takes.disk_mib(spec, of)
+
+    def _measure_memory(self, build_dir: Path, passes: int | None) -> None:
+        """Measure the memory of both labs; with page sharing where `passes`, as of `lab up`, says that it is on."""
+        spec = load_spec(self.spec)
+        for name, of in (("first", self.build_dir), ("second", build_dir)):
+            self.figures[f"{name}_rss_mib"] = takes.rss_mib(spec, of)
+        if passes is None:
+            self.say("page sharing is off here: no figures of it")
+        elif takes.wait_for_passes(passes + takes.PASSES):
+            self.figures["second_shared_pss_mib"] = takes.pss_mib(spec, build_dir)
+            self.figures["shared_saves_mib"] = page_sharing.saved_mib()
+            self.figures["second_unshared_pss_mib"] = takes.unshared_pss_mib(spec, build_dir)
+        else:
+            self.say("the kernel has not compared all memory in time: no figures of page sharing")
 
     @contextmanager
     def _cache(self, directory: Path) -> Iterator[None]:
@@ -221,14 +290,7 @@ class Story:
                 os.environ["LAB_CACHE"] = before
 
 
-def _rss_mib(pid: int) -> int:
-    with open(f"/proc/{pid}/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
-
-
-def _of_other_chapters(file: Path) -> str:
-    """Write a spec (JSON is YAML) without its optional chapters, or with one where it has none."""
+def _other_chapters(file: Path) -> list[str]:
+    """Choose no optional chapters, or one where a spec has none."""
     spec = load_spec(file)
-    data = YAML(typ="safe").load(file.read_text()) or {}
-    chapters = [] if spec.chapters else [next(iter(load_release(spec.release).chapters))]
-    return json.dumps({**data, "chapters": chapters})
+    return [] if spec.chapters else [next(iter(load_release(spec.release).chapters))]
