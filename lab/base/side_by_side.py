@@ -1,12 +1,13 @@
-"""The same piece of work for several nodes at the same time."""
+"""The same piece of work for several nodes at the same time, or one beside another."""
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _T = TypeVar("_T")
 
@@ -24,4 +25,20 @@ def for_all(
             return dict(zip(wanted, pool.map(work, wanted), strict=True))
         except KeyboardInterrupt:
             on_interrupt()
+            raise
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[], _T], *, on_error: Callable[[], object]) -> Iterator[Callable[[], _T]]:
+    """Do some work while the `with` block runs; both have ended after it.
+
+    The block gets a function that waits for the result, or raises what the work raised. What the block itself raises
+    calls `on_error`, which is to end what the work waits for.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="beside") as pool:
+        future = pool.submit(work)
+        try:
+            yield future.result
+        except BaseException:
+            on_error()
             raise

@@ -16,6 +16,7 @@ from lab.base.durable import write_text
 from lab.base.errors import HostError, LabError, MachineError
 from lab.base.lock import lab_lock
 from lab.base.progress import clock
+from lab.base.side_by_side import beside
 from lab.checkpoint import recovery
 from lab.checkpoint.store import Checkpoint, Checkpoints, Manifest, steps_done, tag_of
 from lab.host import fence
@@ -28,6 +29,8 @@ from lab.verification.report import Report
 from lab.verification.run import verify
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lab.base.progress import Progress
     from lab.checkpoint.memory_and_disks import Machines
     from lab.host.host import Host
@@ -107,13 +110,7 @@ def restore(lab: Lab, name: str, progress: Progress) -> Report | None:
         if not checkpoint.manifest.running:
             progress.say("this checkpoint was saved with the machines off, so they are off now; `lab up` boots them")
             return None
-        with progress.phase("services", "clocks, then heartbeats"):
-            set_clocks_and_wait(lab, began, progress)
-        with progress.phase("checks", "quick checks of the steps that were done"):
-            steps = checkpoint.manifest.steps
-            if not steps:  # to `verify`, none would be all
-                return Report(())
-            return verify(lab.plan, lab.build_dir, steps, quick=True, on_result=progress.counter("checks"))
+        return _wake_and_check(lab, began, checkpoint.manifest.steps, progress)
 
 
 def delete(lab: Lab, name: str, progress: Progress) -> None:
@@ -149,14 +146,42 @@ def drop(lab: Lab, host: Host, name: str) -> None:
         recovery.undo(machines, store, name)
 
 
-def set_clocks_and_wait(lab: Lab, began: float, progress: Progress) -> None:
-    """Set the clocks of machines whose memory was restored, and wait for heartbeats since `began` (time.time())."""
+@contextlib.contextmanager
+def waking(lab: Lab, began: float, progress: Progress) -> Iterator[Ssh]:
+    """Set the clocks of machines whose memory was restored; while the block runs, wait for heartbeats since `began`.
+
+    The block gets the connections to the nodes. At its end, all services have reported themselves, and chrony has its
+    time.
+    """
     ssh = Ssh(lab.build_dir)
-    off = step_clocks(ssh, lab.plan)
-    progress.say(f"clocks set: they were off by up to {clock(max(off.values()))}")
-    for wrong in wait_until_ready(lab, ssh, since=began, say=progress.say):
-        progress.say(f"not ready: {wrong}", "not ready:")
-    wait_for_chrony(ssh, lab.plan, off)
+    with progress.phase("services", "clocks"):
+        off = step_clocks(ssh, lab.plan)
+        progress.say(f"clocks set: they were off by up to {clock(max(off.values()))}")
+
+    def wait() -> list[str]:
+        return wait_until_ready(lab, ssh, since=began, say=progress.say, running=lambda: not ssh.aborted)
+
+    with beside(wait, on_error=ssh.abort) as result:
+        yield ssh
+        with progress.phase("services", "heartbeats"):
+            for wrong in result():
+                progress.say(f"not ready: {wrong}", "not ready:")
+            wait_for_chrony(ssh, lab.plan, off)
+
+
+def _wake_and_check(lab: Lab, began: float, steps: tuple[str, ...], progress: Progress) -> Report:
+    """Run the quick checks of some steps while the services wake; what fails meanwhile is asked again afterwards."""
+    early = Report(())
+    with waking(lab, began, progress) as ssh:
+        if steps:  # to `verify`, none would be all
+            with progress.phase("checks", "quick checks of the steps that were done"):
+                count, sockets = progress.counter("checks"), ssh.sockets
+                early = verify(lab.plan, lab.build_dir, steps, quick=True, on_result=count, sockets=sockets)
+    again = [check.id for check in early.checks if not check.good]
+    if not again:
+        return early
+    with progress.phase("checks", f"once more, now that the services are ready: {len(again)} checks"):
+        return early.renewed(verify(lab.plan, lab.build_dir, ids=again, quick=True, sockets=sockets))
 
 
 def _running(machines: Machines) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -130,10 +131,9 @@ def _phases(
         machines.take_out_nodes(run, existing, wanted)
         machines.write_build_directory(run)
         machines.make_machines(run, wanted, boxes)
-        if restored:
-            up_golden.wake(run, began)
-        machines.wait_for_nodes(run, wanted, since=began)
-        up_golden.make_own(run)
+        with up_golden.waking(run, began) if restored else contextlib.nullcontext():
+            machines.wait_for_nodes(run, wanted, since=began)
+            up_golden.make_own(run)
         done, quick = steps.check_what_is_done(run)
         if checkpoints and (broken := steps.run_chapters(run, done)):
             return run.lab, broken, True

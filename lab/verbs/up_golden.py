@@ -21,6 +21,7 @@ from lab.planning import project, rotated
 from lab.planning.secrets import load_seed
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from lab.base.progress import Progress
@@ -116,10 +117,9 @@ def begin(run: Run, fit: Fit | None, spec: Spec) -> bool:
     return restored
 
 
-def wake(run: Run, since: float) -> None:
-    """Set the clocks of machines whose memory was restored, and wait for their services."""
-    with run.progress.phase("services", "clocks, then heartbeats"):
-        save_restore.set_clocks_and_wait(run.lab, since, run.progress)
+def waking(run: Run, since: float) -> AbstractContextManager[object]:
+    """Set the clocks of machines whose memory was restored; their services are waited for while the block runs."""
+    return save_restore.waking(run.lab, since, run.progress)
 
 
 def make_own(run: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Outcome = Literal["passed", "failed", "error", "skipped"]
@@ -66,6 +66,11 @@ class Report(Counted):
     """tests of checks/test_*.py: `id` is FILE::TEST, `step` the file"""
     veiled: bool = False
     """an exercise runs: which checks are red, and why, is not shown"""
+
+    def renewed(self, later: Report) -> Report:
+        """Give it with the results of checks that were asked again."""
+        new = {check.id: check for check in later.checks}
+        return replace(self, checks=tuple(new.get(check.id, check) for check in self.checks))
 
     def as_dict(self) -> dict[str, Any]:
         """Give the shape of `lab verify --json`; while an exercise runs, the checks of the plan are counted only."""

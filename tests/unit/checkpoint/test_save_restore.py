@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,12 +29,13 @@ from lab.nodes.state import State, StateFile, StepRecord
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
 from lab.terminal.progress import LiveProgress
-from lab.verification.report import Report
+from lab.verification.report import CheckResult, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lab.planning.plan import Plan
+    from lab.verification.report import Outcome
 
 URI = "test:///default"
 DOMAIN = """<domain type='test'><name>{name}</name><memory unit='MiB'>64</memory><os><type>hvm</type></os>
@@ -122,6 +125,57 @@ def test_a_checkpoint_is_complete_and_the_lab_goes_on(lab: Lab) -> None:
     assert found.manifest.steps == ("10-environment",)
     assert found.last_step() == "10-environment"
     assert [path for path in found.directory.iterdir() if path.suffix != ".mem" and path.stat().st_mode & 0o077] == []
+
+
+def test_checks_run_while_the_services_wake_and_those_that_fail_are_asked_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(lab)
+    asked, awake = threading.Event(), threading.Event()
+    calls: list[object] = []
+
+    def wait(*_: object, **__: object) -> list[str]:
+        assert asked.wait(30), "the checks wait for the services"
+        awake.set()
+        return []
+
+    def verify(*_: object, ids: object = None, **__: object) -> Report:
+        calls.append(ids)
+        asked.set()
+        agent: Outcome = "passed" if ids is not None and awake.is_set() else "failed"
+        return Report((result("agent", agent), *(() if ids else (result("unit", "passed"),))))
+
+    monkeypatch.setattr(checkpoint, "wait_until_ready", wait)
+    monkeypatch.setattr(checkpoint, "verify", verify)
+    found = checkpoint.restore(lab, "first", LiveProgress())
+    assert calls == [None, ["agent"]]
+    assert found == Report((result("agent", "passed"), result("unit", "passed")))
+
+
+def test_what_stops_the_checks_stops_the_waiting(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(lab)
+    stopped = threading.Event()
+
+    def wait(*_: object, running: Callable[[], bool], **__: object) -> list[str]:
+        deadline = time.monotonic() + 30
+        while running() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if not running():
+            stopped.set()
+        return []
+
+    def verify(*_: object, **__: object) -> Report:
+        raise MachineError("the suite did not end")
+
+    monkeypatch.setattr(checkpoint, "wait_until_ready", wait)
+    monkeypatch.setattr(checkpoint, "verify", verify)
+    with pytest.raises(MachineError, match="the suite did not end"):
+        checkpoint.restore(lab, "first", LiveProgress())
+    assert stopped.is_set()
+
+
+def result(name: str, outcome: Outcome) -> CheckResult:
+    return CheckResult(name, "10-environment", "controller", outcome, "", "", 0.0)
 
 
 def test_a_restore_brings_back_machines_disks_and_state(lab: Lab) -> None:
