@@ -43,7 +43,7 @@ PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core
 TEST_PACKAGES := bats vagrant vagrant-libvirt $(PDF_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pdf dev-setup test-setup lock lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-pages test-archive test-faults test-golden test-hosts test-exercises lint format bench wheel clean
+.PHONY: help setup setup-pdf dev-setup test-setup lock lock-virtualenvs lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-pages test-archive test-faults test-golden test-hosts test-exercises lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +133,10 @@ lock: dev-setup  ## requirements/*.txt: the newest releases that pyproject.toml 
 	@$(LOCK) --group clients --output-file requirements/clients.txt
 	@$(LOCK) --group tempest --output-file requirements/tempest.txt
 	@git --no-pager diff --stat -- requirements
+
+lock-virtualenvs: dev-setup  ## boxes/R/requirements/*.txt: the checksums that its pins lack (R=ocata; root, network)
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m lab.box.lock $(or $(R),$(error R=NAME names a directory of boxes/))
+	@git --no-pager diff --stat -- boxes
 
 $(LAB):
 	@$(MAKE) --no-print-directory setup

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import tempfile
 import time
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -20,9 +21,13 @@ from lab.box.guests import Guests, make_guests
 from lab.box.keys import ensure_key
 from lab.box.make import BoxEvent, Build, make_box
 from lab.box.manifest import Inputs, Manifest, inputs_of, needs_rebuild, tool_versions
+from lab.box.own_digest import own_digest
+from lab.box.own_packages import make_packages
 from lab.box.pool import Pool
 from lab.box.sources import Source, choose, host_distribution, host_sources, security_candidates
 from lab.box.tools import Tools
+from lab.box.virtualenvs import MAKING, Workshop
+from lab.inputs.virtualenvs import load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,11 +137,12 @@ def _build_all(
     safe.make(cache / "logs", mode=0o755)
     tools = Tools()
     builds = []
-    for suite in sorted({s.suite for s in missing}):
-        specs = [s for s in missing if s.suite == suite]
+    for suite, virtualenvs in sorted({(s.suite, s.virtualenvs) for s in missing}):
+        specs = [s for s in missing if (s.suite, s.virtualenvs) == (suite, virtualenvs)]
         definition = definitions[suite]
         sources = sources_for(definition, mirror, on_event)
-        pool, guests = _download(specs, definition, sources, cache, on_event)
+        own = own_repository(virtualenvs, definition, sources, cache, tools, on_event) if virtualenvs else None
+        pool, guests = _download(specs, definition, sources, cache, on_event, own)
         builds += [
             Build(
                 spec=s,
@@ -176,13 +182,14 @@ def _download(
     sources: list[Source],
     cache: Path,
     on_event: Callable[[BoxEvent], None],
+    own: Path | None,
 ) -> tuple[Pool, Guests]:
     """Fetch what the builds of one suite need, once; make the guests that go into the boxes."""
     started = time.monotonic()
     on_event(BoxEvent("", f"downloading packages from {', '.join(sorted({s.uri for s in sources}))}"))
     log = _new_log(cache, f"download-{definition.suite}")
     with store.lock(cache, f"apt-{definition.suite}"):
-        pool = Pool(cache / "apt" / definition.suite, definition, sources, log)
+        pool = Pool(cache / "apt" / definition.suite, definition, sources, log, own=own)
         pool.update()
         for spec in specs:
             pool.fetch(all_packages(definition, spec))
@@ -191,6 +198,35 @@ def _download(
         guests = make_guests(pool, definition.kernel, cache / "guests" / definition.suite)
     on_event(BoxEvent("", "packages downloaded", round(time.monotonic() - started, 1)))
     return pool, guests
+
+
+def own_repository(
+    virtualenvs: str,
+    definition: BoxDefinition,
+    sources: list[Source],
+    cache: Path,
+    tools: Tools,
+    on_event: Callable[[BoxEvent], None],
+) -> Path:
+    """Give a repository of the packages that a release has of its own; what is there already is not made again."""
+    recipe = load_recipe(virtualenvs)
+    home = cache / "virtualenvs" / virtualenvs
+    ready = home / f"packages-{own_digest(recipe)[:16]}"
+    with store.lock(cache, f"virtualenvs-{virtualenvs}"):
+        home.mkdir(parents=True, exist_ok=True)
+        for leftover in home.glob(f"{MAKING}*"):
+            shutil.rmtree(leftover)
+        if not ready.is_dir():
+            log = _new_log(cache, f"virtualenvs-{virtualenvs}")
+            pool = Pool(cache / "apt" / definition.suite, definition, sources, log)
+            with store.lock(cache, f"apt-{definition.suite}"):
+                made = Workshop(recipe, home, log, tools, on_event).make_all(pool, definition)
+            with tempfile.TemporaryDirectory(dir=home, prefix=MAKING) as scratch:
+                make_packages(recipe, made, ready, Path(scratch))
+            on_event(BoxEvent("", f"made the packages of {virtualenvs}"))
+        for old in set(home.glob("packages-*")) - {ready}:
+            shutil.rmtree(old)
+    return ready
 
 
 def _run_all(builds: Sequence[Build], tools: Tools) -> None:

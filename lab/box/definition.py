@@ -71,6 +71,8 @@ class BoxSpec(Frozen):
     """what the steps of the role name; the definition adds the base"""
     scripts: tuple[Path, ...] = ()
     """of the steps of the role, in order"""
+    virtualenvs: str = ""
+    """directory of boxes/ with the recipe of the release's own packages"""
 
 
 def base_packages(definition: BoxDefinition, role: Role) -> tuple[str, ...]:

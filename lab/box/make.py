@@ -21,6 +21,7 @@ from lab.box.definition import BoxDefinition, BoxSpec, all_packages, base_packag
 from lab.box.intact import facts_of_all
 from lab.box.manifest import Inputs, Manifest
 from lab.box.schemas import schema_lines
+from lab.box.tools import AT_A_PLAIN_PATH, CONTAINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,14 +34,6 @@ if TYPE_CHECKING:
     from lab.box.tools import Tools
 
 _BUILD_TIMEOUT_S = 3600.0
-_CONTAINED = (
-    *("setpriv", "--pdeathsig", "KILL"),
-    *("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
-)
-"""Runs a command with its own namespaces of mounts and processes: however this program ends, neither outlives it."""
-_AT_A_PLAIN_PATH = ("sh", "-c", 'mount --bind "$1" "$2" && shift 2 && exec "$@"', "sh")
-"""Runs a command that sees a directory under another name too. apt, mmdebstrap and its hooks break on paths with
-blanks, quotes or percent signs, as a user's cache may have them."""
 
 PRIVATE_KEY = "private_key"
 """file of the box beside its image"""
@@ -148,7 +141,7 @@ def make_box(build: Build) -> Box:
 def _install(build: Build, tree: Path, repository: Path, scratch: Path) -> None:
     """Bootstrap the tree."""
     with tempfile.TemporaryDirectory(prefix="lab-box-", dir="/tmp") as plain:
-        at_place = (*_AT_A_PLAIN_PATH, scratch, plain)
+        at_place = (*AT_A_PLAIN_PATH, scratch, plain)
         _bootstrap(build, at_place, Path(plain, tree.name), Path(plain, repository.name), scratch)
 
 
@@ -161,22 +154,9 @@ def _bootstrap(
     names = all_packages(definition, spec) if spec.flavour == "installed" else base_packages(definition, spec.role)
     build.tools.run(
         [
-            *_CONTAINED,
+            *CONTAINED,
             *at_place,
-            "mmdebstrap",
-            "--mode=root",
-            "--variant=apt",
-            "--format=directory",
-            f"--architectures={definition.architecture}",
-            "--aptopt=APT::Install-Recommends false",
-            "--aptopt=Acquire::Languages none",
-            "--dpkgopt=force-unsafe-io",
-            "--hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount",
-            f'--essential-hook={shlex.quote(str(resources.BOXES / "prepare.sh"))} "$1"',
-            f"--include={','.join(names)}",
-            definition.suite,
-            tree,
-            f"deb [trusted=yes] file://{repository} ./",
+            *mmdebstrap(definition, names, tree, repository, prepare=resources.BOXES / "prepare.sh"),
         ],
         log=build.log,
         timeout_s=_BUILD_TIMEOUT_S,
@@ -188,6 +168,32 @@ def _bootstrap(
     )
 
 
+def mmdebstrap(
+    definition: BoxDefinition, packages: Sequence[str], tree: Path, repository: Path, *, prepare: Path | None = None
+) -> list[str | Path]:
+    """Give the command that installs packages of a flat repository into a new tree.
+
+    `prepare`: script that is called with the tree before all but the essential packages.
+    """
+    hooks = [f'--essential-hook={shlex.quote(str(prepare))} "$1"'] if prepare else []
+    return [
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=apt",
+        "--format=directory",
+        f"--architectures={definition.architecture}",
+        "--aptopt=APT::Install-Recommends false",
+        "--aptopt=Acquire::Languages none",
+        "--dpkgopt=force-unsafe-io",
+        "--hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount",
+        *hooks,
+        f"--include={','.join(packages)}",
+        definition.suite,
+        tree,
+        f"deb [trusted=yes] file://{repository} ./",
+    ]
+
+
 def _make_schemas(build: Build, lines: str, tree: Path, scratch: Path) -> None:
     """Make the databases' schemas, as files for the box. They save time only: a box without them is as good."""
     commands, dumps = scratch / "schemas", scratch / "share" / "schemas"
@@ -195,7 +201,7 @@ def _make_schemas(build: Build, lines: str, tree: Path, scratch: Path) -> None:
     try:
         with build.phase("schemas", "making the databases' schemas"):
             build.tools.run(
-                [*_CONTAINED, resources.BOXES / "schemas.sh", tree, dumps],
+                [*CONTAINED, resources.BOXES / "schemas.sh", tree, dumps],
                 log=build.log,
                 timeout_s=_BUILD_TIMEOUT_S,
                 env={"BOX_SCHEMAS": str(commands)},

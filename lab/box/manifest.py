@@ -13,8 +13,10 @@ from lab.base.process import run
 from lab.box.definition import BoxDefinition, BoxSpec, Flavour, all_packages
 from lab.box.guests import GUEST_SCRIPTS
 from lab.box.intact import FileFacts
+from lab.box.own_digest import own_digest
 from lab.box.schemas import schema_lines
 from lab.inputs.steps import Role
+from lab.inputs.virtualenvs import load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,8 @@ class Inputs(Frozen):
     """file name to sha256"""
     schemas: str = ""
     """sha256 of the steps' lines that make the databases' schemas; empty: none of them"""
+    own_packages: str = ""
+    """sha256 of what the release's own packages are made of; empty: it has none"""
     tools: dict[str, str]
     """program to version"""
     key: str = ""
@@ -118,6 +122,7 @@ def inputs_of(
         definition=_sha256(dumped.encode()),
         scripts={name: _sha256((boxes / name).read_bytes()) for name in SCRIPTS},
         schemas=_sha256(lines.encode()) if (lines := schema_lines(spec)) else "",
+        own_packages=own_digest(load_recipe(spec.virtualenvs, boxes)) if spec.virtualenvs else "",
         tools=tools,
         key=key,
         mirror=mirror or "",
@@ -142,6 +147,8 @@ def needs_rebuild(built: Inputs | None, wanted: Inputs, damage: str = "") -> str
             return f"build script {name} changed"
     if built.schemas != wanted.schemas:
         return "the steps' commands for the databases' schemas changed"
+    if built.own_packages != wanted.own_packages:
+        return "the packages that are made of virtualenvs changed"
     for name in sorted({*built.tools, *wanted.tools}):
         old, new = built.tools.get(name, "none"), wanted.tools.get(name, "none")
         if old != new:

@@ -13,7 +13,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from lab.base.errors import HostError
 from lab.base.process import Completed, run
@@ -62,14 +62,20 @@ class Pool:
         log: Path,
         *,
         patience_s: float | None = None,
+        own: Path | None = None,
     ) -> None:
-        """`patience_s`: of a look that may fail; apt asks once and waits for no longer, a build tries again."""
+        """Name a pool.
+
+        `patience_s`: of a look that may fail; apt asks once and waits for no longer, a build tries again.
+        `own`: a flat repository of packages that were made here (lab.box.own_packages).
+        """
         self.root = root
         self.archives = root / "archives"
         self._definition = definition
         self._sources = list(sources)
         self._log = log
         self._patience_s = patience_s
+        self._own = own
 
     def update(self) -> None:
         """Fetch the archives' indices; what has not changed is not fetched again."""
@@ -78,6 +84,9 @@ class Pool:
         (self.root / "status").touch()
         keyring = keyring_of(self._definition)
         lines = [s.line(keyring, self._definition.architecture) for s in self._sources]
+        if self._own is not None:
+            # `copy`, not `file`: the packages come into the archives as all others do.
+            lines.append(f"deb [trusted=yes] copy:{quote(str(self._own))}/ ./")
         (self.root / "etc/sources.list").write_text("\n".join(lines) + "\n")
         done = self._apt("update", "--error-on=any", timeout_s=self._update_limit_s(), log=self._log, check=False)
         if not done.ok:

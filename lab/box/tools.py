@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 _GRACE_S = 5.0
 
+CONTAINED = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
+)
+"""Runs a command with its own namespaces of mounts and processes: however this program ends, neither outlives it."""
+AT_A_PLAIN_PATH = ("sh", "-c", 'mount --bind "$1" "$2" && shift 2 && exec "$@"', "sh")
+"""Runs a command that sees a directory under another name too. apt, mmdebstrap and its hooks break on paths with
+blanks, quotes or percent signs, as a user's cache may have them."""
+
 
 class Tools:
     """Starts programs; `stop` ends all of them, and no other starts after it."""

@@ -43,6 +43,8 @@ class Release(Frozen):
     """the distribution's, as bookworm"""
     archive: str = ""
     """what add-apt-repository calls the archive that has the release, where the distribution's own has not"""
+    virtualenvs: str = Field(default="", pattern=r"^([a-z][a-z0-9-]*)?$")
+    """of services that no archive has: the directory of boxes/ that says how packages are made of them"""
     box: str
     """what the boxes' names begin with, as compute-lab/zed"""
     series: str

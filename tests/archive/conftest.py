@@ -14,15 +14,17 @@ import pytest
 from archive.box import OpenBox, open_box
 from archive.cases import Case, box_of
 from lab.box import store
-from lab.box.build import ensure_boxes
+from lab.box.build import ensure_boxes, own_repository
 from lab.box.definition import load_definition
 from lab.box.pool import Pool
 from lab.box.sources import choose, host_distribution, host_sources
+from lab.box.tools import Tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lab.inputs.release import Release
     from lab.inputs.steps import Role
 
 
@@ -41,18 +43,22 @@ def cache() -> Path:
 
 
 @pytest.fixture(scope="session")
-def pool(cache: Path) -> Callable[[str], Pool]:
-    """The archives of a suite, with their indices of now."""
-    pools: dict[str, Pool] = {}
+def pool(cache: Path) -> Callable[[Release], Pool]:
+    """The archives of a release, with their indices of now, and with its own packages."""
+    pools: dict[tuple[str, str], Pool] = {}
 
-    def of(suite: str) -> Pool:
-        if suite not in pools:
-            definition = load_definition(suite)
+    def of(release: Release) -> Pool:
+        key = (release.suite, release.virtualenvs)
+        if key not in pools:
+            definition, log = load_definition(release.suite), cache / "logs" / f"archive-{release.suite}.log"
             sources = choose(definition, host_sources(), None, host_distribution())
-            pools[suite] = Pool(cache / "apt" / suite, definition, sources, cache / "logs" / f"archive-{suite}.log")
-            with store.lock(cache, f"apt-{suite}"):
-                pools[suite].update()
-        return pools[suite]
+            own = None
+            if release.virtualenvs:
+                own = own_repository(release.virtualenvs, definition, sources, cache, Tools(), print)
+            pools[key] = Pool(cache / "apt" / "-".join(filter(None, key)), definition, sources, log, own=own)
+            with store.lock(cache, f"apt-{release.suite}"):
+                pools[key].update()
+        return pools[key]
 
     return of
 

@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.box.pool import Pool
+    from lab.inputs.release import Release
 
 
 @pytest.mark.parametrize("case", cases(lambda step: step.facts.packages))
-def test_the_suite_has_the_packages_of_the_step(case: Case, pool: Callable[[str], Pool]) -> None:
-    found = {deb.package for deb in pool(case.release.suite).resolve(case.step.facts.packages)}
+def test_the_suite_has_the_packages_of_the_step(case: Case, pool: Callable[[Release], Pool]) -> None:
+    found = {deb.package for deb in pool(case.release).resolve(case.step.facts.packages)}
     assert set(case.step.facts.packages) - found == set()
 
 
 @pytest.mark.parametrize("case", cases(lambda step: step.id == "66-layer-2-agent"))  # which chapters change
-def test_the_packages_of_a_box_go_together(case: Case, pool: Callable[[str], Pool]) -> None:
+def test_the_packages_of_a_box_go_together(case: Case, pool: Callable[[Release], Pool]) -> None:
     definition = load_definition(case.release.suite)
     for role in ROLES:
         wanted = all_packages(definition, box_of(case, role))
-        found = {deb.package for deb in pool(case.release.suite).resolve(wanted)}
+        found = {deb.package for deb in pool(case.release).resolve(wanted)}
         assert set(wanted) - found == set(), role

@@ -12,7 +12,7 @@ from sample_build import sample_build
 
 from lab.base import resources
 from lab.box import make
-from lab.box.tools import Tools
+from lab.box.tools import AT_A_PLAIN_PATH, CONTAINED, Tools
 
 ODD = 'R&D 50%20 Bob\'s "$x" `y` ;#'
 
@@ -63,7 +63,7 @@ def test_the_plain_path_is_the_odd_one(tmp_path: Path) -> None:
     odd, plain = tmp_path / ODD, tmp_path / "plain"
     odd.mkdir()
     plain.mkdir()
-    wrapped = [*make._CONTAINED, *make._AT_A_PLAIN_PATH, str(odd), str(plain), "touch", f"{plain}/made"]
+    wrapped = [*CONTAINED, *AT_A_PLAIN_PATH, str(odd), str(plain), "touch", f"{plain}/made"]
     ran = subprocess.run(wrapped, capture_output=True, text=True, timeout=60, check=False)
     if os.geteuid() != 0:
         pytest.skip("mounting needs root")

@@ -18,7 +18,7 @@ from lab.box import make
 from lab.box.definition import BoxSpec, load_definition
 from lab.box.manifest import inputs_of, needs_rebuild
 from lab.box.schemas import schema_lines
-from lab.box.tools import Tools
+from lab.box.tools import CONTAINED, Tools
 from lab.inputs.catalog import load_steps
 from lab.inputs.model import Spec
 from lab.inputs.release import load_release
@@ -99,7 +99,7 @@ def test_the_schemas_are_made_in_namespaces_that_end(tmp_path: Path) -> None:
     made = sample_build(tmp_path, tools, [])
     make._make_schemas(made, "sync_schema a b c\n", tmp_path / "tree", tmp_path)
     ((words, env),) = tools.ran
-    assert words == [*make._CONTAINED, str(SCHEMAS), str(tmp_path / "tree"), str(tmp_path / "share/schemas")]
+    assert words == [*CONTAINED, str(SCHEMAS), str(tmp_path / "tree"), str(tmp_path / "share/schemas")]
     assert Path(env["BOX_SCHEMAS"]).read_text() == "sync_schema a b c\n"
     assert "schemas" in made.seconds
 
@@ -228,7 +228,7 @@ def test_the_tree_stays_as_it_was(chroot: Chroot, tmp_path: Path) -> None:
         f" ! touch {tree}/usr/new && cat {tree}/var/lib/mysql/ibdata1 {tree}/etc/mysql/lab.cnf >{chroot.said}",
     )
     before = sorted(tree.rglob("*"))
-    done = chroot.run(LINES, *make._CONTAINED)
+    done = chroot.run(LINES, *CONTAINED)
     assert done.returncode == 0, done.stderr
     assert chroot.said.read_text() == "changed\nbind-address = 127.0.0.1\n"
     assert sorted(tree.rglob("*")) == before
