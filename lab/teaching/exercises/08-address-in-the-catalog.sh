@@ -11,7 +11,10 @@ EOF
 break_it() {
   case $HOW in
     port) endpoint "endpoint set --url $OTHER_URL {id}" ;;
-    region) endpoint $'region create RegionTwo\nendpoint set --region RegionTwo {id}' ;;
+    region)
+      batch <<<'region create RegionTwo' 2>/dev/null || true # it is there after the first time
+      endpoint 'endpoint set --region RegionTwo {id}'
+      ;;
     missing) endpoint 'endpoint delete {id}' ;;
   esac
 }

@@ -2,12 +2,17 @@
 
 break_it() {
   if [[ -n $RENAMED ]]; then
-    sql nova_api <<<"UPDATE host_mappings SET host = '$WHOM$RENAMED' WHERE host = '$WHOM';"
+    # A repair may have made a new mapping beside the renamed one.
+    sql nova_api <<EOF
+DELETE FROM host_mappings WHERE host = '$WHOM$RENAMED';
+UPDATE host_mappings SET host = '$WHOM$RENAMED' WHERE host = '$WHOM';
+EOF
   else
     sql nova_api <<<"DELETE FROM host_mappings WHERE host = '$WHOM';"
   fi
   sql nova <<<"UPDATE compute_nodes SET mapped = 0 WHERE host = '$WHOM' AND deleted = 0;"
-  restart nova-scheduler
+  # It knows where each node is until it starts again. It is waited for: one that still starts would show another fault.
+  systemctl restart nova-scheduler
 }
 
 solve() {

@@ -25,9 +25,10 @@ solve() {
   systemctl restart nova-scheduler
 }
 
-# The list stays, without the one.
+# The list stays, without the one; the option goes, because the weighers read weight_setting too.
 solve_otherwise() {
   crudini --set /etc/nova/nova.conf filter_scheduler enabled_filters "$(list "${USUAL[@]}")"
+  crudini --del /etc/nova/nova.conf "$SECTION" "$NAME"
   systemctl restart nova-scheduler
 }
 
