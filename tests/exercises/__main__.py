@@ -33,8 +33,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="N,N", help="these exercises")
     parser.add_argument("--draw", type=int, default=0, metavar="COUNT", help="so many, drawn by the seed")
     parser.add_argument("--orders", type=int, choices=(1, 2), default=2)
-    parser.add_argument("--quick", action="store_true", help="grade with the quick checks: faster, and less sure")
-    parser.add_argument("--suite", action="store_true", help="look at each symptom with the complete suite")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="grade with the quick checks: faster, and less sure")
+    how.add_argument("--suite", action="store_true", help="look at each symptom with the complete suite")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the matrix there, after each exercise")
     found = parser.parse_args()
     if found.seed is None:

@@ -21,7 +21,7 @@ from lab.terminal.report import print_report
 from lab.verification.veil import is_veiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from exercises.thrift import ThriftyBench
     from lab.teaching.exercise.desk import Desk
@@ -35,7 +35,8 @@ STAGES = (GREEN, START, SYMPTOM, NAMED, SILENT, NOT_YET, *REPAIRS.values(), RESE
 WRONG_LIMIT_S = 10.0
 """a lab may never work after a wrong repair; times the wait factor"""
 PLACES = "/etc /root /srv /usr/local /var/backups /var/lib/misc /var/local /var/opt /var/spool"
-FRESH = "find {places} -xdev -newermt @{since:.0f} 2>/dev/null || true\n"
+FRESH = "find {places} -xdev -newermt @{since:.0f} ! -path /etc/resolv.conf 2>/dev/null || true\n"
+"""the DHCP client of a node writes its resolv.conf each time it asks"""
 SHOWN_RED = 4
 """red checks that are shown of a stage that is not good"""
 
@@ -86,7 +87,7 @@ class Matrix:
     desk: Desk
     bench: ThriftyBench
     all_checks: bool = False
-    """look at the symptom with the complete suite, not only with the checks of the step"""
+    """look at the symptom with the complete suite"""
     say: Callable[[str], None] = partial(print, flush=True)
     lab: Literal["right", "broken", "unknown"] = "right"
     began: float = 0.0
@@ -155,19 +156,30 @@ class Matrix:
         return ""
 
     def _symptom(self, row: Row) -> str:
-        """Ask the checks of its steps, as a teacher does."""
-        own = self._variant().shows(self.desk.plan)
-        steps = {check.step for check in self.desk.plan.checks if check.id in own}
-        ids = None if self.all_checks else [check.id for check in self.desk.plan.checks if check.step in steps]
+        """Look as a teacher does."""
+        plan, own = self.desk.plan, self._variant().shows(self.desk.plan)
+        ids = None if self.all_checks else self._looked_at(own)
         found = self.bench.verify(ids)
-        row.red_steps = tuple(dict.fromkeys(check.step for check in found.checks if check.outcome == "failed"))
+        logs = {check.id for check in plan.checks if check.kind == "log"}  # they tell of what others did, too
+        red_steps = {each.step for each in found.checks if each.outcome == "failed" and each.id not in logs}
+        row.red_steps = tuple(step.id for step in plan.steps if step.id in red_steps)
         seen = colour(found, own)
         return "" if seen == "red" else f"its own checks are {seen}"
 
+    def _looked_at(self, own: Collection[str]) -> list[str]:
+        """Name the checks of its steps, and the quick ones of all steps before them."""
+        plan = self.desk.plan
+        steps = {check.step for check in plan.checks if check.id in own}
+        order = [step.id for step in plan.steps]
+        before = set(order[: max(map(order.index, steps))])
+        return [each.id for each in plan.checks if each.step in steps or (each.quick and each.step in before)]
+
     def _named(self, row: Row) -> str:
+        """A teacher begins at the first red step: it must be one of the exercise's."""
         own = self._variant().shows(self.desk.plan)
         wanted = {check.step for check in self.desk.plan.checks if check.id in own}
-        return "" if wanted & set(row.red_steps) else f"red are {', '.join(row.red_steps) or 'no steps'}"
+        first = next(iter(row.red_steps), "")
+        return "" if first in wanted else f"red are {', '.join(row.red_steps) or 'no steps'}"
 
     def _silent(self) -> str:
         """Read what a student sees of this very report, and look for new files on the node."""

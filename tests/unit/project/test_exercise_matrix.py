@@ -125,6 +125,27 @@ def test_what_is_not_as_it_should_be_is_named_and_ends_nothing(
         assert not rows[0].good
 
 
+def test_a_step_before_its_own_that_is_red_too_would_mislead(tmp_path: Path) -> None:
+    own = draw(find(19), "7-0", PLAN).shows(PLAN)
+    (row,), _ = proof(tmp_path, PlayedBench(own=own | {"controller-20-database-unit-mariadb"}))
+    assert row.stages[SYMPTOM].good
+    assert row.stages[NAMED].why == "red are 20-database, 22-memcached"
+    (row,), _ = proof(tmp_path, PlayedBench(own=own | {"controller-30-identity-unit-keystone"}))
+    assert row.stages[NAMED].good, "what comes after it may be red"
+
+
+def test_own_checks_that_are_not_quick_are_asked_however_many_others_are(tmp_path: Path) -> None:
+    seed = next(str(n) for n in range(99) if draw(find(9), str(n), PLAN).values["ACCOUNT"] == "neutron")
+    own = draw(find(9), seed, PLAN).shows(PLAN)
+    assert not any(check.quick for check in PLAN.checks if check.id in own)
+    bench = PlayedBench(own=own)
+    thrifty = ThriftyBench(bench, PLAN, quick=True)
+    matrix = Matrix(a_desk(tmp_path, thrifty), thrifty, say=lambda _: None)
+    row = matrix.prove(9, seed, complete=True)
+    assert row.stages[SYMPTOM].good, row.stages
+    assert row.stages[NAMED].good, row.stages
+
+
 def test_a_repair_that_should_not_pass_and_does_is_bad(tmp_path: Path) -> None:
     class Lenient(PlayedBench):
         def run(self, node: str, script: str) -> str:
