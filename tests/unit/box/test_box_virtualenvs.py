@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.base import resources
 from lab.base.errors import MachineError
 from lab.box.lock import pin_of
 from lab.box.own_digest import own_digest
@@ -279,3 +280,66 @@ def test_a_pin_gets_the_checksum_of_its_download(tmp_path: Path, name: str, vers
     assert pin_of(pin, tmp_path.iterdir()).hashes == {sha256(file.encode())}
     with pytest.raises(MachineError, match="pip downloaded nothing"):
         pin_of(pin, [tmp_path / each for each in others])
+
+
+class Script:
+    """boxes/virtualenvs.sh with a chroot and a mount that only note their words."""
+
+    def __init__(self, directory: Path) -> None:
+        self.tree, self.work, self.log = directory / "tree", directory / "work", directory / "said"
+        self.downloads, self.programs = directory / "downloads", directory / "bin"
+        for each in ("etc/ssl", "mnt", "dev", "proc", "opt/nova/bin"):
+            (self.tree / each).mkdir(parents=True)
+        for each in (self.work / "nova", self.work / "patches", self.downloads, self.programs):
+            each.mkdir(parents=True)
+        for name in ("chroot", "mount"):
+            program = self.programs / name
+            program.write_text(f'#!/bin/sh\nprintf "%s\\n" "{name} $*" >>"$SAID"\n')
+            program.chmod(0o755)
+
+    def run(self, stage: str) -> list[str]:
+        """Run a stage; what it started, without the words that each has."""
+        env = {
+            "PATH": f"{self.programs}:/usr/bin:/bin",
+            "SAID": str(self.log),
+            "PIP_INDEX_URL": "http://host.test/",
+            "https_proxy": "http://proxy.test:3128",
+            "BOX_PYTHON": "python2.7",
+            "BOX_CERTIFICATES": "",
+            "BOX_DOWNLOADS": str(self.downloads),
+            "BOX_PIP_CACHE": str(self.downloads),
+        }
+        script = resources.BOXES / "virtualenvs.sh"
+        subprocess.run([script, self.tree, self.work, "nova", stage], env=env, check=True, capture_output=True)
+        return [line for line in self.log.read_text().splitlines() if line.startswith("chroot")]
+
+
+def test_the_build_uses_no_network_and_patches_its_sources_only(tmp_path: Path) -> None:
+    script = Script(tmp_path)
+    source = tmp_path / "nova-15.1.5"
+    for file in ("etc/nova/api-paste.ini", "nova/__init__.py"):
+        (source / file).parent.mkdir(parents=True)
+        (source / file).write_text("")
+    with tarfile.open(script.downloads / "nova-15.1.5.tar.gz", "w:gz") as archive:
+        archive.add(source, source.name)
+    (script.work / "nova/sources.txt").write_text("nova-15.1.5.tar.gz\n")
+    for name in ("nova-brctl", "neutron-rootwrap"):
+        (script.work / f"patches/{name}.patch").write_text("")
+    said = script.run("build")
+    pip = [line.partition("/opt/nova/bin/pip ")[2] for line in said if "/bin/pip " in line]
+    assert [words.split()[0] for words in pip] == ["install", "install", "install", "check"]
+    assert all("--no-index" in words for words in pip[:3])
+    assert [line.split()[-1] for line in said if " patch " in line] == ["--input=/mnt/patches/nova-brctl.patch"]
+    with tarfile.open(script.work / "nova/made.tar") as archive:
+        names = archive.getnames()
+    assert {"root/opt/nova/bin", "sources/nova-15.1.5/etc/nova/api-paste.ini"} <= set(names)
+    assert "sources/nova-15.1.5/nova/__init__.py" not in names
+
+
+def test_the_download_sees_the_hosts_proxy_and_only_the_configuration_it_is_given(tmp_path: Path) -> None:
+    said = Script(tmp_path).run("download")
+    assert [line.split("/mnt/")[-1] for line in said] == ["nova/pbr.txt", "nova/pbr.txt", "nova/missing.txt"]
+    for line in said:
+        assert "https_proxy=http://proxy.test:3128" in line
+        assert "PIP_CONFIG_FILE=/mnt/nova/pip.conf" in line
+        assert "host.test" not in line
