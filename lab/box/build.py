@@ -219,8 +219,8 @@ def own_repository(
         if not ready.is_dir():
             log = _new_log(cache, f"virtualenvs-{virtualenvs}")
             pool = Pool(cache / "apt" / definition.suite, definition, sources, log)
-            with store.lock(cache, f"apt-{definition.suite}"):
-                made = Workshop(recipe, home, log, tools, on_event).make_all(pool, definition)
+            guard = store.lock(cache, f"apt-{definition.suite}")
+            made = Workshop(recipe, home, log, tools, on_event).make_all(pool, definition, guard)
             with tempfile.TemporaryDirectory(dir=home, prefix=MAKING) as scratch:
                 make_packages(recipe, made, ready, Path(scratch))
             on_event(BoxEvent("", f"made the packages of {virtualenvs}"))

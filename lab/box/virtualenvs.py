@@ -28,6 +28,7 @@ from lab.box.tools import AT_A_PLAIN_PATH, CONTAINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from lab.box.definition import BoxDefinition
     from lab.box.pool import Pool
@@ -72,8 +73,10 @@ class Workshop:
         self._tell = on_event
         self._pip = pip or host_pip
 
-    def make_all(self, pool: Pool, definition: BoxDefinition) -> dict[str, Path]:
+    def make_all(self, pool: Pool, definition: BoxDefinition, guard: AbstractContextManager[None]) -> dict[str, Path]:
         """Give an archive for every virtualenv; those that are missing are made, in a tree of the pool's packages.
+
+        `guard`: the pool's lock, which is held while its packages are taken.
 
         Raises:
             HostError: pip is missing, or the bootstrap's wheels could not be fetched.
@@ -83,7 +86,8 @@ class Workshop:
         if missing := [name for name, archive in made.items() if not archive.is_file()]:
             self.fetch_bootstrap()
             with tempfile.TemporaryDirectory(dir=self._directory, prefix=MAKING) as scratch:
-                tree = self.bootstrap(pool, definition, Path(scratch))
+                with guard:
+                    tree = self.bootstrap(pool, definition, Path(scratch))
                 for name in missing:
                     self._make(name, tree, Path(scratch) / "work")
         for old in set((self._directory / "made").glob("*")) - set(made.values()):

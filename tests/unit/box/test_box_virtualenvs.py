@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import subprocess
 import tarfile
@@ -123,7 +124,7 @@ def workshop(recipe: Recipe, tmp_path: Path, **stages: Any) -> tuple[Workshop, P
 
 def make_all(shop: Workshop) -> dict[str, Path]:
     nothing: Any = None
-    return shop.make_all(nothing, nothing)
+    return shop.make_all(nothing, nothing, contextlib.nullcontext())
 
 
 def test_what_is_made_once_is_not_made_again(recipe: Recipe, tmp_path: Path) -> None:
