@@ -26,7 +26,7 @@ _UNIT = """\
 [Unit]
 Description={title}
 After={after}
-{part_of}
+
 [Service]
 Type={type}
 User={user}
@@ -40,10 +40,11 @@ LimitNOFILE=65536
 [Install]
 WantedBy=multi-user.target
 """
-_AFTER = "network-online.target mariadb.service rabbitmq-server.service memcached.service apache2.service"
+_AFTER = "network-online.target mariadb.service rabbitmq-server.service memcached.service"
+# Buffering and no kept connections: else clients of uWSGI's own HTTP get their connections reset.
 _UWSGI = (
-    "{bin}/uwsgi --master --need-app --die-on-term --processes 2 --lazy-apps --buffer-size 65535 "
-    "--socket /run/{unit}/socket --chmod-socket=666 --wsgi-file {bin}/{script}"
+    "{bin}/uwsgi --master --need-app --die-on-term --processes 3 --lazy-apps --buffer-size 65535 "
+    '--post-buffering 65535 --add-header "Connection: close" {sockets} --wsgi-file {bin}/{script}'
 )
 _LOGROTATE = """\
 /var/log/{name}/*.log {{
@@ -170,8 +171,9 @@ def unit_text(unit: str, settings: Unit, title: str, name: str, user: User | Non
     programs, log = f"/opt/{name}/bin", f"/var/log/{name}/{unit}.log"
     output = f"StandardOutput=append:{log}\nStandardError=append:{log}\n"
     if settings.wsgi:
-        command = _UWSGI.format(bin=programs, unit=unit, script=settings.wsgi)
-        output = f"NotifyAccess=all\nRuntimeDirectory={unit}\n{output}"
+        sockets = " ".join(f"--http-socket 0.0.0.0:{port}" for port in settings.ports)
+        command = _UWSGI.format(bin=programs, sockets=sockets, script=settings.wsgi)
+        output = f"NotifyAccess=all\n{output}"
     else:
         configs = (f"/etc/{name}/{name}.conf",) if settings.configs is None else settings.configs
         words = [f"{programs}/{unit}", *(f"--config-file={path}" for path in configs), settings.arguments]
@@ -182,7 +184,6 @@ def unit_text(unit: str, settings: Unit, title: str, name: str, user: User | Non
     return _UNIT.format(
         title=title,
         after=" ".join([_AFTER, *settings.after]),
-        part_of=f"PartOf={settings.part_of}\n" if settings.part_of else "",
         type="notify" if settings.wsgi else "simple",
         user=user.name if user else "root",
         command=command,
@@ -213,7 +214,7 @@ def postinst(name: str, what: OwnPackage, virtualenv: Virtualenv) -> str:
             f"-exec chown root:{user.name} {{}} + -exec chmod 0640 {{}} +",
         ]
         lines += [f"usermod --append --groups {','.join(what.groups)} {user.name}"] if what.groups else []
-    return "\n".join([*lines, *what.after_install]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _configuration(tree: Path) -> Iterator[Path]:

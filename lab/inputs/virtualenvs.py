@@ -35,9 +35,9 @@ class Unit(Frozen):
     log: Literal["file", "output"] = "file"
     """how it comes into /var/log/VIRTUALENV/UNIT.log: by --log-file, or as what the program prints"""
     wsgi: str = ""
-    """the script of a WSGI application, which uWSGI runs, with its socket at /run/UNIT/socket"""
-    part_of: str = ""
-    """unit with which it is restarted and stopped"""
+    """the script of a WSGI application, which uWSGI runs"""
+    ports: tuple[int, ...] = ()
+    """of the WSGI application"""
     after: tuple[str, ...] = ()
 
 
@@ -54,8 +54,6 @@ class OwnPackage(Frozen):
     """that its user comes into"""
     links: dict[str, str] = {}
     """path to what it is a link to"""
-    after_install: tuple[str, ...] = ()
-    """commands of its postinst"""
 
 
 class User(Frozen):

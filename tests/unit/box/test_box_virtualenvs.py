@@ -256,12 +256,12 @@ def test_a_unit_runs_as_its_user_with_its_files() -> None:
     )
 
 
-def test_a_wsgi_unit_has_a_socket_and_goes_with_apache() -> None:
-    unit = Unit(wsgi="keystone-wsgi-public", part_of="apache2.service")
-    text = unit_text("keystone-public", unit, "Identity", "keystone", User(name="keystone"))
-    assert "PartOf=apache2.service\n" in text
-    assert "--socket /run/keystone-public/socket" in text
-    assert "StandardError=append:/var/log/keystone/keystone-public.log\n" in text
+def test_a_wsgi_unit_serves_its_ports() -> None:
+    unit = Unit(wsgi="keystone-wsgi-public", ports=(5000, 35357))
+    text = unit_text("keystone", unit, "Identity", "keystone", User(name="keystone"))
+    assert " --http-socket 0.0.0.0:5000 --http-socket 0.0.0.0:35357 " in text
+    assert "--wsgi-file /opt/keystone/bin/keystone-wsgi-public\n" in text
+    assert "StandardError=append:/var/log/keystone/keystone.log\n" in text
 
 
 @pytest.mark.parametrize(
