@@ -216,7 +216,7 @@ class _Author:
         seen = set()
         for check in checks:
             command = filled(check.command, self._known(self._plan.node(check.node)))
-            if _BY_HAND.match(command) and command not in code and command not in seen:
+            if _BY_HAND.match(command) and not _is_told(command, code) and command not in seen:
                 seen.add(command)
                 yield command
 
@@ -261,6 +261,14 @@ class _Author:
             if component.step == step.id and component.removed and before != here:
                 told = f"{component.name}: {before}"
                 yield Difference((told,), component.instead, component.removed, component.why)
+
+
+def _is_told(command: str, code: str) -> bool:
+    """Tell whether the code has a command, or one that makes the same thing: who runs both has it twice."""
+    kind, _, name = command.partition(" create ")
+    last = name.rpartition(" ")[2]
+    same = (line.partition(f"{kind} create ")[2] for line in code.splitlines())
+    return command in code or any(last in line.replace(")", " ").split() for line in same if name)
 
 
 def _under_headings(blocks: Iterable[Block]) -> Iterator[Part]:

@@ -109,8 +109,21 @@ def test_commands_have_this_lab_s_names_and_addresses() -> None:
     assert "CREATE DATABASE IF NOT EXISTS nova_cell0;" in text
     assert "GRANT ALL PRIVILEGES ON nova.* TO 'nova'@'%' IDENTIFIED BY 'NOVA_DBPASS';" in text
     assert 'su -s /bin/sh -c "nova-manage cell_v2 discover_hosts --verbose" nova' in text
-    assert "openstack server create --flavor m1.nano --image tiny --network provider instance-compute2" in text
+    assert "--network provider --availability-zone nova:compute2 instance-compute2" in text
     assert not re.search(r"\$\{?(?:LAB_|MY_IP|PROVIDER_|MANAGEMENT_|NOVA_|RABBIT_)", text)
+
+
+@pytest.mark.parametrize("lab", FULL, ids=str)
+def test_who_does_all_commands_of_a_chapter_makes_nothing_twice(lab: Lab) -> None:
+    for chapter in course(*lab, Edition.STUDENT).chapters:
+        code = [block.text for part in chapter.parts for block in part.blocks if block.kind == "shell"]
+        made = re.findall(
+            r"openstack (image|network|subnet|router|server|flavor) create .*? ([\w-]+)(?: --format .*)?$",
+            "\n".join([*code, *chapter.by_hand]),
+            re.MULTILINE,
+        )
+        assert len(made) == len(set(made)), chapter.id
+        assert not re.search(r"=(KERNEL|RAMDISK)\b", " ".join(chapter.by_hand)), chapter.id
 
 
 def test_what_is_otherwise_than_in_the_guide_is_told_with_version_and_reason() -> None:
