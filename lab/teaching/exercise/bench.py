@@ -124,10 +124,13 @@ class LabBench:
         self.run(node, f"systemctl reset-failed {names} 2>/dev/null\nsystemctl restart --no-block {names}\n")
 
     def settle(self, limit_s: float | None = None) -> None:
-        """Wait as `lab resume` does, but not so long; then for chrony, which may have been restarted."""
+        """Wait as `lab resume` does, but not so long; then for chrony, which may have been restarted.
+
+        Nothing is said meanwhile: what is waited for would name the service at fault.
+        """
         plan, limit_s = self._lab.plan, SETTLE_S if limit_s is None else limit_s
         limit = limit_s * max(1.0, plan.wait_factor)
-        wait_until_ready(self._lab, self._ssh, since=time.time(), say=self._progress.say, limit_s=limit)
+        wait_until_ready(self._lab, self._ssh, since=time.time(), say=lambda _: None, limit_s=limit)
         with contextlib.suppress(MachineError):  # the suite says so
             wait_for_chrony(self._ssh, plan, {node.name: math.inf for node in plan.nodes}, limit_s)
 

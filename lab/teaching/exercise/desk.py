@@ -69,8 +69,8 @@ class Desk:
         """Draw a task's particulars again."""
         return draw(catalog.find(task.number, self.exercises), task.seed, self.plan)
 
-    def end(self, running: Running, task: Task, outcome: Outcome) -> Running:
-        """Keep how a task ended, and give what runs without it."""
+    def end(self, running: Running, task: Task, outcome: Outcome, at: float | None = None) -> Running:
+        """Keep how a task ended (`at`: when, by the desk's clock; default now), and give what runs without it."""
         variant = self.variant(task)
         facts = variant.exercise.facts
         solved = outcome == "passed" and not running.read_all
@@ -85,7 +85,7 @@ class Desk:
                 seed=task.seed,
                 node=variant.node,
                 started=running.started,
-                ended=self.now(),
+                ended=self.now() if at is None else at,
                 attempts=running.attempts,
                 hints=task.hints,
                 outcome=outcome,

@@ -46,7 +46,7 @@ def grade(desk: Desk) -> Graded:
     Raises:
         UsageError: nothing runs.
     """
-    running = desk.open()
+    running, asked = desk.open(), desk.now()  # the time that the grading takes is not the student's
     variants = {task.number: desk.variant(task) for task in running.open}
     try:
         each = _judged(desk, variants, exam=running.exam is not None)
@@ -55,7 +55,7 @@ def grade(desk: Desk) -> Graded:
     verdict = together(each.values())
     if verdict.kind == "could not tell" or (running.exam and _unsure(each.values())):
         return Graded(Verdict("could not tell", _why(each.values())), each, running)
-    return _kept(desk, running, verdict, each)
+    return _kept(desk, running, verdict, each, asked)
 
 
 def _unsure(verdicts: Iterable[Verdict]) -> bool:
@@ -66,16 +66,16 @@ def _why(verdicts: Iterable[Verdict]) -> str:
     return next(each.why for each in verdicts if each.kind == "could not tell")
 
 
-def _kept(desk: Desk, running: Running, verdict: Verdict, each: Mapping[int, Verdict]) -> Graded:
-    """Record what was judged."""
+def _kept(desk: Desk, running: Running, verdict: Verdict, each: Mapping[int, Verdict], asked: float) -> Graded:
+    """Record what was judged; it was asked for at `asked`, by the desk's clock."""
     running = running.model_copy(update={"attempts": running.attempts + 1})
-    late_s = max(0.0, desk.now() - running.ends) if running.ends is not None else 0.0
+    late_s = max(0.0, asked - running.ends) if running.ends is not None else 0.0
     for task in running.open:
         if running.exam is not None:
             good: Outcome = "late" if late_s else "passed"
-            running = desk.end(running, task, good if each[task.number].kind == "passed" else "not passed")
+            running = desk.end(running, task, good if each[task.number].kind == "passed" else "not passed", asked)
         elif each[task.number].kind == "passed":
-            running = desk.end(running, task, "passed")
+            running = desk.end(running, task, "passed", asked)
     mark = _mark(desk, running, late=bool(late_s)) if running.exam is not None else None
     desk.file.save(running)
     return Graded(verdict, each, running, mark, late_s)

@@ -54,14 +54,27 @@ def _one(ids: frozenset[str], own: Mapping[int, frozenset[str]], before: Report,
         return _seen(before, ids, STILL) if first == "red" else Verdict("could not tell", _reason(before, ids))
     if colour(after, ids) == "red":
         return _seen(after, ids, NOT_KEPT)
-    # Red checks of another exercise that is not solved yet are not this one's fault.
-    others = frozenset[str]().union(*(o for o in own.values() if o != ids and colour(before, o) != "green"))
-    rest = {check.id for check in after.checks} - others
+    unsolved = frozenset[str]().union(*(o for o in own.values() if o != ids and colour(before, o) != "green"))
+    rest = _not_because_of(unsolved, after)
     if colour(after, rest) == "red":
         return _seen(after, rest, ELSE)
     if any(check.outcome == "error" for check in after.checks if check.id in rest):
         return Verdict("could not tell", _reason(after, rest))
     return Verdict("passed")
+
+
+def _not_because_of(unsolved: Collection[str], report: Report) -> set[str]:
+    """Name the checks that cannot be red because of another exercise, which is not solved yet.
+
+    Steps are numbered as they build on each other, so these are the checks of the steps before the other's; but logs
+    tell of what any service does.
+    """
+    first = min((check.step for check in report.checks if check.id in unsolved), default="")
+    return {
+        check.id
+        for check in report.checks
+        if not first or (check.step < first and not check.id.startswith(f"{check.node}-{check.step}-log-"))
+    }
 
 
 def together(verdicts: Collection[Verdict]) -> Verdict:

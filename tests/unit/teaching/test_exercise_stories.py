@@ -173,6 +173,23 @@ def test_two_at_once_are_judged_one_by_one(desk: Desk, bench: WordsBench) -> Non
     assert veil.is_veiled(desk.build_dir)
 
 
+def test_what_another_exercise_that_is_not_solved_brings_with_it_is_not_this_ones_fault(
+    desk: Desk, bench: WordsBench
+) -> None:
+    later = "controller-70-discover-hosts-openstack-count-hypervisors"
+    log = "controller-30-identity-log-var-log-keystone-keystone.log"
+    assert {later, log} <= {check.id for check in PLAN.checks}
+    begin(desk, bench, 19, 3)
+    bench.red = {*own(3), later, log}
+    assert {number: each.kind for number, each in grade(desk).each.items()} == {19: "passed", 3: "not yet"}
+
+
+def test_a_repair_that_breaks_what_comes_before_another_exercise_does_not_pass(desk: Desk, bench: WordsBench) -> None:
+    begin(desk, bench, 19, 3)
+    bench.red = {*own(3), ELSEWHERE}
+    assert {number: each.why for number, each in grade(desk).each.items()} == {19: ELSE, 3: STILL}
+
+
 def test_hints_cost_once_it_is_solved_and_are_free_afterwards(desk: Desk, bench: WordsBench) -> None:
     begin(desk, bench, 19)
     (offered,) = stories.next_hints(desk)
@@ -266,6 +283,24 @@ def test_an_exam_after_its_time_brings_no_points_and_loses_nothing(tmp_path: Pat
     assert graded.mark.won == 0
     assert [r.outcome for r in desk.results.load()] == ["late"]
     assert CHECKPOINT in bench.checkpoints
+
+
+def test_the_time_that_a_grading_takes_is_not_the_students(tmp_path: Path) -> None:
+    clock = Clock()
+
+    class Slow(WordsBench):
+        def reboot(self) -> None:
+            clock.at += 60 * 60
+
+    bench = Slow()
+    desk = a_desk(tmp_path, bench, clock)
+    begin(desk, bench, 19, exam=EXAM)
+    clock.at += 60 * 29
+    bench.red = set()
+    graded = grade(desk)
+    assert (graded.late_s, graded.verdict.kind) == (0, "passed")
+    (result,) = desk.results.load()
+    assert (result.outcome, result.seconds) == ("passed", 60 * 29)
 
 
 def test_an_interrupted_exam_can_be_graded_again(
