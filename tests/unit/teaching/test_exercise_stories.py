@@ -221,6 +221,16 @@ def test_solve_shows_and_applies_the_answer_for_no_points(desk: Desk, bench: Wor
     assert not veil.is_veiled(desk.build_dir)
 
 
+def test_what_calls_the_identity_service_is_broken_first_and_repaired_last(desk: Desk, bench: WordsBench) -> None:
+    assert "batch" in find(8).script
+    assert "batch" not in find(7).script
+    stories.start(desk, [7, 8], student="ada", seed="ada")
+    stories.solve(desk)
+    told = [("break_it" if "break_it </dev/null" in sent[-40:] else "solve", "TYPE=" in sent) for _, sent in bench.sent]
+    assert told == [("break_it", True), ("break_it", False), ("solve", False), ("solve", True)]
+    assert [task.number for task in desk.running().tasks] == [7, 8]
+
+
 def test_reset_restores_and_finds_no_difference(desk: Desk, bench: WordsBench) -> None:
     begin(desk, bench, 19)
     assert stories.reset(desk) == []
