@@ -71,6 +71,8 @@ fetch() {
 build() {
   local archive source
 
+  # For the pip too that a setup script may start.
+  environment+=(PIP_NO_INDEX=1 PIP_FIND_LINKS=/mnt/downloads)
   install_pinned "$NAME/pbr.txt"
   install_pinned "$NAME/wheels.txt"
   mkdir -p "$WORK/$NAME/sources" "$WORK/$NAME/root/opt"
