@@ -186,7 +186,7 @@ class Workshop:
         _write(own / "wheels.txt", [pin for pin in pins if pin not in sources])
 
     def _run(self, tree: Path, work: Path, name: str, stage: str) -> None:
-        settings, certificates = self._pip()
+        settings, certificates = self._pip() if stage == "download" else ({}, "")
         lines = ["[global]", *(f"{key} = {value}" for key, value in settings.items())]
         (work / name / "pip.conf").write_text("".join(f"{line}\n" for line in lines))
         self._tools.run(
@@ -217,7 +217,7 @@ class Workshop:
 
 def host_pip() -> tuple[dict[str, str], str]:
     """Give what the host's pip is told of where packages come from, and the file of certificates that it trusts."""
-    said = run([sys.executable, "-m", "pip", "config", "list"], timeout_s=60, check=False).stdout
+    said = run([sys.executable, "-m", "pip", "config", "list"], timeout_s=_TIMEOUT_S, check=False).stdout
     found = {m["key"]: ast.literal_eval(m["value"]) for m in _SETTING.finditer(said)}
     candidates = [found.get("cert"), *(os.environ.get(name) for name in _CERTIFICATES), _SYSTEM_CERTIFICATES]
     certificates = next((each for each in candidates if each and os.path.isfile(each)), "")

@@ -78,7 +78,7 @@ class Programs(Tools):
     def run(self, argv: Sequence[Any], *, log: Path, timeout_s: float, env: Mapping[str, str] | None = None) -> None:  # noqa: ARG002
         _, work, name, stage = argv[-4:]
         self.ran.append(str(stage))
-        self.lines |= {file.name: file.read_text() for file in Path(work, name).iterdir() if file.is_file()}
+        self.lines |= {f"{stage} {file.name}": file.read_text() for file in Path(work, name).glob("*.*")}
         self.stages[str(stage)](Path(work, name), Path((env or {})["BOX_DOWNLOADS"]), log)
 
 
@@ -131,10 +131,10 @@ def test_what_is_made_once_is_not_made_again(recipe: Recipe, tmp_path: Path) -> 
     shop, programs = workshop(recipe, tmp_path)
     made = make_all(shop)
     assert programs.ran == ["download", "build"]
-    assert programs.lines["sources.txt"] == "nova-15.1.5.tar.gz\n"
-    assert programs.lines["wheels.txt"].startswith("six==1.10.0 --hash=sha256:")
-    assert "nova" not in programs.lines["wheels.txt"]
-    assert programs.lines["pip.conf"] == "[global]\nindex-url = http://pip.test/simple\n"
+    assert programs.lines["build sources.txt"] == "nova-15.1.5.tar.gz\n"
+    assert programs.lines["build wheels.txt"].startswith("six==1.10.0 --hash=sha256:")
+    assert "nova" not in programs.lines["build wheels.txt"]
+    assert programs.lines["download pip.conf"] == "[global]\nindex-url = http://pip.test/simple\n"
     assert make_all(shop) == made
     assert programs.ran == ["download", "build"]
 
