@@ -22,6 +22,11 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
     return load_recipe(request.param.virtualenvs)
 
 
+def test_every_pin_has_a_checksum(recipe: Recipe) -> None:
+    for name in ("bootstrap", *recipe.table.virtualenvs):
+        assert recipe.pins(name), name
+
+
 def test_every_source_and_every_patch_is_of_something_pinned(recipe: Recipe) -> None:
     sources = {pin.key for name in recipe.table.virtualenvs for pin in recipe.sources(name)}
     assert {v.source for v in recipe.table.virtualenvs.values() if v.source} <= sources
