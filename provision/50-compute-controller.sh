@@ -150,6 +150,7 @@ enable_units $LAB_UNITS
 # shellcheck disable=SC2086
 restart_if_changed $LAB_UNITS \
   /etc/nova/nova.conf /etc/default/nova-consoleproxy /etc/nova/nova-api-uwsgi.ini /etc/nova/nova-api-metadata-uwsgi.ini
+restart_if_running nova-serialproxy /etc/nova/nova.conf /etc/default/nova-consoleproxy # of a later step
 wait_for 'the Compute API' 40 http_answers http://controller:8774/ 200
 wait_for 'the metadata API' 40 http_answers http://controller:8775/ 200
 wait_for 'the console proxy' 40 http_answers "$console" 200

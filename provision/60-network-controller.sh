@@ -158,7 +158,9 @@ start_behind neutron-dhcp-agent neutron-metadata-agent http://controller:9696/
 wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
 restart_if_changed neutron-dhcp-agent "$neutron" /etc/neutron/dhcp_agent.ini
 restart_if_changed neutron-metadata-agent "$neutron" /etc/neutron/metadata_agent.ini
-restart_layer2_agent_if_running # it reads neutron.conf too
+# Agents of later steps read neutron.conf too.
+restart_layer2_agent_if_running
+restart_if_running neutron-l3-agent "$neutron" /etc/neutron/l3_agent.ini
 
 heading 'Agents that were switched off'
 enable_agents

@@ -5,7 +5,7 @@
 #   report.sh     heading, say, fail
 #   wait.sh       wait_for, wait_for_step, http_answers
 #   packages.sh   install_packages
-#   units.sh      enable_units, disable_units, restart_if_changed, start_if_stopped, start_behind
+#   units.sh      enable_units, disable_units, restart_if_changed, restart_if_running, start_if_stopped, start_behind
 #   files.sh      put_file, set_line, trim_empty, repair_mode
 #   loaded.sh     loaded
 #   database.sh   sync_schema

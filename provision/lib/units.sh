@@ -88,6 +88,14 @@ restart_if_changed() {
   done
 }
 
+# restart_if_running UNIT FILE…: for a step that writes a file which a unit of a later step reads too. That step starts
+# the unit; from then on the unit reads what the file says now.
+restart_if_running() {
+  if systemctl --quiet is-active "$1"; then
+    restart_if_changed "$@"
+  fi
+}
+
 # unit_started UNIT: when its main process began, in seconds since 1970 with fraction; empty when it does not run.
 unit_started() {
   local unit=$1 stamp

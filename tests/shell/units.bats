@@ -148,3 +148,12 @@ EOF
   [ "$(sort -u "$TRIES")" = http://controller:5000/v3 ]
   [ "$(wc -l <"$TRIES")" -eq 3 ]
 }
+
+@test "a unit of a later step reads a changed file where it runs already" {
+  restart_if_running nova-serialproxy "$F"
+  [ -z "$(calls)" ]
+  touch "$UNITS/nova-serialproxy.enabled"
+  date -u '+%F %T.%6N UTC' >"$UNITS/nova-serialproxy.active"
+  restart_if_running nova-serialproxy "$F"
+  [ "$(calls)" = 'restart nova-serialproxy' ]
+}
