@@ -46,6 +46,8 @@ def host_for(
     host = choose(plan.name, build_dir)
     if not look:
         require_open(host)
+    if plan.ended and host.mode == "system":
+        return _shut(plan, build_dir)
     try:
         _refuse_namesake(plan, host, build_dir)
         require_no_collision(plan, host, build_dir)
@@ -57,6 +59,21 @@ def host_for(
         first = (error.detail.splitlines() or [error.message])[0]
         return PrivateHost(plan.name, build_dir, reason=f"the machine's libvirt cannot be used for it: {first}")
     return host
+
+
+def _shut(plan: Plan, build_dir: Path) -> PrivateHost:
+    """Give a lab of a release without security updates the private way, in which no other machine can reach it.
+
+    Raises:
+        HostError: the system way was asked for, or this is not root, who alone can make a private host.
+    """
+    since = f"release {plan.release} has had no security updates since {plan.ended}"
+    if os.environ.get("LAB_HOST", "auto") == "system" or os.geteuid() != 0:
+        raise HostError(
+            f"{since}: its labs meet no network but their own, so they do not use the machine's libvirt",
+            hint=f"as root, with LAB_HOST=private: {same_with_sudo()}",
+        )
+    return PrivateHost(plan.name, build_dir, reason=f"{since}: its labs meet no network but their own")
 
 
 def own_host(

@@ -26,7 +26,7 @@ class Chapter(Frozen):
     capabilities: tuple[str, ...] = ()
     """what the release is capable of with it: steps of the core ask for it (`when`, LAB_HAS_…)"""
     without: tuple[str, ...] = ()
-    """steps of the core whose place it takes"""
+    """steps of the core whose place it takes: what needs them needs the chapter's instead"""
     addresses: int = 0
     """how many of the provider network it uses"""
 
@@ -51,6 +51,8 @@ class Release(Frozen):
     """the release's name on docs.openstack.org, as zed or 2025.1"""
     tested: bool = False
     """whether a lab of it has come up and passed its suite on virtual machines, as CI does by turns"""
+    ended: str = Field(default="", pattern=r"^(20\d\d)?$")
+    """the year since which nobody repairs its security: a lab of it meets no network but its own"""
     guide: str = ""
     """URL of the release's install guide"""
     emulated_cpu_without: tuple[str, ...] = ()

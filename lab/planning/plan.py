@@ -143,6 +143,8 @@ class Plan(Frozen):
     release: str
     edition: str = ""
     """of the guide, which has its steps in a folder of provision/; empty: the steps beside these folders"""
+    ended: str = ""
+    """the year since which nobody repairs the release's security: the lab meets no network but its own"""
     distribution: str
     """its name, as Debian"""
     suite: str

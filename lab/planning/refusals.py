@@ -25,6 +25,23 @@ def require_fit(plan: Plan, host: HostNumbers) -> tuple[str, ...]:
     return tuple(result.warnings)
 
 
+def require_shut(plan: Plan, what: str) -> None:
+    """Refuse a way by which a release without security updates would meet another network than the lab's own.
+
+    Args:
+        what: the lab would do, as "`lab forward` opens ports of this machine".
+
+    Raises:
+        UsageError: the release is such a one.
+    """
+    if plan.ended:
+        raise UsageError(
+            f"release {plan.release} has had no security updates since {plan.ended}: "
+            f"its labs meet no network but their own, and {what}",
+            hint="`lab ssh` reaches its nodes",
+        )
+
+
 def require_step(plan: Plan, step: str) -> None:
     """Refuse a step that the plan does not have, and say which one may have been meant.
 

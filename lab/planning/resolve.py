@@ -52,6 +52,7 @@ def resolve(
         name=spec.name,
         release=release.name,
         edition=release.edition,
+        ended=release.ended,
         distribution=release.distribution,
         suite=release.suite,
         flavour=spec.box.flavour,
@@ -79,10 +80,17 @@ def choose_steps(release: Release, steps: Mapping[str, LoadedStep], chapters: tu
     """Choose the steps of a lab with these chapters, as its capabilities make them, in order.
 
     What one step starts or opens on a node, no other one switches off or finds closed there: a chapter may start what
-    the core leaves off.
+    the core leaves off. What needs a step whose place a chapter takes needs the chapter's steps instead.
     """
     capabilities = release.capabilities_with(chapters)
-    selected = {step_id: steps[step_id].of(capabilities) for step_id in release.steps_with(chapters)}
+    taken = {step: release.chapters[name].steps for name in chapters for step in release.chapters[name].without}
+
+    def in_its_place(step: LoadedStep) -> LoadedStep:
+        needs = [now for need in step.facts.needs for now in taken.get(need, (need,))]
+        return replace(step, facts=step.facts.model_copy(update={"needs": tuple(dict.fromkeys(needs))}))
+
+    chosen = {step_id: steps[step_id].of(capabilities) for step_id in release.steps_with(chapters)}
+    selected = {step_id: in_its_place(step) for step_id, step in chosen.items()}
 
     def without_contradiction(step: LoadedStep) -> LoadedStep:
         near = [other.facts for other in selected.values() if set(other.facts.on) & set(step.facts.on)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from lab.base.environment import tool_environment
 from lab.base.errors import MachineError, UsageError
 from lab.openstack import HTTP_PORT, service_ports
+from lab.planning.refusals import require_shut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,7 +100,9 @@ def forward(plan: Plan, config: Path, host: Host, ready: Callable[[Forwards], No
 
     Raises:
         MachineError: the controller does not answer, or stopped answering.
+        UsageError: the lab's release has no security updates any more.
     """
+    require_shut(plan, "`lab forward` opens ports of this machine")
     forwards = choose(plan, is_free)
     controller = plan.nodes[0].name
     entered = host.command(["ssh", "-F", str(config), "-W", f"localhost:{_SSH_PORT}", controller])

@@ -64,6 +64,22 @@ def test_a_taken_subnet_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         host_for(PLAN, tmp_path, choose=system)
 
 
+def test_a_release_without_security_updates_has_a_private_host(tmp_path: Path) -> None:
+    host = host_for(PLAN.model_copy(update={"ended": "2020"}), tmp_path, choose=system)
+    assert isinstance(host, PrivateHost)
+    assert "no security updates since 2020" in str(host)
+
+
+@pytest.mark.parametrize("why", ["no root", "asked for"])
+def test_it_does_not_use_the_machines_libvirt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    if why == "no root":
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    else:
+        monkeypatch.setenv("LAB_HOST", "system")
+    with pytest.raises(HostError, match="meet no network but their own"):
+        host_for(PLAN.model_copy(update={"ended": "2020"}), tmp_path, choose=system)
+
+
 def test_a_namesake_on_the_same_libvirt_leads_to_a_private_host(tmp_path: Path) -> None:
     records.save(records.record_of(PLAN, tmp_path / "other", "system"))
     host = host_for(PLAN, tmp_path / "mine", choose=system)

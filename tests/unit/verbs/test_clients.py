@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from lab.base import resources
 from lab.base.errors import UsageError
 from lab.generator.clouds import clouds_yaml
+from lab.host.host import SystemHost
 from lab.inputs.catalog import load_steps
 from lab.inputs.model import Spec
 from lab.inputs.release import load_release, release_names
@@ -98,3 +99,9 @@ def test_ssh_listens_on_the_loopback_alone_and_past_the_standing_connection(tmp_
     assert "ControlPath=none" in argv
     proxy = next(word for word in argv if word.startswith("ProxyCommand="))
     assert shlex.split(proxy.partition("=")[2]) == ["in side", "50%%"]
+
+
+def test_a_lab_without_security_updates_is_not_forwarded(tmp_path: Path) -> None:
+    plan = plan_of("zed").model_copy(update={"ended": "2020"})
+    with pytest.raises(UsageError, match="no network but their own, and `lab forward` opens ports of this machine"):
+        forward.forward(plan, tmp_path / "ssh_config", SystemHost("demo"), print)
