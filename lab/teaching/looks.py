@@ -71,6 +71,14 @@ def _console(kind: str, port: str) -> Callable[[Args], Look]:
     )
 
 
+def _token(args: Args) -> Look:
+    show = f"openstack console url show --{args['console']} {args['server']}"
+    if args["token"] == "good":
+        return show, "opened at once, it shows the instance"
+    how = f"{args['after']} s later" if args.get("after") else "with another token in it"
+    return f"{show}  # opened {how}", "the proxy refuses it"
+
+
 def _metadata(args: Args) -> Look:
     holds = f" with `{args['contains']}`" if args.get("contains") else ""
     return (
@@ -130,5 +138,6 @@ _LOOKS: dict[str, Callable[[Args], Look]] = {
     "instance-vnc": _console("novnc", "6080"),
     "instance-spice": _console("spice", "6082"),
     "instance-serial": _console("serial", "6083"),
+    "console-token": _token,
     "metadata": _metadata,
 }  # fmt: skip

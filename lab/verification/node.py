@@ -1,12 +1,13 @@
 """Runs on a node, as root, with nothing but Python's standard library: runs the commands that it gets.
 
-lab.verification.wire sends this file and tools.py as text; both keep to the Python of Debian 11 (3.9). Each line of
-stdin is a round, a JSON list of commands; each line of stdout is the answer to one, as soon as it is there:
+lab.verification.wire sends this file, tools.py and console_tokens.py as text; they keep to the Python of Debian 11
+(3.9). Each line of stdin is a round, a JSON list of commands; each line of stdout is the answer to one, as soon as it
+is there:
 
     {"id": 7, "command": "ss -ltn", "secrets": names, "limit": seconds}
     {"id": 7, "rc": 0, "stdout": "…", "stderr": "…"}
 
-All `openstack …` of a round go to one process of the client; `@NAME JSON` goes to a tool of tools.py. The values of
+All `openstack …` of a round go to one process of the client; `@NAME JSON` goes to a tool of these. The values of
 secrets come from /opt/lab/env on the node, and a command gets in its environment those that it names, no other. When
 stdin ends, so does everything that runs.
 """
@@ -30,8 +31,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable  # noqa: UP035 - Python 3.9
 
+from lab.verification.console_tokens import console_token
 from lab.verification.tools import TOOLS
 
+_TOOLS = {**TOOLS, "console-token": console_token}
 LIMIT = 400_000
 """characters kept of an output, so that a runaway command cannot fill the reader's memory"""
 SAID_LIMIT = 4000
@@ -148,7 +151,7 @@ class Node:
         command = item["command"]
         if command.startswith("@"):
             name, _, arguments = command[1:].partition(" ")
-            return [(0, json.dumps(TOOLS[name](self.env, **json.loads(arguments))), "")]
+            return [(0, json.dumps(_TOOLS[name](self.env, **json.loads(arguments))), "")]
         return [known(command) or self.run(["bash", "-c", command], item["limit"], item["secrets"])]
 
     def openstack(self, items: list[dict[str, Any]]) -> list[Answer]:

@@ -24,7 +24,9 @@ LIMIT_S = 120.0
 """for one command; times the lab's wait factor"""
 CONNECT_TIMEOUT_S = 15
 GRACE_S = 10.0
-_PROGRAMS = Path(__file__).parent
+PROGRAMS = ("tools", "console_tokens", "node")
+"""modules that are sent to a node; each may import from those before it"""
+_DIRECTORY = Path(__file__).parent
 _LOADER = (
     "import json,sys,types\n"
     "programs,secrets=json.loads(sys.stdin.readline())\n"
@@ -121,7 +123,7 @@ class SshWire:
     def _start(self) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(self._argv, stdin=pipe, stdout=pipe, stderr=pipe, env=tool_environment())
-        programs = [(f"lab.verification.{name}", (_PROGRAMS / f"{name}.py").read_text()) for name in ("tools", "node")]
+        programs = [(f"lab.verification.{name}", (_DIRECTORY / f"{name}.py").read_text()) for name in PROGRAMS]
         self._write([programs, self._secrets])
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
 

@@ -113,6 +113,38 @@ def test_instance_spice(controller: Host, server: str) -> None:
     _speaks(controller, server, "spice", "REDQ", SPICE_GREETING)
 
 
+@asserts("console-token")
+def test_console_token(
+    controller: Host, server: str, console: str, token: str, password: str, after: str | None
+) -> None:
+    """A new token opens the console; one that nobody gave, or that is older than it may be (`after` seconds), does not.
+
+    It is refused by a proxy that answers, and ends the connection before anything of the console has passed.
+    """
+    wanted, send = ("REDQ", SPICE_GREETING) if console == "spice" else ("RFB ", b"")
+    answer = tool(
+        controller,
+        "console-token",
+        server=active(controller, server).id,
+        kind=console,
+        secret=secret_name(password),
+        expect=wanted,
+        send=send.hex(),
+        forge=token == "bad",  # noqa: S105 - which kind of token
+        wait=int(after or 0),
+        seconds=30,
+    )
+    if "asked" in answer:
+        raise CannotTell(str(answer["asked"]))
+    found = str(answer.get("error") or f"{answer.get('status') or 'no answer'}, then {answer['said'] or 'nothing'!r}")
+    if token == "good":  # noqa: S105
+        expect(wanted in answer["said"], f"{wanted!r} from {server} by {console} with a new token", found)
+    else:
+        refused = "error" not in answer and bool(answer["status"]) and wanted not in answer["said"]
+        late = f", {after} s old" if after else ""
+        expect(refused, f"the {console} proxy refuses a token for {server} that is {token}{late}", found)
+
+
 @asserts("instance-serial")
 def test_instance_serial(controller: Host, server: str) -> None:
     """The shell on the serial port works something out: what it prints is not the echo of what was typed."""

@@ -49,7 +49,7 @@ KEYS = (
     (r"@http .*5000/v3/auth/tokens.*", "token"),
     (r"@http .*controller:8775.*", "metadata"),
     (r"@http \{\"url\": \"([^\"]+)\".*", "web:{}"),
-    (r"@(amqp|console|log|login-form) .*", "{}"),
+    (r"@(amqp|console|console-token|log|login-form) .*", "{}"),
     (r"(.*)", "commands:{}"),
 )
 OS_RELEASE = 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n'

@@ -157,6 +157,7 @@ VM1 = {**VM1_ACTIVE, **rows(SHOW, {"id": "5d0c-1", "project_id": "ab12", "name":
 VNC_URL = {"protocol": "novnc", "url": "http://controller:6080/vnc_auto.html?path=%3Ftoken%3Dabc"}
 SPICE_URL = {"protocol": "spice", "url": "http://controller:6082/spice_auto.html?token=abc"}
 SERIAL_URL = {"protocol": "serial", "url": "ws://controller:6083/?token=abc"}
+CONSOLE = {"server": "vm1", "console": "novnc", "password": "${ADMIN_PASS}"}
 TRANSPORT = "[DEFAULT]\ntransport_url = rabbit://openstack:{}@controller:5672/\n"
 NOVA_GRANTS = {"user": "nova", "host": "%", "grants": ["nova", "nova_api", "nova_cell0"]}
 FULL = (USAGE, grant("nova"), grant("nova_api"), grant("nova_cell0"))
@@ -649,6 +650,29 @@ CASES = [
             ),
             ({**VM1_ACTIVE, **batch_error(SPICE, "Instance vm1 could not be found.")}, "could not be found"),
             ({**servers("vm1 paused"), **rows(SPICE, SPICE_URL)}, "instance vm1 ACTIVE, found PAUSED"),
+        ],
+    ),
+    Case(
+        "console-token",
+        {**CONSOLE, "token": "good"},
+        {**VM1_ACTIVE, "console-token": {**SWITCHED, "said": "RFB 003.008\n"}},
+        [
+            ({**VM1_ACTIVE, "console-token": SWITCHED}, "101 Switching Protocols, then 'nothing'"),
+            ({**VM1_ACTIVE, "console-token": {"asked": "OSError: HTTP 401 from x"}}, "OSError: HTTP 401 from x"),
+            (servers("vm1 paused"), "instance vm1 ACTIVE, found PAUSED"),
+        ],
+    ),
+    Case(
+        "console-token",
+        {**CONSOLE, "token": "expired", "after": 95},
+        {**VM1_ACTIVE, "console-token": {"status": "HTTP/1.1 401 Not Authorized", "said": "Not Authorized"}},
+        [
+            (
+                {**VM1_ACTIVE, "console-token": {**SWITCHED, "said": "RFB 003.008\n"}},
+                "refuses a token for vm1 that is expired, 95 s old, found HTTP/1.1 101",
+            ),
+            ({**VM1_ACTIVE, "console-token": {"error": "ConnectionRefusedError: x", "said": ""}}, "Refused"),
+            ({**VM1_ACTIVE, "console-token": {"status": "", "said": ""}}, "found no answer"),
         ],
     ),
     Case(

@@ -70,12 +70,13 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str) ->
     here = tmp_path / "programs"
     here.mkdir()
     (here / "node.py").write_text(text)
-    (here / "tools.py").write_text((wires._PROGRAMS / "tools.py").read_text())
-    monkeypatch.setattr(wires, "_PROGRAMS", here)
+    for name in ("tools.py", "console_tokens.py"):
+        (here / name).write_text((wires._DIRECTORY / name).read_text())
+    monkeypatch.setattr(wires, "_DIRECTORY", here)
 
 
 def program_text() -> str:
-    return (wires._PROGRAMS / "node.py").read_text()
+    return (wires._DIRECTORY / "node.py").read_text()
 
 
 def test_a_command_gets_the_secrets_that_it_names_and_no_other(
@@ -165,7 +166,7 @@ print(json.dumps([[0, command, ''] for command in commands]))
     programs(tmp_path, monkeypatch)
     text = program_text()
     start, end = text.index('OPENSTACK = """'), text.index('"""\n"""does a list')
-    (wires._PROGRAMS / "node.py").write_text(text[:start] + "OPENSTACK = " + fake + text[end + 3 :])
+    (wires._DIRECTORY / "node.py").write_text(text[:start] + "OPENSTACK = " + fake + text[end + 3 :])
     one, two = node.ask("openstack server list -f json", "openstack image list -f json")
     assert (one, two) == (Answer(0, "server list -f json", ""), Answer(0, "image list -f json", ""))
     assert (tmp_path / "loads").read_text() == "load "
@@ -181,7 +182,7 @@ def test_each_command_for_the_client_has_an_answer_of_its_own(
     (tmp_path / "env").write_text("OS_AUTH_URL=http://127.0.0.1:1/v3\n")
     programs(tmp_path, monkeypatch)
     changed = program_text().replace("/opt/lab/lib", str(PROVISION / "lib"))
-    (wires._PROGRAMS / "node.py").write_text(changed)
+    (wires._DIRECTORY / "node.py").write_text(changed)
     one, two = node.ask("openstack server list -f json", "openstack 'image list")
     assert isinstance(one, Answer)
     assert isinstance(two, Answer)
