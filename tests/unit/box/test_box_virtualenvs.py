@@ -289,8 +289,8 @@ class Script:
     def __init__(self, directory: Path) -> None:
         self.tree, self.work, self.log = directory / "tree", directory / "work", directory / "said"
         self.downloads, self.programs = directory / "downloads", directory / "bin"
-        for each in ("etc/ssl", "mnt", "dev", "proc", "opt/nova/bin"):
-            (self.tree / each).mkdir(parents=True)
+        for sub in ("etc/ssl", "mnt", "dev", "proc", "opt/nova/bin"):
+            (self.tree / sub).mkdir(parents=True)
         for each in (self.work / "nova", self.work / "patches", self.downloads, self.programs):
             each.mkdir(parents=True)
         for name in ("chroot", "mount"):
