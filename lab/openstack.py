@@ -67,7 +67,7 @@ def provided(plan: Plan, done: Iterable[str]) -> list[tuple[str, str]]:
 
 # --- who reports itself
 
-_NOVA = frozenset({"nova-conductor", "nova-scheduler", "nova-compute"})
+_NOVA = frozenset(f"nova-{of}" for of in ("cert", "compute", "conductor", "consoleauth", "network", "scheduler"))
 _NEUTRON = frozenset(f"neutron-{of}-agent" for of in ("openvswitch", "linuxbridge", "dhcp", "metadata", "l3"))
 REPORTING = _NOVA | _NEUTRON
 """units that report themselves every few seconds, by the name that the database has for them (column `binary`)"""

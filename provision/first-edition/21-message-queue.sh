@@ -11,9 +11,19 @@ heading 'Install and configure components'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
 
+# Deviation: Erlang's schedulers sleep when there is nothing to do. By default they spin for a while, which on a small
+# or emulated machine takes the processor from the services.
+set_line /etc/rabbitmq/rabbitmq-env.conf '^#?SERVER_ADDITIONAL_ERL_ARGS=' \
+  "SERVER_ADDITIONAL_ERL_ARGS='+sbwt none +sbwtdcpu none +sbwtdio none'"
+# The broker is named after the host, and its data belong to that name: the host has its name before the first start.
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
+restart_if_changed rabbitmq-server /etc/rabbitmq/rabbitmq-env.conf /etc/hostname
+
 heading 'Add the openstack user'
-# As the guide has it, though a password among the arguments can be read by everybody on the machine.
-rabbitmqctl add_user openstack "$RABBIT_PASS" || rabbitmqctl change_password openstack "$RABBIT_PASS"
+# Deviation: the password comes on stdin, because a command line can be read by everybody on the machine.
+rabbitmqctl add_user openstack <<<"$RABBIT_PASS" >/dev/null 2>&1 ||
+  rabbitmqctl change_password openstack <<<"$RABBIT_PASS" >/dev/null
 
 heading 'Permit configuration, write, and read access for the openstack user'
 rabbitmqctl set_permissions openstack ".*" ".*" ".*"

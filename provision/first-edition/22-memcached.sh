@@ -10,6 +10,8 @@ source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 heading 'Install and configure components'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
 set_line /etc/memcached.conf '^-l ' "-l $MANAGEMENT_INTERFACE_IP_ADDRESS"
 
 heading 'Finalize installation'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# Identity service, to the letter of the guide: keystone, under Apache, on ports 5000 and 35357.
+# Identity service, to the letter of the guide: keystone on ports 5000 and 35357.
 #
 # Guide: Identity service, "Install and configure"; "Create a domain, projects, users, and roles"; "Create OpenStack
 # client environment scripts".
@@ -21,6 +21,8 @@ EOF
 heading 'Install and configure components'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
 crudini --merge /etc/keystone/keystone.conf <<EOF
 [database]
 connection = mysql+pymysql://keystone:$KEYSTONE_DBPASS@controller/keystone
@@ -39,12 +41,17 @@ OS_BOOTSTRAP_PASSWORD=$ADMIN_PASS keystone-manage bootstrap \
   --bootstrap-region-id RegionOne
 
 heading 'Configure the Apache HTTP server'
-set_line /etc/apache2/apache2.conf '^ServerName ' 'ServerName controller'
+# Deviation: with packages of virtualenvs uWSGI serves both ports instead of Apache, whose module for Python 2 is gone.
+if ((! LAB_HAS_VIRTUALENVS)); then
+  set_line /etc/apache2/apache2.conf '^ServerName ' 'ServerName controller'
+fi
 
 heading 'Finalize the installation'
-service apache2 restart
+# The unit is apache2, or keystone where uWSGI serves it.
+service "$LAB_UNITS" restart
 rm -f /var/lib/keystone/keystone.db
 wait_for 'the Identity API' 40 http_answers http://controller:5000/v3 200
+wait_for 'its port for administrators' 40 http_answers http://controller:35357/v3 200
 
 heading 'Client environment script: /root/admin-openrc'
 put_file /root/admin-openrc 0600 <<EOF
@@ -63,5 +70,6 @@ heading 'Create the service project'
 cd /root
 # shellcheck disable=SC1091
 . admin-openrc
-openstack project show service >/dev/null 2>&1 ||
-  openstack project create --domain default --description "Service Project" service
+guide_commands <<EOF
+openstack project create --domain default --description "Service Project" service
+EOF

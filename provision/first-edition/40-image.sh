@@ -18,24 +18,23 @@ GRANT ALL PRIVILEGES ON glance.* TO 'glance'@'%' IDENTIFIED BY '$GLANCE_DBPASS';
 EOF
 
 heading 'Prerequisites: service credentials and API endpoints'
-# As the guide has it, though a password among the arguments can be read by everybody on the machine.
 cd /root
 # shellcheck disable=SC1091
 . admin-openrc
-openstack user show glance >/dev/null 2>&1 ||
-  openstack user create --domain default --password "$GLANCE_PASS" glance
+guide_commands <<EOF
+openstack user create --domain default --password $GLANCE_PASS glance
 openstack role add --project service --user glance admin
-openstack service show glance >/dev/null 2>&1 ||
-  openstack service create --name glance --description "OpenStack Image" image
-if [[ -z $(openstack endpoint list --service glance --format value --column ID) ]]; then
-  openstack endpoint create --region RegionOne image public http://controller:9292
-  openstack endpoint create --region RegionOne image internal http://controller:9292
-  openstack endpoint create --region RegionOne image admin http://controller:9292
-fi
+openstack service create --name glance --description "OpenStack Image" image
+openstack endpoint create --region RegionOne image public http://controller:9292
+openstack endpoint create --region RegionOne image internal http://controller:9292
+openstack endpoint create --region RegionOne image admin http://controller:9292
+EOF
 
 heading 'Install and configure components'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
 crudini --merge /etc/glance/glance-api.conf <<EOF
 [database]
 connection = mysql+pymysql://glance:$GLANCE_DBPASS@controller/glance

@@ -24,24 +24,23 @@ GRANT ALL PRIVILEGES ON nova.* TO 'nova'@'%' IDENTIFIED BY '$NOVA_DBPASS';
 EOF
 
 heading 'Prerequisites: service credentials and API endpoints'
-# As the guide has it, though a password among the arguments can be read by everybody on the machine.
 cd /root
 # shellcheck disable=SC1091
 . admin-openrc
-openstack user show nova >/dev/null 2>&1 ||
-  openstack user create --domain default --password "$NOVA_PASS" nova
+guide_commands <<EOF
+openstack user create --domain default --password $NOVA_PASS nova
 openstack role add --project service --user nova admin
-openstack service show nova >/dev/null 2>&1 ||
-  openstack service create --name nova --description "OpenStack Compute" compute
-if [[ -z $(openstack endpoint list --service nova --format value --column ID) ]]; then
-  openstack endpoint create --region RegionOne compute public http://controller:8774/v2.1/%\(tenant_id\)s
-  openstack endpoint create --region RegionOne compute internal http://controller:8774/v2.1/%\(tenant_id\)s
-  openstack endpoint create --region RegionOne compute admin http://controller:8774/v2.1/%\(tenant_id\)s
-fi
+openstack service create --name nova --description "OpenStack Compute" compute
+openstack endpoint create --region RegionOne compute public http://controller:8774/v2.1/%\(tenant_id\)s
+openstack endpoint create --region RegionOne compute internal http://controller:8774/v2.1/%\(tenant_id\)s
+openstack endpoint create --region RegionOne compute admin http://controller:8774/v2.1/%\(tenant_id\)s
+EOF
 
 heading 'Install and configure components'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
 crudini --merge /etc/nova/nova.conf <<EOF
 [DEFAULT]
 enabled_apis = osapi_compute,metadata
@@ -102,4 +101,6 @@ service nova-scheduler restart
 service nova-conductor restart
 service nova-novncproxy restart
 wait_for 'the Compute API' 40 http_answers http://controller:8774/ 200
+guide_commands <<EOF
 openstack compute service list
+EOF

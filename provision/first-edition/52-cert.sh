@@ -11,6 +11,8 @@ source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 heading 'Install the component'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
 
 heading 'Finalize installation'
 service nova-cert restart

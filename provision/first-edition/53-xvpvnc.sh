@@ -11,6 +11,8 @@ source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 heading 'Install and configure the component'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
 crudini --merge /etc/nova/nova.conf <<EOF
 [vnc]
 xvpvncproxy_host = 0.0.0.0

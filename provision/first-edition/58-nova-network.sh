@@ -12,6 +12,8 @@ source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 heading 'Install legacy networking components'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
 
 heading 'Configure legacy networking'
 crudini --merge /etc/nova/nova.conf <<EOF

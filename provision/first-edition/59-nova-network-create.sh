@@ -3,13 +3,24 @@
 # The initial network of nova-network, for all projects.
 #
 # Guide: Legacy networking (nova-network), "Create initial network".
-# Deviation: nova-manage instead of the guide's `nova network-create`, because the nova client is not installed.
+# Deviation: the gateway, which each compute node is for its own instances, is the first of the instances' addresses. By
+# default it would be the network's first address, which is the host's here. For the same reason there is a first and a
+# last address that instances may have.
 
 set -euo pipefail
 source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 
+heading 'Install the client'
+# shellcheck disable=SC2086
+install_packages $LAB_PACKAGES
+
 heading 'Create the network'
+cd /root
+# shellcheck disable=SC1091
+. admin-openrc
+# The client has no such command for newer versions of the API.
+export OS_COMPUTE_API_VERSION=2.35
 if [[ -z $(mysql -NBe "SELECT id FROM nova.networks WHERE label = 'demo-net' AND deleted = 0") ]]; then
-  su -s /bin/sh -c "nova-manage network create --label demo-net --bridge br100 --multi_host T \
-    --fixed_range_v4 $PROVIDER_CIDR" nova
+  nova network-create demo-net --bridge br100 --multi-host T --fixed-range-v4 "$PROVIDER_CIDR" \
+    --gateway "$PROVIDER_POOL_START" --allowed-start "$PROVIDER_POOL_START" --allowed-end "$PROVIDER_POOL_END"
 fi

@@ -19,24 +19,23 @@ GRANT ALL PRIVILEGES ON neutron.* TO 'neutron'@'%' IDENTIFIED BY '$NEUTRON_DBPAS
 EOF
 
 heading 'Prerequisites: service credentials and API endpoints'
-# As the guide has it, though a password among the arguments can be read by everybody on the machine.
 cd /root
 # shellcheck disable=SC1091
 . admin-openrc
-openstack user show neutron >/dev/null 2>&1 ||
-  openstack user create --domain default --password "$NEUTRON_PASS" neutron
+guide_commands <<EOF
+openstack user create --domain default --password $NEUTRON_PASS neutron
 openstack role add --project service --user neutron admin
-openstack service show neutron >/dev/null 2>&1 ||
-  openstack service create --name neutron --description "OpenStack Networking" network
-if [[ -z $(openstack endpoint list --service neutron --format value --column ID) ]]; then
-  openstack endpoint create --region RegionOne network public http://controller:9696
-  openstack endpoint create --region RegionOne network internal http://controller:9696
-  openstack endpoint create --region RegionOne network admin http://controller:9696
-fi
+openstack service create --name neutron --description "OpenStack Networking" network
+openstack endpoint create --region RegionOne network public http://controller:9696
+openstack endpoint create --region RegionOne network internal http://controller:9696
+openstack endpoint create --region RegionOne network admin http://controller:9696
+EOF
 
 heading 'Install the components'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
 
 heading 'Configure the server component'
 crudini --merge /etc/neutron/neutron.conf <<EOF

@@ -10,6 +10,8 @@ source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 heading 'Install the components'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
+# shellcheck disable=SC2086
+enable_units $LAB_UNITS
 
 heading 'Configure the common component'
 crudini --merge /etc/neutron/neutron.conf <<EOF

@@ -10,4 +10,6 @@ source "${LAB_DIR:-/opt/lab}/lib/common.sh"
 cd /root
 # shellcheck disable=SC1091
 . admin-openrc
+guide_commands <<EOF
 openstack compute service list
+EOF

@@ -9,6 +9,8 @@
 #   files.sh      put_file, set_line, trim_empty, repair_mode
 #   loaded.sh     loaded
 #   database.sh   sync_schema
+#   guide.sh      guide_commands
+#   emulated.sh   long_turns
 #   neutron.sh    enable_agents, restart_layer2_agent, restart_layer2_agent_if_running, provider_network
 
 LAB_DIR=${LAB_DIR:-/opt/lab}
@@ -22,4 +24,6 @@ source "$LAB_DIR/lib/units.sh"
 source "$LAB_DIR/lib/files.sh"
 source "$LAB_DIR/lib/loaded.sh"
 source "$LAB_DIR/lib/database.sh"
+source "$LAB_DIR/lib/guide.sh"
+source "$LAB_DIR/lib/emulated.sh"
 source "$LAB_DIR/lib/neutron.sh"

@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+#
+# A node whose processor is emulated.
+
+# long_turns: long turns for the processes, and every program at its own address.
+#
+# Deviation: an emulator forgets its translated addresses at each switch to another process. Turns of 20 ms instead of
+# 1.5 leave more for the work; a process that has waited for something still runs at once. (6.1 has latency and
+# granularity, later kernels a base slice; 5.10 has its knobs elsewhere. A file that is not there is passed over.)
+# Deviation: no address space randomization. The emulator keeps its translation of a piece of code by its address; with
+# a new one for each process it translates the same libraries again, and a small program takes four times as long.
+long_turns() {
+  [[ $LAB_ACCELERATOR == qemu ]] || return 0
+  put_file /etc/tmpfiles.d/lab-scheduler.conf <<EOF
+w /proc/sys/kernel/sched_latency_ns - - - - 60000000
+w /proc/sys/kernel/sched_min_granularity_ns - - - - 20000000
+w /sys/kernel/debug/sched/latency_ns - - - - 60000000
+w /sys/kernel/debug/sched/min_granularity_ns - - - - 20000000
+w /sys/kernel/debug/sched/base_slice_ns - - - - 20000000
+w /proc/sys/kernel/randomize_va_space - - - - 0
+EOF
+  systemd-tmpfiles --create /etc/tmpfiles.d/lab-scheduler.conf
+}
