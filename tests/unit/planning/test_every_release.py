@@ -103,6 +103,7 @@ def test_every_capability_is_read_by_a_script_or_by_facts(name: str) -> None:
     scripts = "\n".join(path.read_text(encoding="utf-8") for path in SHELL)
     steps = [load_step(path.stem, path.parent, stated) for path in resources.PROVISION.rglob("[0-9]*.yaml")]
     read = {*re.findall(r"LAB_HAS_(\w+)", scripts), *(asked for step in steps for asked in step.facts.when)}
+    read |= {asked for step in steps for check in step.facts.checks for asked in (check.when, check.unless) if asked}
     assert stated == read
 
 
