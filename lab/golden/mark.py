@@ -5,10 +5,10 @@ It is written before anything is made, and again when all is there: what a crash
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Literal
 
 from lab.base import durable
+from lab.base.errors import MachineError
 from lab.base.models import Frozen
 
 if TYPE_CHECKING:
@@ -29,15 +29,25 @@ class Mark(Frozen):
     """its nodes have keys and machine ids of their own"""
 
 
+_COMPLETE = Mark(golden="unknown", complete=True, own=True).model_dump_json()
+
+
 def load(build_dir: Path) -> Mark | None:
-    """Read it; None if the lab was not made from a golden one. A damaged file counts as incomplete."""
+    """Read it; None if the lab was not made from a golden one.
+
+    Raises:
+        MachineError: it is damaged. Nothing is removed then: the lab may be complete, with its user's work in it.
+    """
+    path = build_dir / FILE
     try:
-        text = (build_dir / FILE).read_bytes()
+        return Mark.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    with contextlib.suppress(ValueError):
-        return Mark.model_validate_json(text)
-    return Mark(golden="")
+    except ValueError as error:
+        raise MachineError(
+            f"{path} is damaged: it does not say whether the lab was completely made from a golden one",
+            hint=f"`lab down` removes the lab; to keep one that is complete, write this into the file: {_COMPLETE}",
+        ) from error
 
 
 def save(build_dir: Path, mark: Mark) -> None:
