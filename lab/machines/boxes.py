@@ -12,7 +12,6 @@ from lab.box.build import BoxEvent, ensure_boxes
 from lab.box.definition import BoxSpec
 from lab.box.ready_made import ensure_ready_made
 from lab.box.store import IMAGE, cache_directory, list_boxes, place_base_volume, register
-from lab.inputs.release import load_release
 from lab.machines.vagrant import vagrant_home
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def wanted_boxes(plan: Plan) -> list[BoxSpec]:
                 role=node.role,
                 flavour=plan.flavour,
                 packages=tuple(sorted(packages)),
-                virtualenvs=load_release(plan.release).virtualenvs,
+                virtualenvs=plan.virtualenvs,
                 scripts=tuple(resources.PROVISION / plan.edition / f"{step}.sh" for step in node.steps),
             )
         )

@@ -145,6 +145,8 @@ class Plan(Frozen):
     """of the guide, which has its steps in a folder of provision/; empty: the steps beside these folders"""
     ended: str = ""
     """the year since which nobody repairs the release's security: the lab meets no network but its own"""
+    virtualenvs: str = ""
+    """folder of boxes/ that says how the release's packages are made; empty: they are Debian's"""
     distribution: str
     """its name, as Debian"""
     suite: str

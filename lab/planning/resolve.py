@@ -53,6 +53,7 @@ def resolve(
         release=release.name,
         edition=release.edition,
         ended=release.ended,
+        virtualenvs=release.virtualenvs,
         distribution=release.distribution,
         suite=release.suite,
         flavour=spec.box.flavour,
