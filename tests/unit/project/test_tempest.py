@@ -59,7 +59,14 @@ def test_networks_of_the_users_own_come_with_the_chapter() -> None:
     assert conf_of(without)["compute"]["fixed_network_name"] == "provider"
     assert conf_of(without)["auth"]["create_isolated_networks"] == "False"
     assert "fixed_network_name" not in conf_of(with_it)["compute"]
+    assert conf_of(with_it)["auth"]["create_isolated_networks"] == "True"
     assert conf_of(with_it)["network-feature-enabled"]["floating_ips"] == "True"
+
+
+def test_a_slow_lab_makes_no_network_for_each_class_of_tests() -> None:
+    slow = conf_of(plan_of("zed", "self-service").model_copy(update={"wait_factor": 10.5}))
+    assert slow["auth"]["create_isolated_networks"] == "False"
+    assert slow["compute"]["fixed_network_name"] == "provider"
 
 
 def test_consoles_are_those_of_the_chapters() -> None:
