@@ -40,7 +40,7 @@ export PATH := $(value PATH):/usr/local/sbin:/usr/sbin:/sbin
 # What pip needs to build libvirt-python, and what the tests without a VM call. `lab doctor --fix` installs the rest.
 SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
 PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core
-TEST_PACKAGES := bats vagrant vagrant-libvirt $(PDF_PACKAGES)
+TEST_PACKAGES := bats e2fsprogs vagrant vagrant-libvirt $(PDF_PACKAGES)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-pdf dev-setup test-setup lock lock-virtualenvs lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-pages test-archive test-faults test-golden test-hosts test-exercises lint format bench wheel clean
