@@ -182,10 +182,10 @@ def _node(seen: LabSeen, node: Node) -> Iterator[Finding]:
         domain = seen.domains.get(node.name)
         if domain is None:  # libvirt does not answer, and so nobody knows whether it runs
             return
-        if domain.panic:
+        if domain.stuck:
             why = f"{node.name} stopped (on a busy host an emulated one may, in its boot), and does not go on by itself"
             repair = f"{_virsh('reset', node.domain)} && lab up"
-            yield _bad(f"panic-{node.name}", f"{node.name}: kernel", f"panic: {domain.panic}", why, repair)
+            yield _bad(f"stuck-{node.name}", f"{node.name}: console", domain.stuck, why, repair)
             return
         repair = f"lab up\n{_virsh('reset', node.domain)} && lab up"
         advice = "use the second if the first does not succeed"

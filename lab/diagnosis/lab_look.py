@@ -21,7 +21,7 @@ from lab.host.libvirt import POOL
 from lab.host.libvirt_link import NoAnswerError
 from lab.host.ownership import is_from, looks_like, own_of
 from lab.host.removal import own_volumes
-from lab.machines.console import console_of, panic
+from lab.machines.console import console_of, stands_still
 from lab.nodes.ssh import Ssh
 from lab.nodes.ssh_config import SshConfig
 from lab.nodes.state import StateFile
@@ -48,8 +48,8 @@ class DomainSeen:
     """the build directory's .vagrant has its id"""
     address: str = ""
     """by DHCP, on the access network"""
-    panic: str = ""
-    """the last words of its kernel, where the console ends with a panic"""
+    stuck: str = ""
+    """why it does not go on by itself, where the console ends with a panic or the prompt of its initial RAM disk"""
     base_gone: str = ""
     """the image that its disk is based on, if that is missing"""
 
@@ -155,7 +155,7 @@ def _domain(hypervisor: Hypervisor, plan: Plan, node: Node, host: Host, build_di
         ours=is_from(hypervisor.description(node.domain), build_dir),
         known_to_vagrant=vagrants == domain.UUIDString(),
         address=_lease(hypervisor, plan, node),
-        panic=panic(console_of(build_dir, node.name)) if state == "running" else "",
+        stuck=stands_still(console_of(build_dir, node.name)) if state == "running" else "",
         base_gone=_missing_base(hypervisor, node, host),
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab.base.errors import MachineError
 from lab.host import records
 from lab.host.ownership import own_of
 from lab.host.removal import refuse_in_the_way, remove
 from lab.machines.boxes import ensure_for_plan, line_of, show_to_vagrant
-from lab.machines.console import console_of, panic
+from lab.machines.console import console_of, stands_still
 from lab.machines.vagrant import Vagrant
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class Machines:
     adopt: tuple[str, ...] = ()
     """complete, but their addresses are not recorded: made by hand, or by a `lab up` that ended while they booted"""
 
-    panicked: frozenset[str] = frozenset()
-    """of those, the ones that libvirt takes for running, but whose kernel has given up"""
+    stuck: frozenset[str] = frozenset()
+    """of those, the ones that libvirt takes for running, but whose boot does not go on"""
 
     def __bool__(self) -> bool:
         return bool(self.make or self.start or self.adopt)
@@ -57,11 +58,13 @@ def look(plan: Plan, build_dir: Path, hypervisor: Hypervisor, known: Iterable[st
     make: dict[str, str] = {}
     start: dict[str, str] = {}
     adopt: list[str] = []
-    panicked = {
-        node.name for node in plan.nodes if states[node.domain] == "running" and panic(console_of(build_dir, node.name))
+    stuck = {
+        node.name: f"stuck ({why})"
+        for node in plan.nodes
+        if states[node.domain] == "running" and (why := stands_still(console_of(build_dir, node.name)))
     }
     for node in plan.nodes:
-        state = "in a kernel panic" if node.name in panicked else states[node.domain]
+        state = stuck.get(node.name, states[node.domain])
         if state == "absent":
             make[node.name] = ABSENT
         elif node.name not in noted:
@@ -76,7 +79,7 @@ def look(plan: Plan, build_dir: Path, hypervisor: Hypervisor, known: Iterable[st
             if node.name in noted:
                 make.setdefault(node.name, "its controller is gone")
                 start.pop(node.name, None)
-    return Machines(make, start, tuple(adopt), frozenset(panicked - set(make)))
+    return Machines(make, start, tuple(adopt), frozenset(stuck.keys() - make.keys()))
 
 
 def _is_complete(node: Node, vagrant: Vagrant, hypervisor: Hypervisor) -> bool:
@@ -89,14 +92,14 @@ def start_off(plan: Plan, machines: Machines, hypervisor: Hypervisor, ssh: Ssh, 
 
     Vagrant would give a network that it makes the next free virbrN, which another lab may take too.
 
-    One to be adopted whose kernel has given up is only switched off: Vagrant starts it.
+    One to be adopted whose boot does not go on is only switched off: Vagrant starts it.
     """
     active = hypervisor.networks(network.name for network in plan.networks)
     for network in plan.networks:
         if not active.get(network.name):
             hypervisor.ensure_network(network)
-    for name in sorted(machines.panicked):
-        progress.say(f"{name:<11} is in a kernel panic: switching it off")
+    for name in sorted(machines.stuck):
+        progress.say(f"{name:<11} is stuck: switching it off")
         hypervisor.power_off(plan.node(name).domain)
     for name, state in machines.start.items():
         progress.say(f"{name:<11} is {state}: starting it")
@@ -132,11 +135,25 @@ def make(plan: Plan, machines: Machines, boxes: list[Box], host: Host, ssh: Ssh,
             records.note_volumes(records.lab_key(plan.name, ssh.build_dir), [f"{domain}.img" for domain in domains])
     vagrant.forget(names)
     show_to_vagrant(boxes, host)
+    for name in (*names, *machines.stuck):  # what an earlier machine said is not what this one says
+        console_of(ssh.build_dir, name).unlink(missing_ok=True)
     names += machines.adopt
     with progress.phase("machines", f"virtual machines: {', '.join(names)}"):
         vagrant.up(
             names,
             on_line=lambda node, text: progress.note(node or "vagrant", text),
-            check=lambda: host.hypervisor().close(),  # Vagrant itself would wait for a silent libvirtd
+            check=lambda: _require_progress(host, ssh.build_dir, names),  # Vagrant itself would wait for half an hour
         )
         ssh.add_config(vagrant.ssh_config(names))
+
+
+def _require_progress(host: Host, build_dir: Path, names: Iterable[str]) -> None:
+    """Refuse a libvirtd that is silent, and a machine whose boot does not go on."""
+    host.hypervisor().close()
+    for name in names:
+        console = console_of(build_dir, name)
+        if why := stands_still(console):
+            raise MachineError(
+                f"{name} does not boot: {why}",
+                hint=f"its console: {console}; `lab up` starts it again, `lab down` removes the lab",
+            )

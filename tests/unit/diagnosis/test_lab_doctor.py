@@ -139,11 +139,12 @@ def test_waiting_for_an_ip_and_not_answering_are_two_things() -> None:
 
 def test_a_kernel_that_gave_up() -> None:
     seen = replace(
-        with_node("compute1", "x"), domains={**GOOD.domains, "compute1": DomainSeen("running", panic="no timer")}
+        with_node("compute1", "x"),
+        domains={**GOOD.domains, "compute1": DomainSeen("running", stuck="kernel panic: no timer")},
     )
     found = bad(seen)
-    assert set(found) == {"panic-compute1"}
-    assert found["panic-compute1"].repair == "lab exec -- virsh reset demo-compute1 && lab up"
+    assert set(found) == {"stuck-compute1"}
+    assert found["stuck-compute1"].repair == "lab exec -- virsh reset demo-compute1 && lab up"
 
 
 def test_box_gone() -> None:

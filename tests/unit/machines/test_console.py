@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.machines.console import panic
+from lab.machines.console import stands_still
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +38,28 @@ WHY = "IO-APIC + timer doesn't work!"
 def test_a_panic_counts_until_the_machine_boots_again(tmp_path: Path, text: str, why: str | None) -> None:
     (tmp_path / "console.log").write_bytes(text.encode())
     wanted = "Attempted to kill init! exitcode=0x00000009" if why is None else why
-    assert panic(tmp_path / "console.log") == wanted
+    assert stands_still(tmp_path / "console.log") == (wanted and f"kernel panic: {wanted}")
 
 
 def test_no_console_no_panic(tmp_path: Path) -> None:
-    assert panic(tmp_path / "console.log") == ""
+    assert stands_still(tmp_path / "console.log") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "The root filesystem on /dev/vda1 requires a manual fsck\r\n(initramfs) ",
+            "its initial RAM disk has no root file system to go on with: "
+            "The root filesystem on /dev/vda1 requires a manual fsck",
+        ),
+        ("(initramfs) ", "its initial RAM disk has no root file system to go on with: no reason given"),
+        (f"{FIRST}\n", f"kernel panic: {WHY}"),
+        ("(initramfs) exit\r\ncompute1 login: ", ""),
+        ("root: clean, 81164/1310720 files, 544331/5242624 blocks\r\n", ""),
+        ("", ""),
+    ],
+)
+def test_a_boot_that_waits_for_a_person_stands_still(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "console.log").write_bytes(text.encode())
+    assert stands_still(tmp_path / "console.log") == why

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import MagicMock
 
 import pytest
 from recorded_progress import RecordedProgress
 from sample_plans import SECRETS, sample_plan
 
+from lab.base.errors import MachineError
 from lab.inputs.model import Spec
 from lab.machines import reconcile
+from lab.machines.console import console_of
 from lab.machines.reconcile import ABSENT, Machines, look, start_off
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
@@ -20,7 +24,7 @@ from lab.verbs.run import Run
 from lab.verbs.up import _phases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 PLAN = sample_plan(computes=2)
@@ -142,11 +146,18 @@ def test_a_kernel_that_gave_up_is_switched_off_and_on(hypervisor: FakeHypervisor
     (tmp_path / "logs/compute1/console.log").write_text(f"{'booting' * 1000}\n{panic}")
     (tmp_path / "logs/compute2/console.log").write_text("login: ")
     found = looked(hypervisor, tmp_path)
-    assert found.start == {"compute1": "in a kernel panic"}
+    assert found.start == {"compute1": "stuck (kernel panic: IO-APIC + timer doesn't work!)"}
     start_off(PLAN, found, cast("Any", hypervisor), cast("Any", FakeSsh()), LiveProgress())
     assert hypervisor.done == ["power off demo-compute1", "start demo-compute1"]
     hypervisor.domains["demo-compute1"] = "shut off"  # the console is that of before
-    assert looked(hypervisor, tmp_path).panicked == frozenset()
+    assert looked(hypervisor, tmp_path).stuck == frozenset()
+
+
+def test_a_boot_that_waits_for_a_person_is_begun_again(hypervisor: FakeHypervisor, tmp_path: Path) -> None:
+    console = tmp_path / "logs/compute1/console.log"
+    console.parent.mkdir(parents=True)
+    console.write_text("(initramfs) ")
+    assert looked(hypervisor, tmp_path).stuck == {"compute1"}
 
 
 def test_networks_come_before_the_machines(hypervisor: FakeHypervisor) -> None:
@@ -194,3 +205,32 @@ def test_boxes_are_seen_to_before_lab_up_moves_onto_the_host(
         _phases(run, None, spec, None, checkpoints=False)
     boxes = "boxes of controller compute1 compute2 from http://mirror/debian"
     assert acts == ["start", boxes, "enter", "make of ['a box']"]
+
+
+def test_a_machine_that_does_not_boot_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The console of the machine before it does not count."""
+    console = console_of(tmp_path, "compute1")
+    console.parent.mkdir(parents=True)
+    console.write_text("(initramfs) ")
+
+    class FakeVagrant:
+        def __init__(self, _: Path) -> None: ...
+
+        def forget(self, _: list[str]) -> None: ...
+
+        def up(self, names: list[str], *, check: Callable[[], None], **_: Any) -> None:
+            assert names == ["compute1"]
+            check()
+            console.write_text("/dev/vda1 requires a manual fsck\r\n(initramfs) ")
+            check()
+
+    monkeypatch.setattr(reconcile, "Vagrant", FakeVagrant)
+    for name in ("remove", "show_to_vagrant"):
+        monkeypatch.setattr(reconcile, name, lambda *_, **__: None)
+    hypervisor = MagicMock()
+    hypervisor.__enter__.return_value.exclusive = True
+    host: Any = SimpleNamespace(hypervisor=lambda: hypervisor)
+    ssh: Any = SimpleNamespace(build_dir=tmp_path, forget=lambda _: None)
+    machines = Machines({"compute1": ABSENT}, {})
+    with pytest.raises(MachineError, match=r"compute1 does not boot: .*: /dev/vda1 requires a manual fsck"):
+        reconcile.make(PLAN, machines, [], host, ssh, RecordedProgress())
