@@ -35,10 +35,10 @@ def pin_of(pin: Pin, downloads: Iterable[Path]) -> Pin:
 
 
 def _is_of(file: str, pin: Pin) -> bool:
-    match = re.match(rf"{re.sub('[-_.]+', '[-_.]+', pin.name)}-(?P<rest>[0-9].*)", file, re.IGNORECASE)
+    match = re.fullmatch(rf"{re.sub('[-_.]+', '[-_.]+', pin.name)}-(?P<rest>[0-9].*)", file, re.IGNORECASE)
     if match is None:
         return False
-    rest = match["rest"].split("-")[0] if file.endswith(".whl") else re.sub(r"\.(tar\.\w+|zip)$", "", match["rest"])
+    rest = match["rest"].split("-")[0] if file.endswith(".whl") else re.sub(r"\.(tar\.\w+|zip)\Z", "", match["rest"])
     return rest in (pin.version, pin.version.replace(".post", "-"))  # how older sources write the second
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #
-# Cells v2 on the controller node: cell0, which holds the instances for which no compute node was found, and cell1 for all
-# others. Every release after the guide's own has them, and starts no instance without them.
+# Cells v2 on the controller node: cell0, which holds the instances for which no compute node was found, and cell1 for
+# all others. Every release after the guide's own has them, and starts no instance without them.
 #
 # Guide: the next edition's Compute service, "Install and configure controller node".
 # Deviation: all of this step; the first edition has none of it.
@@ -23,8 +23,8 @@ heading 'Register cell0 and cell1'
 cell_row() {
   mysql --batch --skip-column-names nova_api --execute "SELECT uuid FROM cell_mappings WHERE name = '$1'"
 }
-# create_cell takes the queue's address from [DEFAULT] transport_url, which the guide's nova.conf does not have. It reads
-# a file of its own for it; as an argument, everybody on the machine could read the password.
+# create_cell takes the queue's address from [DEFAULT] transport_url, which the guide's nova.conf does not have. It
+# reads a file of its own for it; as an argument, everybody on the machine could read the password.
 put_file /etc/nova/nova-cells.conf 0640 root:nova <<EOF
 [DEFAULT]
 transport_url = rabbit://openstack:$RABBIT_PASS@controller:5672/

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #
-# The Placement API, which is still a part of nova: it counts what the compute nodes have and what is taken. The scheduler
-# asks it for compute nodes, and nova-compute tells it what there is.
+# The Placement API, which is still a part of nova: it counts what the compute nodes have and what is taken. The
+# scheduler asks it for compute nodes, and nova-compute tells it what there is.
 #
 # Guide: the next edition's Compute service, "Install and configure controller node".
 # Deviation: all of this step; the first edition has none of it.

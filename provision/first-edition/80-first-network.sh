@@ -34,7 +34,8 @@ if ((LAB_HAS_NOVA_NETWORK)); then
   {
     [[ -n $(nova_rule icmp -1) ]] || printf 'security group rule create --proto icmp default\n'
     for port in 22 80; do
-      [[ -n $(nova_rule tcp "$port") ]] || printf 'security group rule create --proto tcp --dst-port %d default\n' "$port"
+      [[ -n $(nova_rule tcp "$port") ]] ||
+        printf 'security group rule create --proto tcp --dst-port %d default\n' "$port"
     done
   } | "$LAB_DIR/lib/openstack-batch"
 else

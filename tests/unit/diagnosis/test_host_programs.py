@@ -24,6 +24,7 @@ EVERYWHERE = {
     "coreutils": "cat chmod chroot cp date dd df env install ln mkdir printf rm sort stat true truncate uname",
     "findutils": "find",
     "grep": "grep",
+    "tar": "tar",
     "util-linux": "dmesg setpriv unshare",
     "dpkg": "dpkg dpkg-deb dpkg-query",
     "apt": "apt-cache apt-get",
