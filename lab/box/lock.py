@@ -25,6 +25,8 @@ from lab.inputs.virtualenvs import Pin, load_recipe
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lab.box.make import BoxEvent
+
 
 def pin_of(pin: Pin, downloads: Iterable[Path]) -> Pin:
     """Give the pin with the checksum of the download that is of its version; MachineError where there is none."""
@@ -48,10 +50,10 @@ def lock(name: str, cache: Path) -> None:
     definition = load_definition(recipe.table.suite)
     log = cache / "logs" / f"lock-{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    pool = Pool(cache / "apt" / definition.suite, definition, sources_for(definition, None, print), log)
+    pool = Pool(cache / "apt" / definition.suite, definition, sources_for(definition, None, _say), log)
     with tempfile.TemporaryDirectory(dir=cache, prefix="lock-") as directory:
         scratch = Path(directory)
-        workshop = Workshop(recipe, scratch, log, Tools(), lambda event: print(event.text))
+        workshop = Workshop(recipe, scratch, log, Tools(), _say)
 
         def write(part: str) -> None:
             files = sorted(workshop.downloads.iterdir())
@@ -65,6 +67,10 @@ def lock(name: str, cache: Path) -> None:
         for part in recipe.table.virtualenvs:
             workshop.fetch(part, tree, scratch / "work", locked=False)
             write(part)
+
+
+def _say(event: BoxEvent) -> None:
+    print(event.text)
 
 
 if __name__ == "__main__":
