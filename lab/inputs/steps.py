@@ -67,6 +67,18 @@ class ManagedFile(Frozen):
     mode: str = "0644"
 
 
+class Comes(Frozen):
+    """What services make true in their own time: the suite asks again before it calls such a check failed."""
+
+    by: tuple[str, ...] = Field(min_length=1)
+    """systemd units of the check's node; where one of them does not run, nobody waits"""
+    within: int = Field(gt=0)
+    """seconds on a KVM host"""
+    at_start: bool = False
+    """they do it at their start and never again, as they open a port: `within` counts from the start of the last one.
+    Otherwise it counts from when the check was first found wrong, as an agent makes things again at any time"""
+
+
 class ExtraCheck(Frozen):
     """A check that no other fact implies; `args` are those of its kind (tests/infra, docs/checks.md).
 
@@ -81,6 +93,8 @@ class ExtraCheck(Frozen):
     """what should have made it true, as the guide has it"""
     quick: bool = False
     """cheap enough for the drift check of every `lab up` (no `openstack` command, under 1 s emulated)"""
+    comes: Comes | None = None
+    """it may become true by itself; None: it is true when the step has ended, and stays so"""
     on: Role | None = None
     """only on nodes of this role; None: on each node of the step"""
     when: str = ""

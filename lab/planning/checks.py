@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from lab.base.errors import UsageError
+from lab.inputs.steps import Comes
 from lab.planning.plan import Check
 
 if TYPE_CHECKING:
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
 QUICK = frozenset({"unit", "unit-off", "socket", "port-closed", "database", "grants", "option", "file"})
 """kinds of the drift check of every `lab up`: none runs an `openstack` command"""
+OPENED = frozenset({"socket", "http", "endpoint-answers", "dashboard-login", "metadata"})
+"""kinds that ask at a port, which the step's units open some time after systemd calls them started"""
+OPENS_WITHIN_S = 40
+"""on a KVM host; the steps give an API as long"""
 GRANT_HOSTS = ("localhost", "%")
 INTERFACES = ("public", "internal", "admin")
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
-_Raw = tuple[str, str, dict[str, Any], str, bool]
-"""kind, name, arguments, command, quick: with `${NAME}` not yet expanded"""
+_Raw = tuple[str, str, dict[str, Any], str, bool, Comes | None]
+"""kind, name, arguments, command, quick, comes: with `${NAME}` not yet expanded"""
 
 
 def derive_checks(nodes: Iterable[Node], steps: Mapping[str, LoadedStep], secrets: Iterable[str]) -> tuple[Check, ...]:
@@ -57,7 +62,7 @@ class _Deriver:
     def checks(self) -> Iterator[Check]:
         seen: dict[str, int] = {}
         for step in self._steps:
-            for kind, name, args, command, quick in self._of_step(step):
+            for kind, name, args, command, quick, comes in self._of_step(step):
                 check_id = f"{self._node.name}-{step.id}-{kind}-{_slug(self._expand(name, step.id))}"
                 seen[check_id] = seen.get(check_id, 0) + 1
                 self._require_secrets(args, check_id)
@@ -70,6 +75,7 @@ class _Deriver:
                     command=self._shown(self._expand(command, step.id)),
                     quick=quick,
                     args=self._expand(args, step.id),
+                    comes=comes,
                 )
 
     def _of_step(self, step: LoadedStep) -> Iterator[_Raw]:
@@ -82,7 +88,7 @@ class _Deriver:
             *self._options(step),
             *_files(facts),
         ):
-            yield kind, name, args, command, kind in QUICK
+            yield kind, name, args, command, kind in QUICK, _opened(kind, facts)
         yield from self._extra(facts)
 
     def _databases(self, step: LoadedStep) -> Iterator[tuple[str, str, dict[str, Any], str]]:
@@ -116,12 +122,14 @@ class _Deriver:
         for check in facts.checks:
             if check.on is not None and check.on != self._node.role:
                 continue
+            comes = check.comes or _opened(check.kind, facts)
             if not _mentions_compute([check.name, check.args, check.command]):
-                yield check.kind, check.name, dict(check.args), check.command, check.quick
+                yield check.kind, check.name, dict(check.args), check.command, check.quick, comes
                 continue
             for compute in self._computes:
                 name, args, command = _of_compute([check.name, check.args, check.command], compute)
-                yield check.kind, name if compute.name in name else f"{name}-{compute.name}", args, command, check.quick
+                name = name if compute.name in name else f"{name}-{compute.name}"
+                yield check.kind, name, args, command, check.quick, comes
 
     def _expand(self, value: Any, step: str) -> Any:
         """Put the node's environment into a value and what is in it; secrets stay `${NAME}`."""
@@ -160,6 +168,13 @@ def _texts_secrets(value: Any, secrets: frozenset[str]) -> set[str]:
         return {value, *_VARIABLE.findall(value)} & secrets
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
     return set[str]().union(*(_texts_secrets(part, secrets) for part in inner))
+
+
+def _opened(kind: str, facts: StepFacts) -> Comes | None:
+    """Tell what comes with the start of the step's units: their ports."""
+    if kind not in OPENED or not facts.units:
+        return None
+    return Comes(by=facts.units, within=OPENS_WITHIN_S, at_start=True)
 
 
 def _mentions_compute(value: Any) -> bool:

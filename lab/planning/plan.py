@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from lab.base.addresses import NetworkKind  # noqa: TC001 - pydantic reads annotations
 from lab.base.models import Frozen
-from lab.inputs.steps import Role
+from lab.inputs.steps import Comes, Role
 
 PLAN_VERSION: Literal[2] = 2
 
@@ -133,6 +133,8 @@ class Check(Frozen):
     quick: bool
     """part of the drift check of every `lab up`"""
     args: dict[str, Any]
+    comes: Comes | None = None
+    """which units make it true in their own time, and in how much of it"""
 
 
 class Plan(Frozen):

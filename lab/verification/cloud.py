@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from lab.verification.outcome import CannotTell, Mismatch, expect
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from testinfra.host import Host
 
     from lab.verification.rounds import Ran
@@ -26,6 +28,7 @@ SERVERS = (
     "WHERE i.deleted = 0 AND p.name = 'admin' ORDER BY i.created_at"
 )
 """the instances in the project of the lab's own, the oldest first"""
+STARTED = "cut -d' ' -f1 /proc/uptime && systemctl show --property=ActiveState,ActiveEnterTimestampMonotonic"
 STATUS = {
     "building": "BUILD",
     "stopped": "SHUTOFF",
@@ -66,6 +69,17 @@ def tool(node: Host, name: str, /, *, seconds: float = 0, **arguments: Any) -> d
 def met(answer: dict[str, Any]) -> str:
     """Tell of what `http` or `login-form` met."""
     return f"HTTP {answer['status']}" if "status" in answer else str(answer.get("error"))
+
+
+def since_start(host: Host, units: Iterable[str]) -> float | None:
+    """Give the seconds since the last of these units was started, 0 while one starts; None if one does not run."""
+    uptime, *lines = output(host, "systemctl", f"{STARTED} {shlex.join(units)}").splitlines()
+    told = [line.partition("=")[::2] for line in lines if line]
+    states = {value for name, value in told if name == "ActiveState"}
+    if not states or states & {"inactive", "failed"}:
+        return None
+    began_us = max(int(value) for name, value in told if name == "ActiveEnterTimestampMonotonic")
+    return float(uptime) - began_us / 1e6 if states <= {"active", "reloading"} else 0.0
 
 
 def sql(host: Host, statement: str) -> list[str]:

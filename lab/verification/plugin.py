@@ -12,7 +12,6 @@ user's own: they use the fixtures `controller`, `computes`, and one named as eac
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
 import os
@@ -20,7 +19,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -31,9 +30,10 @@ from lab.verification import veil
 from lab.verification.html import HtmlReport
 from lab.verification.outcome import CannotTell, Unknown, Unreachable
 from lab.verification.suite import Suite, describe, load, summary
+from lab.verification.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator
 
     from lab.planning.plan import Check
 
@@ -165,7 +165,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         session.testsfailed and not session.config.option.continue_on_collection_errors
     ):
         return None
-    waiting = Waiting(suite, session.items)
+    questions = [item for item in session.items if item.get_closest_marker("direct") is None]
+    waiting = Waiting(suite.rounds, {item: partial(_evaluate, suite, item) for item in questions})
     for _, group in groupby(session.items, lambda item: own_name(item).partition("::")[0] or item.nodeid):
         tests = list(group)
         waiting.wait_for(tests)
@@ -178,33 +179,15 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     return True
 
 
-class Waiting:
-    """The tests that wait for answers."""
+def _evaluate(suite: Suite, item: pytest.Item) -> bool:
+    """Call a check; set a user's test up, call it and tear it down, without telling anybody. Both run later.
 
-    def __init__(self, suite: Suite, items: Sequence[pytest.Item]) -> None:
-        self._suite = suite
-        self._items: set[pytest.Item] = {item for item in items if item.get_closest_marker("direct") is None}
-        self._evaluate([item for item in items if item in self._items])
-
-    def wait_for(self, items: Sequence[pytest.Item]) -> None:
-        """Wait until none of these waits any more."""
-        while not self._items.isdisjoint(items) and not self._suite.rounds.idle:
-            self._evaluate(self._suite.rounds.wait())
-
-    def _evaluate(self, items: Iterable[Any]) -> None:
-        for item in items:
-            if self._suite.rounds.evaluate(item, partial(self._call, item)):
-                self._items.discard(item)
-        self._suite.rounds.send()
-
-    def _call(self, item: pytest.Item) -> None:
-        """Call a check; set a user's test up, call it and tear it down, without telling anybody. Both run later."""
-        check = check_of(item)
-        if check is None:
-            runtestprotocol(item, log=False, nextitem=None)
-        else:
-            with contextlib.suppress(Exception):
-                self._suite.judge(check)
+    Tells whether the check fails now, but may soon pass by itself.
+    """
+    if check := check_of(item):
+        return suite.still_to_come(check)
+    runtestprotocol(item, log=False, nextitem=None)
+    return False
 
 
 @pytest.hookimpl(wrapper=True)
@@ -249,6 +232,7 @@ def _tell(suite: Suite, check: Check | None, error: BaseException, report: pytes
         kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
         return summary_of(suite.mask(kind + str(error).partition("\n")[0]))
     expected, found = suite.explain(error)
+    found += suite.waited(check) if check else ""
     report.longrepr = describe(check, expected, found) if check else f"expected: {expected}\nfound: {found}"
     return summary(expected, found)
 

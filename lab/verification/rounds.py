@@ -51,6 +51,8 @@ class Rounds:
         self._answers: dict[tuple[str, Question], Answer | CannotTell] = {}
         self._asked: dict[tuple[str, Question], set[Hashable]] = {}
         """each question, and the tests that wait for its answer"""
+        self._of: dict[Hashable, set[tuple[str, Question]]] = {}
+        """what each test asked when it was last evaluated"""
         self._noted: dict[str, list[Question]] = defaultdict(list)
         self._evaluated: Hashable = None
         self._missed = False
@@ -65,6 +67,7 @@ class Rounds:
     def evaluate(self, test: Hashable, run: Callable[[], object]) -> bool:
         """Run a test to learn what it asks; false when it waits for answers."""
         self._evaluated, self._missed = test, False
+        self._of[test] = set()
         try:
             with contextlib.suppress(Pending):
                 run()
@@ -80,6 +83,8 @@ class Rounds:
             CannotTell: the node did not answer.
         """
         key = (node, question)
+        if self.evaluating:
+            self._of[self._evaluated].add(key)
         if key not in self._asked:
             self._asked[key] = set()
             self._noted[node].append(question)
@@ -97,6 +102,11 @@ class Rounds:
             raise type(found)(str(found))  # one of its own for each test: a traceback grows each time it is raised
         return found
 
+    def forget(self, test: Hashable) -> None:
+        """Forget the answers to what a test asked: the next time it is evaluated, it learns what is true then."""
+        for key in self._of[test] & self._answers.keys():
+            del self._answers[key], self._asked[key]
+
     def send(self) -> None:
         """Send what was noted: a round."""
         if self._noted and not self.evaluating:
@@ -110,11 +120,10 @@ class Rounds:
         """Whether all that was asked is answered."""
         return len(self._asked) == len(self._answers)
 
-    def wait(self) -> set[Hashable]:
-        """Wait for answers, and give the tests that have waited for them: none where nobody has."""
+    def wait(self, timeout: float | None = None) -> set[Hashable]:
+        """Wait for answers, at most `timeout` seconds; give the tests that have waited for them, if any."""
         ready: set[Hashable] = set()
         with contextlib.suppress(queue.Empty):
-            timeout = None
             while True:
                 node, question, answer = self._arrived.get(timeout=timeout)
                 self._answers[node, question] = answer

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.planning.plan import Check, Plan
 from lab.planning.secrets import read_env
+from lab.verification.cloud import since_start
 from lab.verification.outcome import CannotTell, Mismatch, Unknown, Unreachable
 from lab.verification.registry import KINDS, UNKNOWN, Assertion
-from lab.verification.rounds import LabBackend, Rounds
+from lab.verification.rounds import LabBackend, Pending, Rounds
 from lab.verification.selection import select
 from lab.verification.values import Values
 from lab.verification.wire import LIMIT_S, ssh_wire
@@ -43,6 +46,8 @@ class Suite:
         self.controller = self.hosts[plan.nodes[0].name]
         """answers for the whole cloud"""
         self.computes = [self.hosts[node.name] for node in plan.nodes if node.role == "compute"]
+        self._wrong: dict[str, tuple[float, float]] = {}
+        """check → when it was first and last found wrong, while its units ran"""
         self.virt_types = {node.name: node.virt_type for node in plan.nodes}
 
     def check(self, name: str) -> Check | None:
@@ -74,6 +79,36 @@ class Suite:
     def judge(self, check: Check) -> None:
         """Call the function that asserts a check; raises whatever that raises."""
         self.assertion(check).function(**self.arguments(check))
+
+    def still_to_come(self, check: Check) -> bool:
+        """Judge a check; tell whether it is wrong, and its services may still make it true."""
+        try:
+            self.judge(check)
+        except (Pending, Unreachable, Unknown):
+            return False
+        except Exception:
+            return self._may_come(check)
+        return False
+
+    def _may_come(self, check: Check) -> bool:
+        """Tell whether the services of a check that is wrong run, and had less time than it takes them."""
+        if (comes := check.comes) is None:
+            return False
+        host, now = self.hosts[check.node], time.monotonic()
+        with contextlib.suppress(CannotTell):
+            age = since_start(host, comes.by)
+            if age is None:
+                return False
+            first, _ = self._wrong.get(check.id, (now, now))
+            self._wrong[check.id] = (first, now)
+            limit_s = comes.within * host.backend.scale
+            return now - first < limit_s and (age < limit_s or not comes.at_start)
+        return False
+
+    def waited(self, check: Check) -> str:
+        """Say for how long a check was asked again, to be added to what was found; empty where it was not."""
+        first, last = self._wrong.get(check.id, (0.0, 0.0))
+        return f" (asked again for {last - first:.0f} s)" if last > first else ""
 
     def mask(self, text: str) -> str:
         """Take every secret of the lab out of a text."""

@@ -16,21 +16,23 @@ from lab.base.resources import INFRA_SUITE
 from lab.planning.plan import Check, Plan
 from lab.verification.outcome import Unreachable
 from lab.verification.suite import Suite, summary
+from lab.verification.waiting import Waiting
 from lab.verification.wire import Answer, Question
 
 if TYPE_CHECKING:
     import queue
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
     from pathlib import Path
 
-    from lab.verification.rounds import Rounds
     from lab.verification.wire import Arrived
 
-Recording = dict[str, dict[str, Any]]
-"""what a node answers, by the key of KEYS: `ran(…)` for a command, what a tool returns for one"""
+Recording = dict[str, Any]
+"""what a node answers, by the key of KEYS: `ran(…)` for a command, what a tool returns for one; a list is given one by
+one, the last one again and again"""
 
 KEYS = (
     (r"systemctl show \S+", "units"),
+    (r"cut .* /proc/uptime && systemctl show .*", "started"),
     (r"dpkg-query -f '\$\{Status\}' -W \S+", "packages"),
     (r"dpkg-query -W -f '\$\{db:Status-Abbrev\}' -- \S+", "abbreviation"),
     (r"ss --numeric --listening", "sockets"),
@@ -86,6 +88,8 @@ class FakeNode:
         assert match is not None
         key = key.format(next((word for word in reversed(match.groups()) if word), ""))
         found = self.recording.get(key, ran("", 127, "not in the recording"))
+        if isinstance(found, list):
+            found = found.pop(0) if len(found) > 1 else found[0]
         if command.startswith("@"):
             return Answer(0, json.dumps(found), "") if "rc" not in found else _answer(found)
         if "exists" in found:
@@ -149,36 +153,26 @@ def a_check(kind: str, args: Mapping[str, Any], node: str = "controller", step: 
     )
 
 
-def a_plan(*checks: Check) -> Plan:
-    return sample_plan().model_copy(update={"checks": checks})
+def a_plan(*checks: Check, wait_factor: float = 4.0) -> Plan:
+    return sample_plan(wait_factor=wait_factor).model_copy(update={"checks": checks})
 
 
-def a_suite(build_dir: Path, nodes: Mapping[str, FakeNode], *checks: Check) -> Suite:
+def a_suite(build_dir: Path, nodes: Mapping[str, FakeNode], *checks: Check, wait_factor: float = 4.0) -> Suite:
     """A suite whose nodes have the sample's secrets in their env files, as in a build directory."""
     load_suite()
     for node in nodes:
         env = build_dir / "nodes" / node / "env"
         env.parent.mkdir(parents=True, exist_ok=True)
         env.write_text("".join(f"{name}={value}\n" for name, value in SECRETS.items()) + "MY_IP='10.0.0.11'\n")
-    return Suite(a_plan(*checks), build_dir, lambda name, arrived, _: FakeWire(name, nodes[name], arrived), checks)
+    plan = a_plan(*checks, wait_factor=wait_factor)
+    return Suite(plan, build_dir, lambda name, arrived, _: FakeWire(name, nodes[name], arrived), checks)
 
 
 def settled(suite: Suite, *checks: Check) -> dict[str, str]:
     """Evaluate checks in rounds, as pytest does, then run each: {id: empty when it passes, else its one line}."""
-    settle(suite.rounds, {check.id: partial(verdict, suite, check) for check in checks})
+    tests: dict[Hashable, Callable[[], bool]] = {check.id: partial(suite.still_to_come, check) for check in checks}
+    Waiting(suite.rounds, tests, again_s=0.01).wait_for(tests)
     return {check.id: verdict(suite, check) for check in checks}
-
-
-def settle(rounds: Rounds, tests: Mapping[str, Callable[[], object]]) -> None:
-    """Evaluate tests until none of them waits."""
-    ready: set[Any] = set(tests)
-    while True:
-        for name in ready:
-            rounds.evaluate(name, tests[name])
-        rounds.send()
-        if rounds.idle:
-            return
-        ready = rounds.wait()
 
 
 def verdict(suite: Suite, check: Check) -> str:

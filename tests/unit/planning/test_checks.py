@@ -11,7 +11,7 @@ from lab.base import resources
 from lab.base.errors import UsageError
 from lab.inputs.catalog import LoadedStep, load_steps
 from lab.inputs.release import load_release
-from lab.inputs.steps import ExtraCheck
+from lab.inputs.steps import Comes, ExtraCheck
 from lab.planning.checks import QUICK
 from lab.planning.resolve import resolve
 
@@ -143,6 +143,13 @@ def test_quick() -> None:
     for check in plan().checks:
         expected = check.kind in QUICK or check.kind == "virt-type"
         assert check.quick == expected, check.id
+
+
+def test_ports_come_with_the_start_of_the_steps_units() -> None:
+    decided = by_id(plan())
+    units = steps()["20-api"].facts.units
+    assert decided["controller-20-api-socket-0.0.0.0-8774"].comes == Comes(by=units, within=40, at_start=True)
+    assert {check.kind for check in plan().checks if check.comes} == {"socket", "endpoint-answers"}
 
 
 def test_unknown_variable_is_refused() -> None:

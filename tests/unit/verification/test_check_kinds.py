@@ -781,6 +781,22 @@ def test_every_check_of_the_real_steps_has_a_function(release: str) -> None:
     assert problems == []
 
 
+@pytest.mark.parametrize("release", release_names())
+def test_what_comes_by_itself_comes_from_units_that_the_lab_starts(release: str) -> None:
+    """One that does not run, as a misspelt one, would never be waited for."""
+    agents = ("-dhcp-namespace", "-dhcp-server", "-router-namespace", "-integration-bridge", "-metadata-socket")
+    wrong, made = [], 0
+    for plan in labs(release):
+        for check in plan.checks:
+            units = {unit for step in plan.steps if check.node in step.nodes for unit in step.units}
+            by_an_agent = check.id.endswith(agents)
+            made += by_an_agent
+            if (check.comes and not set(check.comes.by) <= units) or (by_an_agent and not check.comes):
+                wrong.append(check.id)
+    assert wrong == []
+    assert bool(made) == ("80-first-network" in load_release(release).every_step)
+
+
 def test_no_check_of_a_step_is_left_out_of_the_plans() -> None:
     """An entry for a role that its step does not run on would otherwise be lost without a word."""
     planned = Counter((check.step, check.kind) for plan in labs("zed") for check in plan.checks)

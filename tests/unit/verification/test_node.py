@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from infra_fakes import load_suite, settle
+from infra_fakes import load_suite
 
 from lab.base.resources import PROVISION
 from lab.verification import node as program
 from lab.verification import wire as wires
 from lab.verification.outcome import CannotTell, Unreachable
 from lab.verification.rounds import LabBackend, Rounds
+from lab.verification.waiting import Waiting
 from lab.verification.wire import Answer, Question, SshWire
 
 if TYPE_CHECKING:
@@ -229,11 +230,12 @@ def test_testinfra_asks_in_rounds(node: Asker) -> None:
     machine = LabBackend("controller", rounds).host
     seen: list[str] = []
 
-    def look() -> None:
+    def look() -> bool:
         seen.append(f"{machine.file('/etc/passwd').user} {machine.file('/etc/passwd').mode:o}")
         assert machine.check_output("echo %s", "it's") == "it's"
+        return False
 
-    settle(rounds, {"look": look})
+    Waiting(rounds, {"look": look}).wait_for(["look"])
     assert seen[-1] == "root 644"
     assert rounds.count == 4  # the system, the user, the mode, the echo
     look()
@@ -256,12 +258,12 @@ def test_an_answer_that_nobody_waits_for_is_no_silence() -> None:
     rounds = Rounds({"controller": Slow()}, arrived)
     machine = LabBackend("controller", rounds).host
 
-    def look() -> str:
+    def look() -> bool:
         machine.backend.run("begun", hurry=False)
-        return str(machine.run("waited for").stdout)
+        return bool(machine.run("waited for").stdout != "waited for")
 
-    settle(rounds, {"look": look})
-    assert look() == "waited for"
+    Waiting(rounds, {"look": look}).wait_for(["look"])
+    assert not look()
 
 
 def test_a_node_that_is_away_is_told_to_each_test_by_an_exception_of_its_own() -> None:

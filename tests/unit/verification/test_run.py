@@ -4,6 +4,7 @@ with an `ssh` that runs the command on this machine."""
 from __future__ import annotations
 
 import json
+import re
 import time
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
@@ -15,11 +16,12 @@ from sample_plans import SECRETS
 
 from lab.base.errors import MachineError, UsageError
 from lab.base.resources import INFRA_SUITE
+from lab.inputs.steps import Comes
 from lab.planning.secrets import read_env
 from lab.terminal.report import print_report
 from lab.verification.parse import effective
 from lab.verification.report import CheckResult, Counted, Report
-from lab.verification.run import verify
+from lab.verification.run import quick_ids, verify
 from lab.verification.selection import select
 from lab.verification.values import Values, secret_name
 
@@ -298,6 +300,44 @@ def test_verify_steps(build_dir: Path) -> None:
     assert verify(plan, build_dir, ["10-environment"]).checks == ()
     with pytest.raises(UsageError):
         verify(plan, build_dir, ["55"])
+
+
+BASH = """\
+#!/bin/bash
+systemctl() { printf 'ActiveState=active\\nActiveEnterTimestampMonotonic=0\\n'; }
+export -f systemctl
+exec bash -c "${!#}"
+"""
+"""an `ssh` to this machine, on which all units have run since it was booted"""
+
+
+@pytest.mark.parametrize("road", ["lab verify", "the quick checks of lab up"])
+def test_what_a_service_makes_in_its_own_time_is_waited_for(road: str, build_dir: Path, tmp_path: Path) -> None:
+    laid_out(build_dir)
+    for name, script in (("ssh", BASH), ("sudo", '#!/bin/bash\nexec "$@"\n')):
+        (build_dir.parent / "bin" / name).write_text(script)
+    agent = {"quick": True, "comes": Comes(by=("neutron-dhcp-agent",), within=1)}
+    at_once = f"test -e {tmp_path}/there || {{ touch {tmp_path}/there; exit 1; }}"
+    checks = [
+        named(a_check("command", {"run": at_once}), "in-time").model_copy(update=agent),
+        named(a_check("command", {"run": "exit 1"}), "never").model_copy(update=agent),
+        named(a_check("command", {"run": f"echo >>{tmp_path}/asked; exit 1"}), "wrong").model_copy(
+            update={"quick": True}
+        ),
+    ]
+    plan = a_plan(*checks, wait_factor=1.0)
+    (build_dir / "plan.json").write_text(plan.model_dump_json())
+    job = ("controller", "50-compute-controller")
+    report = verify(plan, build_dir) if road == "lab verify" else verify(plan, build_dir, ids=quick_ids(plan, [job]))
+    assert {check.id: check.outcome for check in report.checks} == {
+        "controller-in-time": "passed",
+        "controller-never": "failed",
+        "controller-wrong": "failed",
+    }
+    messages = {check.id: check.message for check in report.checks}
+    assert re.search(r"\(asked again for [3-9] s\)$", messages["controller-never"])
+    assert "asked again" not in messages["controller-wrong"]
+    assert (tmp_path / "asked").read_text() == "\n"
 
 
 def test_verify_tells_when_the_suite_breaks(build_dir: Path) -> None:
