@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from lab.base.progress import Progress
     from lab.checkpoint.store import Checkpoint
+    from lab.golden.digest import Parts
     from lab.golden.disks import Disk
     from lab.golden.store import Golden, GoldenLabs
     from lab.host.host import Host
@@ -77,10 +78,7 @@ def save(lab: Lab, host: Host, store: GoldenLabs, progress: Progress) -> Golden:
         MachineError: libvirt or qemu-img refuses; the lab runs on as before.
     """
     _require_verified(lab, host)
-    found = {node.name: disks.inspect(host.pool_dir / f"{node.domain}.img") for node in lab.plan.nodes}
-    versions = {lab.plan.node(name).box: disk.box_version for name, disk in found.items()}
-    parts = today(lab.plan, render(lab.plan, lab.secrets), host.mode, versions)
-    name = f"{lab.plan.release}-{parts.digest[:8]}"
+    found, parts, name = _look(lab, host)
     with store.lock():
         if store.exists(name):
             raise UsageError(f"golden lab {name} exists", hint=f"`lab golden remove {name}` first")
@@ -114,6 +112,23 @@ def save(lab: Lab, host: Host, store: GoldenLabs, progress: Progress) -> Golden:
             store.abandon(partial)
     progress.say(f"golden lab {golden.name}: {golden.size_mib()} MiB in {golden.directory}")
     return golden
+
+
+def name_of(lab: Lab, host: Host) -> str:
+    """Name the golden lab that `save` would make of a lab: it is equal to one of the same name.
+
+    Raises:
+        MachineError: a disk cannot be read.
+    """
+    return _look(lab, host)[2]
+
+
+def _look(lab: Lab, host: Host) -> tuple[dict[str, Disk], Parts, str]:
+    """Give the disks by node, what the lab was made from, and the name of a golden lab of it."""
+    found = {node.name: disks.inspect(host.pool_dir / f"{node.domain}.img") for node in lab.plan.nodes}
+    versions = {lab.plan.node(name).box: disk.box_version for name, disk in found.items()}
+    parts = today(lab.plan, render(lab.plan, lab.secrets), host.mode, versions)
+    return found, parts, f"{lab.plan.release}-{parts.digest[:8]}"
 
 
 def _checkpoint(name: str) -> str:

@@ -12,7 +12,7 @@ from lab.generator.render import render
 from lab.golden import fit as fitting
 from lab.golden import mark, own
 from lab.golden.provide import provide, undo
-from lab.golden.save import save
+from lab.golden.save import name_of, save
 from lab.golden.store import GoldenLabs
 from lab.host import page_sharing
 from lab.host.private import PrivateHost
@@ -137,14 +137,20 @@ def make_own(run: Run) -> None:
 
 
 def keep(run: Run, result: Report) -> None:
-    """Keep a lab that was made, and has passed all checks, as a golden one; if it cannot be kept, that is no error."""
+    """Keep a lab that was made, and has passed all checks, as a golden one; if it cannot be kept, that is no error.
+
+    Says nothing where there is an equal one, as after each later suite that passes.
+    """
     if not result.good or len(run.scope) < len(run.plan.steps) or mark.load(run.lab.build_dir) is not None:
         return
-    with run.progress.phase("golden", "saving a golden lab"), run.watch.paused():
-        try:
-            save(run.lab, run.host, GoldenLabs(), run.progress)
-        except LabError as error:
-            run.progress.say(f"no golden lab is saved: {error.message}", "no golden lab is saved")
+    store = GoldenLabs()
+    try:
+        if store.exists(name_of(run.lab, run.host)):
+            return
+        with run.progress.phase("golden", "saving a golden lab"), run.watch.paused():
+            save(run.lab, run.host, store, run.progress)
+    except LabError as error:
+        run.progress.say(f"no golden lab is saved: {error.message}", "no golden lab is saved")
 
 
 def _is_fresh(plan: Plan, directory: Path, host: Host) -> bool:

@@ -173,6 +173,7 @@ def states() -> set[str]:
 def test_a_golden_lab_has_all_and_the_lab_runs_on(lab: Lab, host: Any, store: GoldenLabs) -> None:
     golden = save(lab, host, store)
     assert golden.name.startswith("zed-")
+    assert golden.name == saving.name_of(lab, host)
     assert states() == {"running"}
     assert not Checkpoints(lab.build_dir).complete()
     names = {path.relative_to(golden.directory).as_posix() for path in golden.directory.rglob("*") if path.is_file()}

@@ -259,6 +259,8 @@ def test_a_lab_is_kept_after_its_first_good_suite(
         asked.append(lab.plan.name)
         raise MachineError("no room")
 
+    monkeypatch.setattr(up_golden, "GoldenLabs", lambda: GoldenLabs(tmp_path / "cache"))
+    monkeypatch.setattr(up_golden, "name_of", lambda *_: "zed-2")
     monkeypatch.setattr(up_golden, "save", refuses)
     run = a_run(tmp_path)
     if known is not None:
@@ -266,3 +268,29 @@ def test_a_lab_is_kept_after_its_first_good_suite(
     up_golden.keep(run, Report((CheckResult("c", "10-environment", "controller", outcome, "", "", 0.1),)))
     assert bool(asked) == saved
     assert ("no golden lab is saved: no room" in run.progress.lines) == saved  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "saved"), [("zed-1", False), ("zed-2", True)])
+def test_an_equal_golden_lab_is_kept_without_a_word(
+    name: str, saved: bool, store: GoldenLabs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden_of(store)
+    asked: list[str] = []
+    monkeypatch.setattr(up_golden, "name_of", lambda *_: name)
+    monkeypatch.setattr(up_golden, "save", lambda lab, *_: asked.append(lab.plan.name))
+    run = a_run(tmp_path)
+    up_golden.keep(run, Report((CheckResult("c", "10-environment", "controller", "passed", "", "", 0.1),)))
+    assert bool(asked) == saved
+    assert run.progress.lines == (["golden: saving a golden lab"] if saved else [])  # type: ignore[attr-defined]
+
+
+def test_a_lab_whose_disk_cannot_be_read_is_not_kept(
+    store: GoldenLabs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> str:
+        raise MachineError("qemu-img says no")
+
+    monkeypatch.setattr(up_golden, "name_of", fails)
+    run = a_run(tmp_path)
+    up_golden.keep(run, Report((CheckResult("c", "10-environment", "controller", "passed", "", "", 0.1),)))
+    assert run.progress.lines == ["no golden lab is saved: qemu-img says no"]  # type: ignore[attr-defined]
