@@ -42,4 +42,6 @@ EOF
 heading 'Finalize installation'
 service nova-placement-api restart
 service nova-scheduler restart
+service nova-api restart
 wait_for 'the Placement API' 40 http_answers http://controller:8778/ 401
+wait_for 'the Compute API' 40 http_answers http://controller:8774/ 200
