@@ -97,7 +97,7 @@ def heartbeat_commands(units: Collection[str], since: float) -> list[str]:
 # --- who leaves
 
 STOP_SERVICES = (
-    "for unit in nova-compute neutron-openvswitch-agent neutron-linuxbridge-agent; do "
+    "for unit in nova-compute nova-network nova-api-metadata neutron-openvswitch-agent neutron-linuxbridge-agent; do "
     'systemctl disable --now "$unit" 2>/dev/null || true; done'
 )
 """what root runs on a node that leaves; some may be missing. Disabled too: the node might be switched on again"""

@@ -23,6 +23,7 @@ openstack endpoint create --region RegionOne placement admin http://controller:8
 EOF
 
 heading 'Install and configure components'
+# python3-osc-placement, with which remove-compute asks the Placement API, is newer than the release.
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
 # shellcheck disable=SC2086
@@ -41,7 +42,7 @@ EOF
 
 heading 'Finalize installation'
 service nova-placement-api restart
-service nova-scheduler restart
 service nova-api restart
+service nova-scheduler restart
 wait_for 'the Placement API' 40 http_answers http://controller:8778/ 401
 wait_for 'the Compute API' 40 http_answers http://controller:8774/ 200

@@ -11,15 +11,21 @@ setup() {
   cp -r "$PROVISION/remove-compute" "$PROVISION/lib" "$NODE/"
   export LAB_DIR=$NODE LAB_MYSQL=$BATS_TEST_TMPDIR/mysql ROWS=$BATS_TEST_TMPDIR/rows CALLS=$BATS_TEST_TMPDIR/calls
   export LAB_WAIT_FACTOR=1
+  export PLACEMENT=placement
   mkdir -p "$LAB_MYSQL"/{nova,nova_api,neutron,placement} "$ROWS"
+  printf 'LAB_HAS_NUMBERED_SERVICES=0\nLAB_HAS_NOVA_PLACEMENT=0\n' >"$NODE/env"
   : >"$CALLS"
   stand_in mariadb <<'EOF'
 case "$*" in
 *'FROM instances'*) table=instances ;;
-*'SELECT host FROM services'*) table=service-hosts ;;
-*'FROM services'*) table=services ;;
+*'SELECT uuid, `binary`, host FROM services'*'ORDER BY `binary` <> '"'nova-compute'"*) table=services ;;
+*'SELECT id, `binary`, host FROM services'*'ORDER BY `binary` <> '"'nova-compute'"*) table=numbered-services ;;
+*'UPDATE services s LEFT JOIN compute_nodes'*)
+  [[ ! -e $ROWS/half-made ]] || rm "$ROWS/half-made" "$ROWS/numbered-services"
+  exit ;;
 *'FROM agents'*) table=agents ;;
-*'FROM resource_providers'*) table=providers ;;
+"--batch --skip-column-names $PLACEMENT "*'FROM resource_providers'*) table=providers ;;
+"--batch --skip-column-names $PLACEMENT "*'FROM allocations'*) table=consumers ;;
 *'FROM host_mappings'*) table=mappings ;;
 *) echo "unexpected: $*" >&2; exit 1 ;;
 esac
@@ -36,10 +42,11 @@ while read -r line; do
   case $line in
   'server delete'*) rm -f "$ROWS/instances" ;;
   'compute service delete'*)
-    rm -f "$ROWS/services" "$ROWS/service-hosts"
+    rm -f "$ROWS"/*services
     [[ -e $ROWS/orphan ]] || rm -f "$ROWS/providers" "$ROWS/mappings" ;;
   'network agent delete'*) rm -f "$ROWS/agents" ;;
-  'resource provider delete'*) rm -f "$ROWS/providers" ;;
+  'resource provider allocation delete'*) rm -f "$ROWS/consumers" ;;
+  'resource provider delete'*) [[ -e $ROWS/consumers ]] || rm -f "$ROWS/providers" ;;
   esac
 done
 EOF
@@ -52,8 +59,7 @@ EOF
 
 # a_compute: what the databases hold of a node that works.
 a_compute() {
-  echo compute2 >"$ROWS/service-hosts"
-  echo uuid-service >"$ROWS/services"
+  printf 'uuid-service\tnova-compute\tcompute2\n' >"$ROWS/services"
   echo uuid-agent >"$ROWS/agents"
   echo uuid-provider >"$ROWS/providers"
   printf 'uuid-cell\tcompute2\n' >"$ROWS/mappings"
@@ -111,6 +117,62 @@ network agent delete uuid-agent' ]
   [ "$status" = 0 ]
   grep -qx 'resource provider delete uuid-provider' "$CALLS"
   grep -q 'nova-manage cell_v2 delete_host --cell_uuid uuid-cell --host compute2' "$CALLS"
+}
+
+@test "forget: what an instance that is gone still takes of a resource provider goes first" {
+  a_compute
+  touch "$ROWS/orphan"
+  echo uuid-1 >"$ROWS/consumers"
+  run "$NODE/remove-compute" forget compute2
+  [ "$status" = 0 ]
+  [ "$(grep '^resource provider' "$CALLS")" = 'resource provider allocation delete uuid-1
+resource provider delete uuid-provider' ]
+}
+
+# the_first_edition: services have numbers, nova has the tables of placement, and nova-network runs on the node.
+the_first_edition() {
+  a_compute
+  rm "$ROWS/services"
+  printf '7\tnova-compute\tcompute2\n9\tnova-network\tcompute2\n' >"$ROWS/numbered-services"
+  rm -r "$LAB_MYSQL"/{neutron,placement} "$ROWS/agents"
+  PLACEMENT=nova_api
+  printf 'LAB_HAS_NUMBERED_SERVICES=1\nLAB_HAS_NOVA_PLACEMENT=1\n' >"$NODE/env"
+}
+
+@test "drain, where services have numbers: nova-network of a node that does not run is down too" {
+  the_first_edition
+  LAB_GONE=compute2 run "$NODE/remove-compute" drain compute2
+  [ "$status" = 0 ]
+  [ "$(cat "$CALLS")" = 'version 2.11
+compute service set --disable --disable-reason "leaves the lab" compute2 nova-compute
+compute service set --down compute2 nova-compute
+compute service set --disable --disable-reason "leaves the lab" compute2 nova-network
+compute service set --down compute2 nova-network
+server delete uuid-1' ]
+}
+
+@test "forget, where services have numbers: nova-compute goes before nova-network" {
+  the_first_edition
+  touch "$ROWS/orphan"
+  echo uuid-1 >"$ROWS/consumers"
+  run "$NODE/remove-compute" forget compute2
+  [ "$status" = 0 ]
+  [ "$(grep -v ^su "$CALLS")" = 'version 2.11
+compute service delete 7
+compute service delete 9
+version 2.11
+resource provider allocation delete uuid-1
+resource provider delete uuid-provider' ]
+}
+
+@test "forget, where services have numbers: a nova-compute that the API cannot delete goes without it" {
+  the_first_edition
+  printf '7\tnova-compute\tcompute2\n' >"$ROWS/numbered-services"
+  rm "$ROWS/providers" "$ROWS/mappings" "$ROWS/instances"
+  touch "$ROWS/half-made"
+  run "$NODE/remove-compute" forget compute2
+  [ "$status" = 0 ]
+  [ ! -s "$CALLS" ]
 }
 
 @test "forget: what cannot be deleted is told" {
