@@ -26,6 +26,8 @@ _UNIT = """\
 [Unit]
 Description={title}
 After={after}
+# A service whose database or queue is not there yet at boot tries again, however long that takes.
+StartLimitIntervalSec=0
 
 [Service]
 Type={type}
@@ -33,7 +35,8 @@ User={user}
 Group={user}
 ExecStart={command}
 {output}Restart=on-failure
-RestartSec=2
+RestartSec=5
+TimeoutStartSec=600
 TimeoutStopSec=30
 LimitNOFILE=65536
 
@@ -43,7 +46,7 @@ WantedBy=multi-user.target
 _AFTER = "network-online.target mariadb.service rabbitmq-server.service memcached.service"
 # Buffering and no kept connections: else clients of uWSGI's own HTTP get their connections reset.
 _UWSGI = (
-    "{bin}/uwsgi --master --need-app --die-on-term --processes 3 --lazy-apps --buffer-size 65535 "
+    "{bin}/uwsgi --master --need-app --die-on-term --processes 2 --lazy-apps --buffer-size 65535 "
     '--post-buffering 65535 --add-header "Connection: close" {sockets} --wsgi-file {bin}/{script}'
 )
 _LOGROTATE = """\
