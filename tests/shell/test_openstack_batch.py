@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from openstack_batch import limits
+from openstack_batch import client, limits
 from openstack_batch import run as program
 from openstack_batch.client import Client
 from openstack_batch.language import BatchError, read_lines
@@ -37,7 +37,7 @@ class FakeClient:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, client: FakeClient, text: str) -> int:
-    monkeypatch.setattr(program, "Client", lambda: client)
+    monkeypatch.setattr(program, "Client", lambda **_: client)
     monkeypatch.setattr(limits, "POLL_S", 0)
     return program.run_batch(read_lines(text))
 
@@ -71,6 +71,29 @@ def test_the_services_are_asked_before_any_command_was_run(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "openstackclient", SimpleNamespace())
     monkeypatch.setitem(sys.modules, "openstackclient.shell", SimpleNamespace(OpenStackShell=FakeShell))
     assert (Client().sdk, Client().project_id) == ("sdk", "p1")
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_service_that_starts_again_is_waited_for_only_by_a_patient_client(
+    monkeypatch: pytest.MonkeyPatch, patient: bool
+) -> None:
+    class Adapter(SimpleNamespace): ...
+
+    session = SimpleNamespace(TCPKeepAliveAdapter=Adapter)
+    monkeypatch.setitem(sys.modules, "openstackclient", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "openstackclient.shell", SimpleNamespace(OpenStackShell=FakeShell))
+    monkeypatch.setitem(sys.modules, "keystoneauth1", SimpleNamespace(session=session))
+    monkeypatch.setitem(sys.modules, "urllib3", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "urllib3.util", SimpleNamespace(Retry=SimpleNamespace))
+    monkeypatch.setenv("LAB_WAIT_FACTOR", "4")
+    assert Client(patient=patient).sdk == "sdk"
+    retries = getattr(session.TCPKeepAliveAdapter(), "max_retries", None)
+    if not patient:
+        assert retries is None
+        return
+    assert retries.connect * retries.get_backoff_time() == client.RESTART_S * 4
+    # What was sent is not sent again: it may be done already.
+    assert (retries.total, retries.read) == (None, False)
 
 
 def test_comments_and_blank_lines_are_skipped_and_numbers_stay() -> None:
@@ -202,7 +225,7 @@ def test_json_keys_are_the_lines_and_a_failure_is_a_value(
     client = FakeClient(
         {"flavor list -f json": (0, '[{"Name": "m1.nano"}]', ""), "image list -f json": (1, "", "503 from glance")}
     )
-    monkeypatch.setattr(program, "Client", lambda: client)
+    monkeypatch.setattr(program, "Client", lambda **_: client)
     assert program.run_json(read_lines("flavor list\nimage list\n")) == 1
     assert json.loads(capsys.readouterr().out) == {
         "flavor list": [{"Name": "m1.nano"}],

@@ -7,6 +7,10 @@ import logging
 import sys
 from typing import Any
 
+from openstack_batch.limits import LONGEST_POLL_S, scaled
+
+RESTART_S = 30
+"""that a service may take until it listens again, on a KVM host"""
 Result = tuple[int, str, str]
 """of a command: its exit code, its output, what it said about a failure"""
 
@@ -23,10 +27,30 @@ class Said(logging.Handler):
         self.messages.append(record.getMessage())
 
 
-class Client:
-    """`openstack`, loaded and logged in once, at the first command that needs it."""
+def _wait_for_connections() -> None:
+    """Let all sessions try again where no connection is made; a request that was sent is never sent twice."""
+    from keystoneauth1 import session
+    from urllib3.util import Retry
 
-    def __init__(self) -> None:
+    class Steady(Retry):
+        def get_backoff_time(self) -> float:
+            return LONGEST_POLL_S / 5
+
+    def make(adapter: Any) -> None:
+        tries = int(scaled(RESTART_S) / (LONGEST_POLL_S / 5))
+        super(session.TCPKeepAliveAdapter, adapter).__init__(max_retries=Steady(total=None, connect=tries, read=False))
+
+    session.TCPKeepAliveAdapter.__init__ = make
+
+
+class Client:
+    """`openstack`, loaded and logged in once, at the first command that needs it.
+
+    A `patient` one waits while a service refuses connections: another step may restart it just now.
+    """
+
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
         self._loaded: Any = None
         self._logged_in = False
         self._said = Said()
@@ -39,6 +63,9 @@ class Client:
 
     def _load(self) -> Any:
         from openstackclient.shell import OpenStackShell  # seconds on a slow machine: only when there is work
+
+        if self._patient:
+            _wait_for_connections()
 
         class Shell(OpenStackShell):
             def clean_up(self, cmd: Any, result: Any, err: Any) -> None:

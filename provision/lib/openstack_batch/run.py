@@ -53,7 +53,7 @@ def load_openrc(path: Path) -> None:
 
 def run_batch(lines: list[Line]) -> int:
     """Run LINES in order until one fails."""
-    client = Client()
+    client = Client(patient=True)
     ensure = Ensure(client)
     values: dict[str, str] = {}
     for line in lines:
