@@ -59,8 +59,10 @@ _LOGROTATE = """\
     copytruncate
 }}
 """
+# The path: rootwrap starts programs of the virtualenv by their names, and looks there before it ends one.
 _SUDOERS = """\
 Defaults:{user} !requiretty
+Defaults:{user} secure_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/{name}/bin
 {user} ALL = (root) NOPASSWD: /usr/bin/{program} /etc/{name}/rootwrap.conf *
 {user} ALL = (root) NOPASSWD: /usr/bin/{program}-daemon /etc/{name}/rootwrap.conf
 """
@@ -207,7 +209,10 @@ def postinst(name: str, what: OwnPackage, virtualenv: Virtualenv) -> str:
                 f"--home-dir /var/lib/{name} --no-create-home --shell /usr/sbin/nologin {user.name}",
                 f"install -d -m 0755 -o {user.name} -g {user.name} /var/lib/{name}",
                 f"install -d -m 0750 -o {user.name} -g adm /var/log/{name}",
-                *(f"install -d -m 0750 -o {user.name} -g {user.name} {path}" for path in virtualenv.directories),
+                *(
+                    f"install -d -m {mode} -o {user.name} -g {user.name} {path}"
+                    for path, mode in virtualenv.directories.items()
+                ),
             ]
         # Passwords come into these files; those of rootwrap are root's alone, as rootwrap demands.
         lines += [

@@ -76,8 +76,8 @@ class Virtualenv(OwnPackage):
     """program that the user may run as root, with /etc/NAME/rootwrap.conf"""
     copies: dict[str, tuple[str, ...]] = {}
     """directory to files of the source, as patterns"""
-    directories: tuple[str, ...] = ()
-    """of the user, not readable by others"""
+    directories: dict[str, str] = {}
+    """of the user: path to mode, in octal"""
 
 
 class Using(OwnPackage):

@@ -3,10 +3,11 @@
 # schema-head.sh DATABASE PACKAGE/PATH: is DATABASE's schema the newest that the installed service knows?
 #
 # Asked are the service's migration scripts, under PATH of the Python package PACKAGE. With alembic the newest are the
-# revisions that no other one follows or depends on; a service may have several lines of them. With sqlalchemy-migrate,
-# which came before (a repository is a directory with scripts named versions/NNN_*.py; PATH is one, or holds several), it
-# is each repository's highest number. Prints "DATABASE: REVISION… (head)" when they are those that DATABASE records, else
-# both, and exits with 1. The services' own commands say the same, but take 20 s.
+# revisions that no other one follows or depends on; a service may have several lines of them (glance of Pike migrates
+# along one of them, and says which). With sqlalchemy-migrate, which came before (a repository is a directory with
+# scripts named versions/NNN_*.py; PATH is one, or holds several), it is each repository's highest number. Prints
+# "DATABASE: REVISION… (head)" when they are those that DATABASE records, else both, and exits with 1. The services' own
+# commands say the same, but take 20 s.
 
 set -euo pipefail
 
@@ -49,6 +50,11 @@ if [[ -z $wanted ]]; then
   mapfile -t numbered < <(find "$directory" -maxdepth 3 -path '*/versions/[0-9][0-9][0-9]_*.py' -printf '%h\n' | sort -u)
   wanted=$(numbers "${numbered[@]}")
   recorded="SELECT CONCAT(repository_id, ':', version) FROM migrate_version"
+fi
+# The line of them that ends at what the service itself names, where it has another line that its command leaves alone.
+named=$(sed -n "s/^LATEST_REVISION = ['\"]\(.*\)['\"].*/\1/p" "$directory/migration.py" 2>/dev/null || true)
+if [[ -n $named && " $wanted " == *" $named "* ]]; then
+  wanted=$named
 fi
 found=$(mariadb --batch --skip-column-names "$database" --execute "$recorded" | sort | xargs)
 if [[ -n $wanted && $found == "$wanted" ]]; then

@@ -48,6 +48,24 @@ revision() {
   [ "$output" = 'nova: eee555 (head)' ]
 }
 
+@test "two lines, and the service names the one that its command follows" {
+  revision other.py "revision = 'ccc333'" 'down_revision = "aaa111"'
+  echo "LATEST_REVISION = 'bbb222'" >"$PYTHON_PACKAGES/nova/db/migration.py"
+  echo bbb222 >"$RECORDED"
+  run bash "$PROVISION/lib/schema-head.sh" nova nova/db
+  [ "$output" = 'nova: bbb222 (head)' ]
+  echo aaa111 >"$RECORDED"
+  run bash "$PROVISION/lib/schema-head.sh" nova nova/db
+  [ "$status" = 1 ]
+}
+
+@test "a name that no script has is not the head" {
+  echo "LATEST_REVISION = 'zzz999'" >"$PYTHON_PACKAGES/nova/db/migration.py"
+  echo zzz999 >"$RECORDED"
+  run bash "$PROVISION/lib/schema-head.sh" nova nova/db
+  [ "$status" = 1 ]
+}
+
 @test "no migrations there: never the head" {
   : >"$RECORDED"
   run bash "$PROVISION/lib/schema-head.sh" nova nova/nowhere

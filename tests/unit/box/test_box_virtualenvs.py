@@ -38,7 +38,7 @@ virtualenvs:
     commands: [nova-manage]
     rootwrap: nova-rootwrap
     copies: {/etc/nova: [etc/nova/api-paste.ini]}
-    directories: [/var/lib/nova/instances]
+    directories: {/var/lib/nova/instances: "0755"}
 packages:
   nova-api:
     of: nova
@@ -222,6 +222,7 @@ def test_the_packages_hold_what_a_distributions_would(packages: Path, tmp_path: 
     said = script(packages, "nova-common", tmp_path)
     assert "useradd --system --uid 64060" in said
     assert "install -d -m 0750 -o nova -g adm /var/log/nova\n" in said
+    assert "install -d -m 0755 -o nova -g nova /var/lib/nova/instances\n" in said
     assert "systemctl" not in said
     conffiles = (tmp_path / "control-nova-common/conffiles").read_text().splitlines()
     assert "/etc/nova/nova.conf" in conffiles
