@@ -141,6 +141,11 @@ su -s /bin/sh -c "neutron-db-manage --config-file /etc/neutron/neutron.conf \
   --config-file /etc/neutron/plugins/ml2/ml2_conf.ini upgrade head" neutron
 service nova-api restart
 service neutron-server restart
+# Deviation: the agents of a release that runs for real wait for the server, here and at boot. What one reports before
+# the server has its queue is lost, and on an emulated machine the agent waits for the answer for three minutes.
+if ((LAB_HAS_VIRTUALENVS)); then
+  start_behind neutron-linuxbridge-agent neutron-dhcp-agent neutron-metadata-agent http://controller:9696/
+fi
 service neutron-linuxbridge-agent restart
 service neutron-dhcp-agent restart
 service neutron-metadata-agent restart

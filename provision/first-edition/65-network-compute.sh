@@ -68,4 +68,8 @@ EOF
 
 heading 'Finalize installation'
 service nova-compute restart
+# Deviation: as the controller's agents.
+if ((LAB_HAS_VIRTUALENVS)); then
+  start_behind neutron-linuxbridge-agent http://controller:9696/
+fi
 service neutron-linuxbridge-agent restart

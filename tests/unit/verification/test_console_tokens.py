@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
+import struct
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from lab.verification import console_tokens
 from lab.verification.console_tokens import console_token
+from lab.verification.tools import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,3 +92,26 @@ def test_one_is_shown_after_its_time(asked: list[Any], monkeypatch: pytest.Monke
 
 def test_without_a_login_there_is_none(asked: list[Any]) -> None:
     assert opened(password="wrong")["asked"].startswith("OSError: HTTP 401 from http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", {"status": "HTTP/1.1 101 Switching Protocols", "said": ""}),
+        (b"", {"status": "", "said": "", "error": "ConnectionResetError: [Errno 104] Connection reset by peer"}),
+    ],
+)
+def test_a_proxy_that_answered_may_end_the_connection_with_a_reset(head: bytes, expected: dict[str, str]) -> None:
+    def refuse(server: socket.socket) -> None:
+        stream, _ = server.accept()
+        stream.recv(4096)
+        stream.sendall(head)
+        if head:
+            stream.recv(4096)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close(2) resets
+        stream.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=refuse, args=(server,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/?token={TOKEN}"
+        assert console({}, url, "REDQ", timeout=5, send="52454451") == expected
