@@ -1,7 +1,8 @@
 """Print the proofs that this run of the gate carries out, one a line as `NAME MINUTES LAB`, and on stderr the seed.
 
 A proof is a file of .ci/proofs; the head of each says how many minutes it takes on a normal day, and whether it wants
-the running lab of the gate or makes one of its own. They are drawn in an order that the seed gives, as many as fit.
+the running lab of the gate or makes one of its own; `# not: RELEASE` is for one with which it cannot be carried out. They
+are drawn in an order that the seed gives, as many as fit.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PROOFS = Path(__file__).parent / "proofs"
 NORMAL_DAY_MINUTES = 45
 REST_MINUTES = 34
 """lint, `make test`, and the real lab of the slowest release from nothing, broken, repaired and removed"""
-_HEAD = re.compile(r"^# (minutes|lab): (\w+)$", re.MULTILINE)
+_HEAD = re.compile(r"^# (minutes|lab|not): (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, order=True)
@@ -35,6 +36,8 @@ class Proof:
     """on a normal day"""
     lab: str
     """`running`: that of the gate; `own`: it makes one"""
+    not_for: str = ""
+    """a release"""
 
     def __str__(self) -> str:
         return f"{self.name} {self.minutes} {self.lab}"
@@ -43,7 +46,7 @@ class Proof:
 def read(file: Path) -> Proof:
     """Read a proof's head. KeyError where it lacks a line."""
     head = dict(_HEAD.findall(file.read_text(encoding="utf-8")))
-    return Proof(file.name, int(head["minutes"]), head["lab"])
+    return Proof(file.name, int(head["minutes"]), head["lab"], head.get("not", ""))
 
 
 def draw(proofs: Iterable[Proof], seed: int, minutes: int) -> list[Proof]:
@@ -69,9 +72,11 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=int, default=NORMAL_DAY_MINUTES - REST_MINUTES, help="as many as fit in these"
     )
+    parser.add_argument("--release", default="", help="leave out what is not for this one")
     options = parser.parse_args()
     seed = commits() if options.seed is None else options.seed
-    chosen = draw(map(read, PROOFS.iterdir()), seed, options.minutes)
+    fitting = [proof for proof in map(read, PROOFS.iterdir()) if proof.not_for != (options.release or None)]
+    chosen = draw(fitting, seed, options.minutes)
     print(f"proofs of seed {seed}: {', '.join(p.name for p in chosen) or 'none'}", file=sys.stderr)
     print(*chosen, sep="\n")
 

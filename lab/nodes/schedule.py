@@ -60,7 +60,7 @@ def run_all(
     per_node: int = 3,
     on_interrupt: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run jobs, each when the steps that it needs are done on all of their nodes.
+    """Run jobs, each when the steps that it needs, and what those need, are done on all of their nodes.
 
     Where several could start, the one with the longest way to the end goes first. More at once than a node has CPUs
     gains nothing and, emulated, costs: each switch between processes empties the emulator's translation cache.
@@ -107,6 +107,7 @@ class _Queue:
         self.running: dict[Future[None], Job] = {}
         self._unfinished = set(self.pending)
         self._steps = {step.id: step for step in plan.steps}
+        self._before = _all_needs(plan)
         self._per_node = per_node
 
     def start_ready(self, start: Callable[[Job], Future[None]]) -> None:
@@ -134,4 +135,12 @@ class _Queue:
         step = self._steps[job.step]
         if any(other.step in step.awaits for other in self.pending):
             return False
-        return not any(other.step in step.needs for other in self._unfinished)
+        return not any(other.step in self._before[job.step] for other in self._unfinished)
+
+
+def _all_needs(plan: Plan) -> dict[str, set[str]]:
+    """Give each step's needs, and theirs: of those, some may run again while the ones between have no reason to."""
+    before: dict[str, set[str]] = {}
+    for step in plan.steps:  # what a step needs comes before it
+        before[step.id] = set(step.needs).union(*(before.get(need, set()) for need in step.needs))
+    return before

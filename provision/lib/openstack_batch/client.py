@@ -28,7 +28,10 @@ class Said(logging.Handler):
 
 
 def _wait_for_connections() -> None:
-    """Let all sessions try again where no connection is made; a request that was sent is never sent twice."""
+    """Let all sessions try again where no connection is made, or one is lost in a question.
+
+    What may have changed something is never sent twice.
+    """
     from keystoneauth1 import session
     from urllib3.util import Retry
 
@@ -38,7 +41,8 @@ def _wait_for_connections() -> None:
 
     def make(adapter: Any) -> None:
         tries = int(scaled(RESTART_S) / (LONGEST_POLL_S / 5))
-        super(session.TCPKeepAliveAdapter, adapter).__init__(max_retries=Steady(total=None, connect=tries, read=False))
+        retries = Steady(total=None, connect=tries, read=tries, allowed_methods={"GET", "HEAD"})
+        super(session.TCPKeepAliveAdapter, adapter).__init__(max_retries=retries)
 
     session.TCPKeepAliveAdapter.__init__ = make
 

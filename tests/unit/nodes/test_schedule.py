@@ -53,6 +53,13 @@ def test_a_step_waits_for_what_it_needs_on_all_nodes() -> None:
     assert len(seen.begun()) == 6
 
 
+def test_a_step_waits_for_one_that_runs_again_far_before_it() -> None:
+    p = plan(step("60-net", "c"), step("80-first", "c", needs=("60-net",)), step("95-tokens", "c", needs=("80-first",)))
+    seen = Recorder()
+    run_all(p, [Job("c", "60-net"), Job("c", "95-tokens")], seen, done=[Job("c", "80-first")])
+    assert seen.events.index(("begin", Job("c", "95-tokens"))) > seen.events.index(("end", Job("c", "60-net")))
+
+
 def test_independent_jobs_run_side_by_side() -> None:
     p = plan(step("20-a", "c"), step("21-b", "c"), step("55-n", "n1"))
     together = threading.Barrier(3, timeout=10)

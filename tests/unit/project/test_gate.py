@@ -37,6 +37,19 @@ def test_every_proof_says_how_long_it_takes_and_has_a_door(gate: ModuleType) -> 
         assert os.access(file, os.X_OK)
 
 
+def test_a_proof_is_left_out_where_it_is_not_for_the_release(
+    gate: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def drawn(*options: str) -> set[str]:
+        monkeypatch.setattr(sys, "argv", ["choose_proofs", "--seed", "1", "--minutes", "500", *options])
+        gate.main()
+        return {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+
+    everything = {file.name for file in gate.PROOFS.iterdir()}
+    assert drawn() == drawn("--release", "victoria") == everything
+    assert drawn("--release", "ocata") == everything - {"tempest", "used"}
+
+
 def test_the_same_seed_draws_the_same_and_what_is_drawn_fits(gate: ModuleType) -> None:
     proofs = [gate.Proof(f"p{n}", n, "own") for n in range(1, 9)]
     for seed in range(50):
