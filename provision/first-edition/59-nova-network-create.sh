@@ -14,6 +14,13 @@ heading 'Install the client'
 # shellcheck disable=SC2086
 install_packages $LAB_PACKAGES
 
+heading 'Wait for nova-network'
+# Deviation: a nova-network makes the network; what it is told before it listens is lost.
+network_listens() {
+  [[ -n $(mysql -NBe "SELECT id FROM nova.services WHERE topic = 'network' AND deleted = 0 AND report_count > 0") ]]
+}
+wait_for 'the first report of nova-network' 60 network_listens
+
 heading 'Create the network'
 cd /root
 # shellcheck disable=SC1091
