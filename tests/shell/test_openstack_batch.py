@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ def test_a_service_that_starts_again_is_waited_for_only_by_a_patient_client(
     monkeypatch.setitem(sys.modules, "urllib3.util", SimpleNamespace(Retry=SimpleNamespace))
     monkeypatch.setenv("LAB_WAIT_FACTOR", "4")
     assert Client(patient=patient).sdk == "sdk"
-    retries = getattr(session.TCPKeepAliveAdapter(), "max_retries", None)
+    retries: Any = getattr(session.TCPKeepAliveAdapter(), "max_retries", None)
     if not patient:
         assert retries is None
         return
