@@ -1,8 +1,8 @@
 """Print the proofs that this run of the gate carries out, one a line as `NAME MINUTES LAB`, and on stderr the seed.
 
 A proof is a file of .ci/proofs; the head of each says how many minutes it takes on a normal day, and whether it wants
-the running lab of the gate or makes one of its own; `# not: RELEASE` is for one with which it cannot be carried out. They
-are drawn in an order that the seed gives, as many as fit.
+the running lab of the gate or makes one of its own; `# not: RELEASE` names one with which it has not been carried out.
+They are drawn in an order that the seed gives, as many as fit.
 """
 
 from __future__ import annotations

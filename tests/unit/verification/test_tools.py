@@ -249,6 +249,7 @@ def test_log_allows_a_block_by_one_of_its_lines(tmp_path: Path) -> None:
         ("req-1 3f0a 91bc - default default", "(pymysql.err.OperationalError) (2003, 'gone')", 1),
         ("req-1 3f0a 91bc - default default", "NameError: name 'x' is not defined", 1),
         ("req-1 - - - - -", "Error updating resources for node compute1.", 1),
+        ("req-1 - - - - -", "No compute node record for host compute1", 0),
         ("None req-1 - - - - - -", "Error updating resources for node compute1.", 1),
         ("-", "Unexpected error", 1),
     ],
