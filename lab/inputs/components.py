@@ -40,6 +40,17 @@ class Component(Frozen):
         before = [name for name in self.here if load_release(name).version <= release.version]
         return self.here[max(before, key=lambda name: load_release(name).version)]
 
+    @property
+    def history(self) -> tuple[str, ...]:
+        """Say in a line each what was deprecated, what was removed, what replaces it, and why."""
+        told = (
+            ("deprecated", self.deprecated),
+            ("removed", self.removed),
+            ("instead", self.instead),
+            ("why", self.why),
+        )
+        return tuple(f"{what}: {text}" for what, text in told if text)
+
     def gone(self, release: Release) -> str:
         """Say since when it is gone, and what replaces it; for a release that does not have it."""
         return f"{self.name} is not in {release.name}: removed in {self.removed}; instead: {self.instead}"

@@ -51,6 +51,8 @@ class Release(Frozen):
     """the release's name on docs.openstack.org, as zed or 2025.1"""
     tested: bool = False
     """whether a lab of it has come up and passed its suite on virtual machines, as CI does by turns"""
+    purpose: str = ""
+    """what it is for, where that is something else than a lab of the Compute service as it is today"""
     ended: str = Field(default="", pattern=r"^(20\d\d)?$")
     """the year since which nobody repairs its security: a lab of it meets no network but its own"""
     guide: str = ""

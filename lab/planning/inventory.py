@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from lab.base import resources
@@ -29,7 +31,7 @@ def inventory(release: Release) -> Inventory:
             found[kind] += [f"{line}, chapter {chapter}" for line in sorted(lines - core[kind])]
     capabilities = sorted(name for name, has in release.capabilities.items() if has)
     components = [f"{c.name}: {c.in_release(release) or 'gone'}" for c in load_components()]
-    return {**found, "capabilities": capabilities, "components": components}
+    return {"components": components, **found, "capabilities": capabilities}
 
 
 def _found(steps: Iterable[LoadedStep]) -> dict[str, set[str]]:
@@ -54,10 +56,20 @@ def _found(steps: Iterable[LoadedStep]) -> dict[str, set[str]]:
 
 
 def difference(before: Inventory, after: Inventory) -> Iterable[str]:
-    """Give the lines of the kinds that differ, each kind under its name."""
+    """Give the lines of the kinds that differ, each kind under its name; below a component, what became of it."""
+    histories = {component.name: component.history for component in load_components()}
     for kind, lines in before.items():
         changes = [f"- {line}" for line in lines if line not in after[kind]]
         changes += [f"+ {line}" for line in after[kind] if line not in lines]
-        if changes:
-            yield f"{kind}:"
-            yield from (f"  {line}" for line in sorted(changes, key=lambda line: (line[2:], line[0] == "+")))
+        if not changes:
+            continue
+        yield f"{kind}:"
+        for what, group in groupby(sorted(changes, key=lambda line: (_what(line), line[0] == "+", line)), _what):
+            yield from (f"  {line}" for line in group)
+            if kind == "components":
+                yield from (f"    {line}" for line in histories.get(what, ()))
+
+
+def _what(line: str) -> str:
+    """Tell what a line of a difference is about: an option without its value, a component, the type of an endpoint."""
+    return re.split(r" = |: (?!/)| http|, chapter ", line[2:])[0]

@@ -44,5 +44,5 @@ EOF
 su -s /bin/sh -c "nova-manage db sync" nova
 
 heading 'Verify that cell0 and cell1 are registered'
-# Deviation: asked from the database, because \`nova-manage cell_v2 list_cells\` takes twenty seconds to start here.
+# Deviation: asked from the database, because `nova-manage cell_v2 list_cells` takes twenty seconds to start here.
 mysql --table nova_api <<<'SELECT name, uuid FROM cell_mappings;'

@@ -13,6 +13,7 @@ heading 'Launch the instances, and check that they booted'
 # Deviation: --availability-zone names the compute node, so that each has one.
 # Deviation: {image:tiny} is the id of the lab's own image of that name, should a user have made another; so {server:…}.
 # Deviation: a higher quota, so that the user can still have the default ten instances, besides these.
+#
 # With nova-network there is one network, which each instance gets.
 network='--network {network:provider} '
 if ((LAB_HAS_NOVA_NETWORK)); then

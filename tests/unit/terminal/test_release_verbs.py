@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from lab.base.errors import UsageError
@@ -15,6 +16,7 @@ from lab.inputs.components import in_order, load_components, require
 from lab.inputs.load import load_spec
 from lab.inputs.release import default_release, load_release
 from lab.planning.inventory import difference, inventory
+from lab.terminal.releases import print_diff
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,9 +58,59 @@ def test_show() -> None:
     assert "  nova_cell0\n" in lab("show", "zed")
 
 
+def test_show_says_first_what_the_release_is_for() -> None:
+    head = lab("show", "ocata").partition("\n\n")[0].splitlines()
+    assert head[0] == "OpenStack Ocata (2017.1) on Debian bullseye"
+    assert "what for: to learn from the first edition of the guide, with that edition's own services" in head
+    assert "no security updates since 2020: its labs meet no network but their own" in head
+    assert head[-1].endswith("docs/releases.md; beside the commands: `lab handout`")
+    assert json.loads(lab("show", "ocata", "--json"))["ended"] == "2020"
+    assert "what for:" not in lab("show", "zed")
+    assert "no security updates" not in lab("show", "zed")
+
+
+def test_diff_tells_what_became_of_a_component() -> None:
+    story = lab("diff", "ocata", "victoria")
+    assert story.startswith("- OpenStack Ocata (2017.1) on Debian bullseye\n+ OpenStack Victoria (2020.2) on Debian")
+    assert (
+        "  - nova-cert: package nova-cert, unit nova-cert, by chapter\n"
+        "  + nova-cert: gone\n"
+        "    deprecated: nova 14.0.0 (Newton)\n"
+        "    removed: nova 16.0.0 (Pike)\n"
+        "    instead: nothing\n"
+        "    why: nothing used certificates but the EC2 API, which had left nova\n"
+    ) in story
+    for name in ("nova-xvpvncproxy", "nova-consoleauth", "nova-network", "glance-registry"):
+        assert f"  + {name}: gone\n    deprecated: " in story
+    assert "    removed: the admin port 35357 is not served any more\n    instead: port 5000\n" in story
+    assert "    deprecated: experimental since neutron 21.0.0 (Zed)\n    removed: neutron 26.0.0 (Epoxy)\n" in story
+
+
+def test_the_values_of_an_option_are_together_the_first_release_before() -> None:
+    before = {"options": ["c: /f [a] x = True", "c: /f [b] y = 1"]}
+    after = {"options": ["c: /f [a] x = False, chapter z", "c: /f [a] xy = 0"]}
+    assert list(difference(before, after)) == [
+        "options:",
+        "  - c: /f [a] x = True",
+        "  + c: /f [a] x = False, chapter z",
+        "  + c: /f [a] xy = 0",
+        "  - c: /f [b] y = 1",
+    ]
+
+
+def test_a_line_too_long_for_a_terminal_goes_on_to_the_right(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lab.terminal.releases.ui.console", Console(force_terminal=True, width=60))
+    print_diff("ocata", "victoria")
+    shown = capsys.readouterr().out
+    assert "  - nova-cert: package nova-cert, unit nova-cert, by chapter\n" in shown
+    assert "    why: nothing used certificates but the EC2 API, which\n        had left nova\n" in shown
+
+
 def test_diff_names_what_only_one_of_them_has() -> None:
     lines = lab("diff", "victoria", "zed").splitlines()
-    assert lines[0] == "options:"
+    assert lines.index("components:") < lines.index("options:")
     assert "  + controller: /etc/neutron/neutron.conf [experimental] linuxbridge = true, chapter linuxbridge" in lines
     assert "capabilities:" in lines
     assert "  - NUMBERED_SCHEMAS" in lines
