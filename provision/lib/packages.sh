@@ -45,7 +45,7 @@ install_packages() {
       apt-get -q update {lock}>&- || exit
       touch "$LAB_RUN/apt-updated"
     fi
-    apt_install "$@" {lock}>&- || exit
+    apt_install "$@" {lock}>&- || cannot_install $? "$missing" || exit
     # D-Bus reads who may offer which service again only when it is told to, and the policy file kept the packages from
     # telling it. Then polkit, which libvirt asks about its clients, could not start, and nova-compute would end.
     systemctl reload dbus {lock}>&- || exit
@@ -57,6 +57,15 @@ install_packages() {
 
 apt_install() {
   apt-get -q -y -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"
+}
+
+# cannot_install CODE PACKAGES: say what a user can do about it, and give the code on. A box has all packages of its lab;
+# a machine that was made from an older one may lack those that a step asks for since, and a lab has no way to a mirror.
+cannot_install() {
+  # shellcheck disable=SC2086
+  say "cannot install" $2
+  say "if this machine is older than the steps: \`lab down\`, then \`lab up\` makes it again, from a box that has them"
+  return "$1"
 }
 
 # finish_installation BEGUN: what an earlier installation left half-way. BEGUN is there when one was cut short, and holds

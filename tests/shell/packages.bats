@@ -54,6 +54,7 @@ absent' ]
 @test "an installation that fails fails the step, and services may start again" {
   run install_packages no-such-package
   [ "$status" = 100 ]
+  [[ $output == *'cannot install no-such-package'*'`lab down`, then `lab up`'* ]]
   [ ! -e "$LAB_POLICY_RC_D" ]
 }
 
