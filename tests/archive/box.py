@@ -39,6 +39,10 @@ class Option:
     """of a former name: the present one; else empty"""
 
 
+Options = dict[tuple[str, str], Option]
+"""by section and name"""
+
+
 @dataclass
 class OpenBox:
     """A box whose image is unpacked in a directory."""
@@ -46,7 +50,7 @@ class OpenBox:
     raw: Path
     """its disk"""
     mountpoint: Path
-    _options: dict[tuple[str, ...], dict[tuple[str, str], Option]] = field(default_factory=dict)
+    _options: dict[tuple[str, ...], Options] = field(default_factory=dict)
 
     def run(self, command: Sequence[str], text: str = "") -> str:
         """Run a command in the box, which stays as it is; what it prints."""
@@ -65,11 +69,11 @@ class OpenBox:
         """Give the texts of those of the files that are there."""
         return self.run(["sh", "-c", 'cat -- "$@" 2>/dev/null || true', "sh", *paths])
 
-    def options(self, lists: Sequence[str]) -> dict[tuple[str, str], Option]:
-        """Give all options of these lists, by section and name."""
-        key = tuple(lists)
+    def options(self, lists: Sequence[str], python: str) -> Options:
+        """Give all options of these lists, which this Python of the box has."""
+        key = (python, *lists)
         if key not in self._options:
-            rows = json.loads(self.run(["python3", "-", *lists], LISTER.read_text(encoding="utf-8")))
+            rows = json.loads(self.run([python, "-", *lists], LISTER.read_text(encoding="utf-8")))
             self._options[key] = {
                 (row["section"], row["option"]): Option(row["default"], row["deprecated"], row["now"]) for row in rows
             }

@@ -1,49 +1,48 @@
-"""Runs in a box, with the box's own Python: prints the options that a service's own lists have, as JSON.
+"""Runs in a box, with the Python of a service: prints the options that the service's own lists have, as JSON.
 
-    list_options.py NAME…
+    list_options.py NAME [NAME ...]
 
 The names are those of lists as oslo.config's sample generator knows them (entry points of `oslo.config.opts`); those
 that the box does not have are left out. Where a section logs in (`auth_type`), the options of the password plugin are
-listed too, which not all lists have. One service per process: the lists of two may claim the same name. It keeps to the
-Python of Debian 11 (3.9).
+listed too, which not all lists have. One service per process: the lists of two may claim the same name.
+
+It keeps to what Debian 11 (Python 3.9) and the virtualenvs of boxes/ (2.7) understand, so it has no types.
 
 Output: [{"section", "option", "default", "deprecated" (why; "" where it is not), "now" (of a former name: what it is
 called now; else "")}]
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import sys
-from importlib.metadata import entry_points
-from typing import Any
 
+LISTS = "oslo.config.opts"
 LOGIN = "password"
 """the plugin that all of the lab's services log in with"""
 
 
-def rows(section: str, option: Any) -> list[dict[str, str]]:
+def rows(section, option):
     """Give an option under its name, and under each of its former ones."""
     why = ""
     if option.deprecated_for_removal:
-        since = f" (since {option.deprecated_since})" if option.deprecated_since else ""
-        why = " ".join((option.deprecated_reason or "deprecated for removal").split()) + since
+        since = getattr(option, "deprecated_since", None)
+        why = " ".join((option.deprecated_reason or "deprecated for removal").split())
+        why += " (since " + since + ")" if since else ""
     default = "" if option.default is None else str(option.default)
     found = [{"section": section, "option": option.dest, "default": default, "deprecated": why, "now": ""}]
     for former in option.deprecated_opts:
         place, name = former.group or section, (former.name or option.dest).replace("-", "_")
         if (place, name) != (section, option.dest):
-            now = f"[{section}] {option.dest}"
-            found.append({**found[0], "section": place, "option": name, "now": now})
+            now = "[" + section + "] " + option.dest
+            found.append(dict(found[0], section=place, option=name, now=now))
     return found
 
 
-def options_of(listed: list[Any]) -> list[dict[str, str]]:
+def options_of(listed):
     """Take a list apart: pairs of a group (None, a name or an object) and its options."""
     from keystoneauth1 import loading  # the box has it, this machine need not
 
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    found = {}
     for group, options in listed:
         section = str(getattr(group, "name", group) or "DEFAULT")
         options = list(options)
@@ -57,14 +56,24 @@ def options_of(listed: list[Any]) -> list[dict[str, str]]:
     return list(found.values())
 
 
-def main() -> None:
+def lists():
+    """Give the entry point of each list, by the list's name."""
+    try:
+        from importlib.metadata import entry_points
+    except ImportError:  # Python 2.7
+        import pkg_resources
+
+        return {point.name: point for point in pkg_resources.iter_entry_points(LISTS)}
+    points = entry_points()
+    points = points.select(group=LISTS) if hasattr(points, "select") else points.get(LISTS, ())
+    return {point.name: point for point in points}
+
+
+def main():
     """Ask each list."""
     logging.disable(logging.WARNING)
-    points: Any = entry_points()
-    group = "oslo.config.opts"
-    points = points.select(group=group) if hasattr(points, "select") else points.get(group, ())
-    lists = {point.name: point for point in points}
-    listed = [pair for name in sys.argv[1:] if name in lists for pair in lists[name].load()()]
+    known = lists()
+    listed = [pair for name in sys.argv[1:] if name in known for pair in known[name].load()()]
     json.dump(options_of(listed), sys.stdout)
 
 

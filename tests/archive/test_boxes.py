@@ -10,12 +10,12 @@ import pytest
 
 from archive.box import Option
 from archive.cases import Case, cases
-from archive.test_options import LISTS
+from archive.test_options import LISTS, known_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from archive.box import OpenBox
+    from archive.box import OpenBox, Options
     from lab.inputs.steps import Role
 
 UNITS = "/usr/lib/systemd/system", "/lib/systemd/system"
@@ -25,28 +25,42 @@ PORT_FILES = {
     "memcached": "/etc/memcached.conf",
     "apache2": "/etc/apache2/ports.conf",
 }
-"""where a unit's packages tell its port; those of the others tell it in /etc/init.d, or it is an option's default"""
+"""where a unit's packages tell its port; those of the others tell it in /etc/init.d in its unit, or in its program"""
 PORT = re.compile(r"^[#\s]*(?:UWSGI_PORT=|NODE_PORT=|port\s*=\s*|Listen\s+|-p\s+)(\d+)\s*$", re.MULTILINE)
 """a line of such a file that tells it, the default in a comment too"""
+ARGUMENT = re.compile(r"(?:(?<= --http-socket 0\.0\.0\.0:)|(?<= --port )|(?<=\bdefault_port=))\d+")
+"""what tells it in the command of a unit, or in its program"""
 PORT_OPTIONS = {
-    "glance-api": ("DEFAULT", "bind_port"),
-    "nova-novncproxy": ("vnc", "novncproxy_port"),
-    "nova-spicehtml5proxy": ("spice", "html5proxy_port"),
-    "nova-serialproxy": ("serial_console", "serialproxy_port"),
+    "glance-api": [("DEFAULT", "bind_port")],
+    "neutron-server": [("DEFAULT", "bind_port")],
+    "nova-api": [("DEFAULT", "osapi_compute_listen_port"), ("DEFAULT", "metadata_listen_port")],
+    "nova-api-metadata": [("DEFAULT", "metadata_listen_port")],
+    "nova-novncproxy": [("vnc", "novncproxy_port")],
+    "nova-spicehtml5proxy": [("spice", "html5proxy_port")],
+    "nova-serialproxy": [("serial_console", "serialproxy_port")],
+    "nova-xvpvncproxy": [("vnc", "xvpvncproxy_port")],
 }
-"""the option whose default is a unit's port"""
+"""the options whose defaults are a unit's ports, where no file tells them"""
 CONFIGURED_BEFORE = {"nova-serialproxy": "/etc/nova/nova.conf"}
 """the file of a unit's options, where another step sets them than the one that starts it"""
 
 
-def ports_of(unit: str, text: str, options: Mapping[tuple[str, str], Option]) -> set[str]:
-    """Give the ports that a unit listens on: as its file tells them, or its option."""
-    option = options.get(PORT_OPTIONS.get(unit, ("", "")))
-    return {*PORT.findall(text), *([option.default] if option else [])}
+def ports_of(unit: str, text: str, options: Options) -> set[str]:
+    """Give the ports that a unit listens on: as its files tell them, or its options."""
+    told = {*PORT.findall(text), *ARGUMENT.findall(text)}
+    return told or {options[name].default for name in PORT_OPTIONS.get(unit, ()) if name in options}
 
 
 def unit_file(unit: str) -> str:
     return unit if "." in unit else f"{unit}.service"
+
+
+def port_files(unit: str) -> list[str]:
+    """Name the files that may tell a unit's ports."""
+    service, _, program = unit.partition("-")
+    own = PORT_FILES.get(unit, f"/etc/init.d/{unit}")
+    virtualenv = f"/opt/{service}/lib/python2.7/site-packages/{service}/cmd/{program}.py"
+    return [own, *(f"{place}/{unit_file(unit)}" for place in UNITS), virtualenv]
 
 
 @pytest.mark.parametrize("case", cases(lambda step: step.facts.units or step.facts.units_off))
@@ -63,12 +77,14 @@ def test_the_units_listen_on_the_ports(case: Case, opened: Callable[[Case, Role]
     units = case.step.facts.units
     configured = {option.path for option in case.step.options}
     configured |= {CONFIGURED_BEFORE[unit] for unit in units if unit in CONFIGURED_BEFORE}
-    lists = sorted({name for path in configured for name in LISTS.get(path, ())})
     for role in case.step.facts.on:
         box = opened(case, role)
-        options = box.options(lists)
-        texts = {unit: box.read([PORT_FILES.get(unit, f"/etc/init.d/{unit}")]) for unit in units}
-        told = set[str]().union(*(ports_of(unit, text, options) for unit, text in texts.items()))
+        options: Options = {}
+        for path in sorted(configured & LISTS.keys()):
+            options |= known_options(box, case.release, path)
+        told = set[str]()
+        for unit in units:
+            told |= ports_of(unit, box.read(port_files(unit)), options)
         assert ports - told == set(), role
 
 
@@ -88,6 +104,11 @@ def test_a_number_that_is_no_port_is_none() -> None:
     assert ports_of("mariadb", "[client-server]\n# port = 3306\n", {}) == {"3306"}
     assert ports_of("apache2", "Listen 80\n<IfModule ssl_module>\n\tListen 443\n</IfModule>\n", {}) == {"80", "443"}
     assert ports_of("rabbitmq-server", "#NODE_PORT=5672\n", {}) == {"5672"}
+    assert ports_of("nova-api", "ExecStart=/opt/nova/bin/nova-api --workers 60\n", options) == {"8774"}
+    uwsgi = "ExecStart=uwsgi --http-socket 0.0.0.0:5000 --http-socket 0.0.0.0:35357 --buffer-size 65535\n"
+    assert ports_of("keystone", uwsgi, {}) == {"5000", "35357"}
+    assert ports_of("nova-placement-api", "ExecStart=nova-placement-api --port 8778\n", {}) == {"8778"}
+    assert ports_of("glance-registry", "server.start(app, default_port=9191)\n", {}) == {"9191"}
 
 
 @pytest.mark.parametrize("case", cases(lambda step: step.options or step.facts.logs))

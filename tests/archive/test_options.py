@@ -13,11 +13,18 @@ from archive.cases import Case, option_cases
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from archive.box import OpenBox, Option
+    from archive.box import OpenBox, Options
+    from lab.inputs.release import Release
     from lab.inputs.steps import Role
 
 LISTS: dict[str, list[str]] = YAML(typ="safe").load(Path(__file__).with_name("lists.yaml"))
 DEVIATIONS: dict[str, str] = YAML(typ="safe").load(Path(__file__).with_name("deviations.yaml"))
+
+
+def known_options(box: OpenBox, release: Release, path: str) -> Options:
+    """Give the options that the service knows which reads a file."""
+    python = f"/opt/{path.split('/')[2]}/bin/python" if release.virtualenvs else "python3"
+    return box.options(LISTS[path], python)
 
 
 def name_of(case: Case) -> str:
@@ -26,7 +33,7 @@ def name_of(case: Case) -> str:
     return f"{case.option.path} [{case.option.section}] {case.option.option}"
 
 
-def problem(known: dict[tuple[str, str], Option], section: str, name: str) -> str:
+def problem(known: Options, section: str, name: str) -> str:
     """Say what is wrong with an option; empty where it is right."""
     option = known.get((section, name))
     if option is None:
@@ -46,7 +53,8 @@ def met() -> set[str]:
 def test_the_service_knows_the_option(case: Case, opened: Callable[[Case, Role], OpenBox], met: set[str]) -> None:
     assert case.option is not None
     for role in case.step.facts.on:
-        found = problem(opened(case, role).options(LISTS[case.option.path]), case.option.section, case.option.option)
+        known = known_options(opened(case, role), case.release, case.option.path)
+        found = problem(known, case.option.section, case.option.option)
         if found and name_of(case) in DEVIATIONS:
             met.add(name_of(case))
         else:
