@@ -37,7 +37,7 @@ class Proof:
     lab: str
     """`running`: that of the gate; `own`: it makes one"""
     not_for: str = ""
-    """a release"""
+    """a release with which it has not been carried out; empty: none"""
 
     def __str__(self) -> str:
         return f"{self.name} {self.minutes} {self.lab}"
@@ -72,10 +72,10 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=int, default=NORMAL_DAY_MINUTES - REST_MINUTES, help="as many as fit in these"
     )
-    parser.add_argument("--release", default="", help="leave out what is not for this one")
+    parser.add_argument("--release", help="leave out the proofs that are not for this one")
     options = parser.parse_args()
     seed = commits() if options.seed is None else options.seed
-    fitting = [proof for proof in map(read, PROOFS.iterdir()) if proof.not_for != (options.release or None)]
+    fitting = [proof for proof in map(read, PROOFS.iterdir()) if proof.not_for != options.release]
     chosen = draw(fitting, seed, options.minutes)
     print(f"proofs of seed {seed}: {', '.join(p.name for p in chosen) or 'none'}", file=sys.stderr)
     print(*chosen, sep="\n")

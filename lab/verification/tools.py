@@ -141,8 +141,8 @@ def console(_env: Env, url: str, expect: str, timeout: float, send: str = "") ->
                     head, _, rest = rest.partition(b"\r\n\r\n")
                     if data:  # one frame, binary; a client's bytes are masked, with zeros here
                         stream.sendall(struct.pack(">BBI", 0x82, 0x80 | len(data), 0) + data)
-    except ConnectionResetError as error:
-        # A proxy that refuses a token closes without reading what it was sent: that is an end, as any other.
+    except (BrokenPipeError, ConnectionResetError) as error:
+        # A proxy that refuses a token closes without reading what it was sent. After its answer, that is a normal end.
         problem = "" if head else f"{type(error).__name__}: {error}"
     except OSError as error:
         problem = f"{type(error).__name__}: {error}"

@@ -51,7 +51,7 @@ if [[ -z $wanted ]]; then
   wanted=$(numbers "${numbered[@]}")
   recorded="SELECT CONCAT(repository_id, ':', version) FROM migrate_version"
 fi
-# The line of them that ends at what the service itself names, where it has another line that its command leaves alone.
+# A service with several lines may name the newest of the one that its command follows; the other lines do not count then.
 named=$(sed -n "s/^LATEST_REVISION = ['\"]\(.*\)['\"].*/\1/p" "$directory/migration.py" 2>/dev/null || true)
 if [[ -n $named && " $wanted " == *" $named "* ]]; then
   wanted=$named

@@ -7,10 +7,12 @@ import logging
 import sys
 from typing import Any
 
-from openstack_batch.limits import LONGEST_POLL_S, scaled
+from openstack_batch.limits import scaled
 
 RESTART_S = 30
 """that a service may take until it listens again, on a KVM host"""
+TRY_AGAIN_S = 2
+"""between two tries to connect"""
 Result = tuple[int, str, str]
 """of a command: its exit code, its output, what it said about a failure"""
 
@@ -28,19 +30,19 @@ class Said(logging.Handler):
 
 
 def _wait_for_connections() -> None:
-    """Let all sessions try again where no connection is made, or one is lost in a question.
+    """Let all sessions try again if no connection is made, or if one is lost while a question waits for its answer.
 
-    What may have changed something is never sent twice.
+    A request that may have changed something is never sent twice.
     """
     from keystoneauth1 import session
     from urllib3.util import Retry
 
     class Steady(Retry):
         def get_backoff_time(self) -> float:
-            return LONGEST_POLL_S / 5
+            return TRY_AGAIN_S
 
     def make(adapter: Any) -> None:
-        tries = int(scaled(RESTART_S) / (LONGEST_POLL_S / 5))
+        tries = int(scaled(RESTART_S) / TRY_AGAIN_S)
         retries = Steady(total=None, connect=tries, read=tries, allowed_methods={"GET", "HEAD"})
         super(session.TCPKeepAliveAdapter, adapter).__init__(max_retries=retries)
 
