@@ -36,6 +36,8 @@ ALLOWED: tuple[tuple[str, str], ...] = (
         r"impl_rabbit .*(ECONNRESET|RecoverableConnectionError|Connection reset by peer|unexpectedly closed)"
         r".*(Trying again|retrying) in",
     ),
+    # a service was stopped in the middle of a query, and cannot end its transaction
+    ("/", r"\.QueuePool .*\(2014, 'Command Out of Sync'\)"),
     # victoria's agents look for the device of each network before they make it
     ("-agent.log", r"ip_lib .*Device \S+ cannot be used as it has no MAC address"),
     # a power cut emptied the file, of a process that went with it: the agent starts another one

@@ -323,6 +323,25 @@ def test_log_allows_what_services_say_when_their_machine_was_stopped(
     assert scan(tmp_path, f"2026-11-01 10:00:06.1 7 ERROR {lines}\n", path=path)["blocks"] == blocks
 
 
+@pytest.mark.parametrize(
+    ("logger", "error", "blocks"),
+    [
+        ("sqlalchemy.pool.QueuePool", "(2014, 'Command Out of Sync')", 0),
+        ("sqlalchemy.pool.impl.QueuePool", "(2014, 'Command Out of Sync')", 0),
+        ("sqlalchemy.pool.QueuePool", "(2013, 'Lost connection to MySQL server during query')", 1),
+        ("nova.api.openstack.extensions", "(2014, 'Command Out of Sync')", 1),
+    ],
+)
+def test_log_allows_a_service_that_was_stopped_in_a_query(tmp_path: Path, logger: str, error: str, blocks: int) -> None:
+    lead = f"2026-11-01 10:00:06.1 7 ERROR {logger}"
+    content = (
+        f"{lead} [req-1 - - - - -] Exception during reset or similar\n"
+        f"{lead} Traceback (most recent call last):\n"
+        f"{lead} DBConnectionError: (pymysql.err.OperationalError) {error}\n"
+    )
+    assert scan(tmp_path, content, path="/var/log/nova/nova-api.log")["blocks"] == blocks
+
+
 def test_log_counts_only_what_came_after_the_step(tmp_path: Path) -> None:
     assert scan(tmp_path, REAL, since="2026-11-01 10:00:07")["blocks"] == 0
     assert scan(tmp_path, REAL, since="2026-11-01 10:00:06")["blocks"] == 1
