@@ -52,7 +52,7 @@ class ControllerSpec(Frozen):
     """The controller node."""
 
     cpus: Cpus = Field(2, description="Virtual CPUs.")
-    memory_mib: ControllerMemoryMib = _memory(5 * 1024, "Memory.")
+    memory_mib: ControllerMemoryMib = _memory(3584, "Memory.")
     disk_gib: DiskGib = _disk("Size of the disk, as the node sees it.")
 
 
@@ -61,7 +61,7 @@ class ComputeSpec(Frozen):
 
     count: Annotated[int, Strict(), Field(ge=1, le=16)] = Field(1, description="How many compute nodes.")
     cpus: Cpus = Field(1, description="Virtual CPUs of each.")
-    memory_mib: ComputeMemoryMib = _memory(3 * 1024, "Memory of each.")
+    memory_mib: ComputeMemoryMib = _memory(1536, "Memory of each.")
     disk_gib: DiskGib = _disk("Size of each disk.")
     nested: Literal["auto", "required", "off"] = Field(
         "auto",

@@ -81,10 +81,10 @@ def _size(low_mib: int, high_mib: int, why: str) -> Any:
 
 
 def size_text(mib: int) -> str:
-    """Write a size as the spec has it: '5 GiB', '6400 MiB'."""
+    """Write a size as the spec has it: '5 GiB', '3.5 GiB', '6400 MiB'."""
     if mib % (1024 * 1024) == 0:
         return f"{mib // (1024 * 1024)} TiB"
-    return f"{mib // 1024} GiB" if mib % 1024 == 0 else f"{mib} MiB"
+    return f"{mib / 1024:g} GiB" if mib % 512 == 0 else f"{mib} MiB"
 
 
 def _whole_gib(mib: int) -> int:

@@ -219,7 +219,7 @@ def test_check_shows_what_differs_from_the_lab_that_stands(tmp_path: Path) -> No
     spec_with(tmp_path, compute={"count": 1, "memory": "4 GiB"})
     code, text = lab("check")
     assert code == 0
-    assert "compute1.memory_mib: 3072 -> 4096" in text
+    assert "compute1.memory_mib: 1536 -> 4096" in text
     assert "lab up --recreate" in text
 
 

@@ -29,8 +29,8 @@ def load(text: str, tmp_path: Path) -> Spec:
 
 def test_everything_has_a_default_but_name_and_release(tmp_path: Path) -> None:
     spec = load("name: compute-101\nrelease: zed\n", tmp_path)
-    assert (spec.nodes.controller.memory_mib, spec.nodes.controller.disk_gib) == (5 * 1024, 20)
-    assert (spec.nodes.compute.count, spec.nodes.compute.memory_mib, spec.nodes.compute.nested) == (1, 3 * 1024, "auto")
+    assert (spec.nodes.controller.memory_mib, spec.nodes.controller.disk_gib) == (3584, 20)
+    assert (spec.nodes.compute.count, spec.nodes.compute.memory_mib, spec.nodes.compute.nested) == (1, 1536, "auto")
     assert spec.accelerator == "auto"
     assert spec.networks.management == IPv4Network("10.0.0.0/24")
     assert spec.box.flavour == "installed"
@@ -98,7 +98,7 @@ def test_not_sizes(text: str) -> None:
         parse_size_mib(text)
 
 
-@pytest.mark.parametrize(("mib", "text"), [(5120, "5 GiB"), (6400, "6400 MiB"), (1048576, "1 TiB")])
+@pytest.mark.parametrize(("mib", "text"), [(5120, "5 GiB"), (3584, "3.5 GiB"), (6400, "6400 MiB"), (1048576, "1 TiB")])
 def test_size_text(mib: int, text: str) -> None:
     assert size_text(mib) == text
     assert parse_size_mib(text) == mib

@@ -20,11 +20,11 @@ def test_memory_to_the_mib() -> None:
     assert not fit(decided, replace(ROOMY, memory_available_mib=need)).problems
     (problem,) = fit(decided, replace(ROOMY, memory_available_mib=need - 1)).problems
     assert problem.startswith("memory: found ")
-    assert "controller 5 GiB, compute1 3 GiB" in problem
+    assert "controller 3.5 GiB, compute1 1.5 GiB" in problem
 
 
 def test_emulation_takes_more() -> None:
-    assert memory_need_mib(plan()) > memory_need_mib(plan(KVM)) > 8 * 1024
+    assert memory_need_mib(plan()) > memory_need_mib(plan(KVM)) > 5 * 1024
 
 
 def test_running_nodes_are_counted_once() -> None:

@@ -88,7 +88,7 @@ def texts(drawn: str) -> list[str]:
 @pytest.mark.parametrize("computes", [1, 2, 16])
 def test_the_drawing_has_nodes_sizes_addresses_and_networks(computes: int) -> None:
     told = texts(svg(topology(plan_of("epoxy", (), computes))))
-    assert {"controller", "compute1", "2 CPUs, 5 GiB, disk 20 GiB", "1 CPU, 3 GiB, disk 20 GiB"} <= set(told)
+    assert {"controller", "compute1", "2 CPUs, 3.5 GiB, disk 20 GiB", "1 CPU, 1.5 GiB, disk 20 GiB"} <= set(told)
     assert {"access 192.168.121.0/24", "management 10.0.0.0/24", "provider 203.0.113.0/24"} <= set(told)
     assert {"10.0.0.11", "10.0.0.31", "DHCP", "no address"} <= set(told)
     assert ("10.0.0.32" in told) == (computes == 2)
