@@ -81,6 +81,7 @@ class Story:
         golden = self._save(first)
         self._second(golden, first, chance)
         self._another_admin()
+        self._another_name()
         self._other_cache(golden)
         self._other_lab(golden)
         self._lab(["golden", "remove", golden["name"]], "remove")
@@ -179,6 +180,17 @@ class Story:
             raise NotGoldenError(f"{build_dir} has the golden lab's ADMIN_PASS, in spite of rotate: access")
         self._down(build_dir, options)
 
+    def _another_name(self) -> None:
+        """Make a lab of another name, which cannot have the memory: its machines boot from the golden disks."""
+        spec = self._other_spec("named", name=f"{load_spec(self.spec).name[:14]}-named")
+        build_dir, options = self._new("named", spec)
+        self.figures["boot_up_s"] = self._lab(["up", *options], "boot_up")
+        said = (self.work / "boot_up.log").read_text()
+        if "machines of golden lab" not in said or "its disks boot instead" not in said:
+            raise NotGoldenError(f"lab up did not boot the disks of the golden lab: {self.work / 'boot_up.log'}")
+        self._require_own_keys(build_dir)
+        self._down(build_dir, options, spec)
+
     def _other_cache(self, golden: dict[str, Any]) -> None:
         """Take it to another cache, which has nothing else, and make a lab from it there."""
         file, cache = self.work / "golden.tar", self.work / "cache"
@@ -216,15 +228,15 @@ class Story:
         build_dir = self.work / name
         return build_dir, ["-f", str(spec or self.spec), "--dir", str(build_dir)]
 
-    def _other_spec(self, name: str, **changes: Any) -> Path:
+    def _other_spec(self, name: str, /, **changes: Any) -> Path:
         """Write the spec with some values changed (JSON is YAML)."""
         file = self.work / f"{name}.yaml"
         file.write_text(json.dumps({**(YAML(typ="safe").load(self.spec.read_text()) or {}), **changes}))
         return file
 
-    def _down(self, build_dir: Path, options: list[str]) -> None:
+    def _down(self, build_dir: Path, options: list[str], spec: Path | None = None) -> None:
         self._lab(["down", *options], f"{build_dir.name}-down")
-        if left := traces(load_spec(self.spec).name, build_dir):
+        if left := traces(load_spec(spec or self.spec).name, build_dir):
             raise NotGoldenError(f"lab down left: {'; '.join(left)}")
 
     def _kill(self, words: list[str], after_s: float, name: str) -> None:
