@@ -134,6 +134,8 @@ def _phases(
         with up_golden.waking(run, began) if restored else contextlib.nullcontext():
             machines.wait_for_nodes(run, wanted, since=began)
             up_golden.make_own(run)
+        if fit is not None and (changed := steps.change_passwords(run)) is not None:
+            return run.lab, changed, True
         done, quick = steps.check_what_is_done(run)
         if checkpoints and (broken := steps.run_chapters(run, done)):
             return run.lab, broken, True

@@ -23,7 +23,7 @@ from lab.planning.secrets import Secrets
 from lab.verbs import up_machines
 from lab.verbs.run import Run
 from lab.verbs.up_machines import take_out_nodes
-from lab.verbs.up_steps import check_what_is_done, is_verified, run_steps
+from lab.verbs.up_steps import change_passwords, check_what_is_done, is_verified, run_steps
 from lab.verbs.up_steps import verified as verified_run
 from lab.verification import proven
 from lab.verification.report import CheckResult, Outcome, Report
@@ -155,6 +155,31 @@ def test_a_suite_that_did_not_pass_last_time_runs_though_no_step_did(suite: dict
     assert not is_verified(run)
     assert verified_run(run).good
     assert proven.is_verified(PLAN, StateFile(tmp_path / "state.json").load(), ["55-compute-node"])
+
+
+def test_a_lab_from_a_golden_one_changes_its_passwords_and_checks_what_ran(
+    suite: dict[str, Outcome], tmp_path: Path
+) -> None:
+    steps = {key: record for key, record in verified().steps.items() if key != f"{JOB.node}/{JOB.step}"}
+    run, runner = story(tmp_path, verified().model_copy(update={"steps": steps}))
+    report = change_passwords(run)
+    assert runner.ran == [JOB]
+    assert report is not None
+    assert [check.id for check in report.checks] == [CHECK.id, SLOW.id]  # those of its step, all
+
+
+def test_a_lab_from_a_golden_one_with_its_passwords_has_none_to_change(
+    suite: dict[str, Outcome], tmp_path: Path
+) -> None:
+    for state in (verified(), verified().model_copy(update={"steps": {}, "verified": {}})):  # the other: other checks
+        run, runner = story(tmp_path, state)
+        assert change_passwords(run) is None
+        assert runner.ran == []
+    suite[SLOW.id] = "failed"
+    steps = {key: record for key, record in verified().steps.items() if not key.startswith(JOB.node)}
+    run, runner = story(tmp_path, verified().model_copy(update={"steps": steps}))
+    assert change_passwords(run) is None  # the lab is looked at, and repaired, like any other
+    assert {job.node for job in runner.ran} == {JOB.node}
 
 
 def test_the_suite_mends_once_and_then_tells(suite: dict[str, Outcome], tmp_path: Path) -> None:
