@@ -85,7 +85,10 @@ EOF
 # Deviation: the password comes from the environment variable that keystone-manage offers for it
 # (OS_BOOTSTRAP_PASSWORD) instead of --bootstrap-password, because a command line can be read by everybody on the
 # machine.
+# Deviation: the service is restarted first: with the database's former password it would let nobody log in.
 enable_units keystone
+restart_if_changed keystone /etc/keystone/keystone.conf /etc/keystone/keystone-uwsgi.ini
+wait_for 'the Identity API' 40 http_answers http://controller:5000/v3 200
 if ! admin_logs_in; then
   loaded root OS_BOOTSTRAP_PASSWORD="$ADMIN_PASS" keystone-manage bootstrap \
     --bootstrap-admin-url http://controller:5000/v3/ \
@@ -93,8 +96,6 @@ if ! admin_logs_in; then
     --bootstrap-public-url http://controller:5000/v3/ \
     --bootstrap-region-id RegionOne
 fi
-restart_if_changed keystone /etc/keystone/keystone.conf /etc/keystone/keystone-uwsgi.ini
-wait_for 'the Identity API' 40 http_answers http://controller:5000/v3 200
 
 heading 'Client environment script: /root/admin-openrc'
 put_file /root/admin-openrc 0600 <<EOF
