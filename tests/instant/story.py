@@ -33,7 +33,7 @@ LIMIT_S = 3600.0
 CHECKPOINT = "test-golden"
 KEYS = ".vagrant/machines/*/libvirt"
 WHO_ACCEPTS = Path(__file__).with_name("who_accepts.py")
-SPREAD_S = {"save": 90.0, "up": 60.0}
+SPREAD_S = {"save": 40.0, "up": 60.0}
 """over which the kills are spread: about what the verb takes"""
 
 
