@@ -23,6 +23,7 @@ case "$*" in
 *'UPDATE services s LEFT JOIN compute_nodes'*)
   [[ ! -e $ROWS/half-made ]] || rm "$ROWS/half-made" "$ROWS/numbered-services"
   exit ;;
+*'DELETE FROM compute_nodes WHERE deleted <> 0'*) table=kept-record; rm -f "$ROWS/$table" ;;
 *'FROM agents'*) table=agents ;;
 "--batch --skip-column-names $PLACEMENT "*'FROM resource_providers'*) table=providers ;;
 "--batch --skip-column-names $PLACEMENT "*'FROM allocations'*) table=consumers ;;
@@ -153,10 +154,11 @@ server delete uuid-1' ]
 
 @test "forget, where services have numbers: nova-compute goes before nova-network" {
   the_first_edition
-  touch "$ROWS/orphan"
+  touch "$ROWS/orphan" "$ROWS/kept-record"
   echo uuid-1 >"$ROWS/consumers"
   run "$NODE/remove-compute" forget compute2
   [ "$status" = 0 ]
+  [ ! -e "$ROWS/kept-record" ]
   [ "$(grep -v ^su "$CALLS")" = 'version 2.11
 compute service delete 7
 compute service delete 9
