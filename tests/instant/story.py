@@ -80,9 +80,10 @@ class Story:
                 self._lab(["golden", "remove", row["name"]], f"save-{number}-remove")
         golden = self._save(first)
         self._second(golden, first, chance)
-        self._another_admin()
-        self._another_name()
-        self._other_cache(golden)
+        with self._alone(first):
+            self._another_admin()
+            self._another_name()
+            self._other_cache(golden)
         self._other_lab(golden)
         self._lab(["golden", "remove", golden["name"]], "remove")
         self._lab(["verify", *first], "first-verify")
@@ -96,9 +97,7 @@ class Story:
 
     def _made_in_s(self, first: list[str]) -> float | None:
         """Give how long the first lab took, its boxes aside; None if more than one `lab up` has made it."""
-        argv = [*LAB, "timing", "--json", *first]
-        said = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout
-        timing = json.loads(said)
+        timing = json.loads(self._said(["timing", "--json", *first]))
         if timing["up"] is None or any(step["began_s"] is None for step in timing["steps"]):
             self.say("more than one `lab up` has made this lab: no share of it can be told")
             return None
@@ -124,21 +123,54 @@ class Story:
         if self.kills:
             self._lab(["up", *options], "up-back")
             self._lab(["down", *options], "up-back-down")
-        self._from_golden(options, "up")
+        before = takes.pressure()
+        with self._alone(first):
+            self._from_golden(options, "up")
         passes = takes.passes() if takes.is_sharing() else None
         self._measure_disks(build_dir)
         self._require_own_keys(build_dir)
         for name, of in (("second", options), ("first", first)):
             self._lab(["verify", *of], f"beside-{name}")
         self._measure_memory(build_dir, passes)
+        self._three(first, options, before)
         code, _ = run_lab(["golden", "remove", golden["name"]], self.work / "refused.log", LIMIT_S)
         if code != 2:
             raise NotGoldenError(f"removing a golden lab below a lab ended with {code}: {self.work / 'refused.log'}")
-        self._rotate(build_dir, options)
+        with self._alone(first):
+            self._rotate(build_dir, options)
         self._lab(["verify", *first], "beside-rotated")
         self._down(build_dir, options)
         if not self._golden(first)["serves"]:
             raise NotGoldenError("the golden lab is another one after a lab from it was removed")
+
+    def _three(self, first: list[str], second: list[str], before: int) -> None:
+        """Make one more lab beside the two, and verify all of them while all run; nothing may be swapped or killed."""
+        build_dir, options = self._new("beside")
+        self.figures["third_up_beside_s"] = self._lab(["up", *options], "beside-up")
+        self.figures["three_available_mib"] = takes.available_mib()
+        labs = {"first": first, "second": second, "beside": options}
+        for name, of in labs.items():
+            self._lab(["verify", *of], f"three-{name}")
+        self.figures["three_available_after_mib"] = takes.available_mib()
+        spec = load_spec(self.spec)
+        self.figures["third_rss_mib"] = takes.rss_mib(spec, build_dir)
+        self.figures["third_pss_mib"] = takes.pss_mib(spec, build_dir)
+        found = {"this machine": takes.pressure() - before}
+        for name, of in labs.items():
+            for node in takes.nodes(spec):
+                found[f"{node} of the {name} lab"] = takes.pressure(self._said(["ssh", *of, node, "--", takes.VMSTAT]))
+        if bad := [where for where, count in found.items() if count]:
+            raise NotGoldenError(f"swapped, or processes killed for memory: {', '.join(bad)}")
+        self._down(build_dir, options)
+
+    @contextmanager
+    def _alone(self, first: list[str]) -> Iterator[None]:
+        """Stop the first lab, so that what is measured has the processors alone, as the first `lab up` had."""
+        self._lab(["pause", *first], "pause")
+        try:
+            yield
+        finally:
+            self._lab(["unpause", *first], "unpause")
 
     def _require_own_keys(self, build_dir: Path) -> None:
         """Check that a lab has none of the first lab's ssh host keys and keys to log in."""
@@ -266,9 +298,13 @@ class Story:
 
     def _serving(self, options: list[str]) -> list[dict[str, Any]]:
         """Give the rows of the golden labs that serve for the spec."""
-        argv = [*LAB, "golden", "list", "--json", *options]
-        said = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout
-        return [row for row in json.loads(said) if row.get("serves")]
+        rows = json.loads(self._said(["golden", "list", "--json", *options]))
+        return [row for row in rows if row.get("serves")]
+
+    def _said(self, words: list[str]) -> str:
+        """Give what a `lab` prints that must not fail."""
+        argv = [*LAB, *words]
+        return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout
 
     def _measure_disks(self, build_dir: Path) -> None:
         spec = load_spec(self.spec)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PASSES = 2
 """of the kernel over all memory: it shares a page when it meets it for the second time"""
+VMSTAT = "cat /proc/vmstat"
 _LIMIT_S = 1800.0
 
 
@@ -38,6 +39,25 @@ def pss_mib(spec: Spec, build_dir: Path) -> int:
     """Give the memory of a lab's QEMUs; of a page that n processes share, each has one n-th (proc(5): smaps_rollup)."""
     rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in _qemus(spec, build_dir))
     return sum(int(kib) for text in rollups for kib in re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)) // 1024
+
+
+def pressure(vmstat: str | None = None) -> int:
+    """Count the pages that a machine (this one) has swapped out, and the processes that it has killed for memory."""
+    text = Path("/proc/vmstat").read_text() if vmstat is None else vmstat
+    found = re.findall(r"^(?:pswpout|oom_kill) (\d+)$", text, re.MULTILINE)
+    assert found, "no vmstat"
+    return sum(map(int, found))
+
+
+def available_mib() -> int:
+    """Give the memory of this machine that programs could still have (proc(5): MemAvailable)."""
+    (kib,) = re.findall(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(kib) // 1024
+
+
+def nodes(spec: Spec) -> list[str]:
+    """Name the nodes of a lab."""
+    return ["controller", *(f"compute{n + 1}" for n in range(spec.nodes.compute.count))]
 
 
 def passes() -> int:
@@ -73,5 +93,5 @@ _PER_MIB = 2**20 // os.sysconf("SC_PAGE_SIZE")
 
 def _qemus(spec: Spec, build_dir: Path) -> Iterator[int]:
     host = choose_host(spec.name, build_dir)
-    for node in ("controller", *(f"compute{n + 1}" for n in range(spec.nodes.compute.count))):
+    for node in nodes(spec):
         yield qemu_pid(host, f"{spec.name}-{node}")

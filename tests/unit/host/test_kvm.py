@@ -32,7 +32,7 @@ def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
             f'#!/bin/sh\necho "$2" >>{tmp_path}/calls\ncase $2 in kvm) {under_kvm};; *) {emulated};; esac\n'
         )
         program.chmod(0o755)
-        limit_s = 0.5 if under_kvm == HANGS else 20.0  # a stand-in that boots is never too slow, on a busy machine either
+        limit_s = 0.5 if under_kvm == HANGS else 20.0  # what boots is never too slow, on a busy machine too
         monkeypatch.setattr(kvm, "DEADLINE_S", {"kvm": limit_s, "qemu": 20.0})
         return program
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+from instant import takes
 from instant.goals import GOALS, table
 
 
@@ -27,3 +29,10 @@ def test_without_the_time_of_the_first_lab_there_is_no_share() -> None:
     assert "61 s" in row
     assert "met" not in row
     assert "missed" not in row
+
+
+def test_pages_swapped_out_and_processes_killed_are_counted() -> None:
+    assert takes.pressure("pgpgin 7\npswpin 9\npswpout 2\noom_kill 1\n") == 3
+    assert takes.pressure("pswpout 0\noom_kill 0\n") == 0
+    with pytest.raises(AssertionError):
+        takes.pressure("ssh: no answer\n")
