@@ -134,9 +134,10 @@ def _phases(
         with up_golden.waking(run, began) if restored else contextlib.nullcontext():
             machines.wait_for_nodes(run, wanted, since=began)
             up_golden.make_own(run)
+            passed = steps.check_while_waking(run) if restored else ()
         if fit is not None and (changed := steps.change_passwords(run)) is not None:
             return run.lab, changed, True
-        done, quick = steps.check_what_is_done(run)
+        done, quick = steps.check_what_is_done(run, passed)
         if checkpoints and (broken := steps.run_chapters(run, done)):
             return run.lab, broken, True
         if not steps.run_steps(run, done) and steps.is_verified(run):

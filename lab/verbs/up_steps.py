@@ -19,19 +19,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lab.verbs.run import Run
+    from lab.verification.report import CheckResult
 
 
-def check_what_is_done(run: Run) -> tuple[set[Job], Report]:
+def check_while_waking(run: Run) -> tuple[CheckResult, ...]:
+    """Ask the quick checks of a lab whose steps are all done, while its services wake. Give those that passed."""
+    if not_done(run.plan, run.files, run.state.load()):
+        return ()
+    with run.progress.phase("steps", "quick checks of what is done"):
+        asked = run.ask(ids=quick_ids(run.plan, set(run.jobs)))
+    return tuple(check for check in asked.checks if check.good)
+
+
+def check_what_is_done(run: Run, passed: tuple[CheckResult, ...] = ()) -> tuple[set[Job], Report]:
     """Name the jobs that are proven done: recorded, with today's inputs, and their quick checks pass.
 
-    Gives them with the report of these checks.
+    What `check_while_waking` has `passed` is not asked again. Gives the report of all of them, too.
     """
     missing = not_done(run.plan, run.files, run.state.load())
     known = {job for job in run.jobs if job not in missing}
     if not known:
         return known, Report(())
-    with run.progress.phase("steps", "quick checks of what is done"):
-        quick = run.ask(ids=quick_ids(run.plan, known))
+    wanted = set(quick_ids(run.plan, known)) - {check.id for check in passed}
+    if passed and not wanted:
+        return known, Report(passed)
+    again = f"once more, now that the services are ready: {len(wanted)} checks"
+    with run.progress.phase("steps", again if passed else "quick checks of what is done"):
+        quick = Report((*passed, *run.ask(ids=wanted).checks))
         drift = _failing(quick)
         for job in run.jobs:
             if job in drift:

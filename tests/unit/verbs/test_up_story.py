@@ -23,7 +23,7 @@ from lab.planning.secrets import Secrets
 from lab.verbs import up_machines
 from lab.verbs.run import Run
 from lab.verbs.up_machines import take_out_nodes
-from lab.verbs.up_steps import change_passwords, check_what_is_done, is_verified, run_steps
+from lab.verbs.up_steps import change_passwords, check_what_is_done, check_while_waking, is_verified, run_steps
 from lab.verbs.up_steps import verified as verified_run
 from lab.verification import proven
 from lab.verification.report import CheckResult, Outcome, Report
@@ -136,6 +136,34 @@ def test_a_step_that_drifted_runs_alone(suite: dict[str, Outcome], tmp_path: Pat
     assert run_steps(run, check_what_is_done(run)[0])
     assert runner.ran == [JOB]
     assert runner.forgotten == {JOB}
+
+
+def test_what_passed_while_the_services_woke_is_not_asked_again(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    run, _ = story(tmp_path, verified())
+    passed = check_while_waking(run)
+    assert [check.id for check in passed] == [CHECK.id]
+    suite[CHECK.id] = "failed"
+    done, quick = check_what_is_done(run, passed)
+    assert done == set(run.jobs)
+    assert quick.checks == passed
+
+
+def test_what_failed_while_the_services_woke_is_asked_again(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    run, _ = story(tmp_path, verified())
+    suite[CHECK.id] = "failed"
+    assert check_while_waking(run) == ()
+    del suite[CHECK.id]
+    done, quick = check_what_is_done(run, ())
+    assert done == set(run.jobs)
+    assert quick.good
+
+
+def test_where_a_step_is_to_run_nothing_is_asked_while_the_services_wake(
+    suite: dict[str, Outcome], tmp_path: Path
+) -> None:
+    assert suite == {}
+    run, _ = story(tmp_path)
+    assert check_while_waking(run) == ()
 
 
 def test_what_lab_verify_found_runs_again_and_is_not_asked(suite: dict[str, Outcome], tmp_path: Path) -> None:
