@@ -59,6 +59,7 @@ def run_all(
     done: Iterable[Job] = (),
     per_node: int = 3,
     on_interrupt: Callable[[], None] = lambda: None,
+    on_last: Callable[[Job], None] = lambda _: None,
 ) -> None:
     """Run jobs, each when the steps that it needs, and what those need, are done on all of their nodes.
 
@@ -74,6 +75,7 @@ def run_all(
         done: jobs known to be done.
         per_node: at most this many jobs at once on a node.
         on_interrupt: makes the jobs that run end soon; called at Ctrl-C or SIGTERM, before they are waited for.
+        on_last: called as soon as one job is left, which runs; it must not wait.
 
     Raises:
         Exception: the first one that a job raised.
@@ -87,6 +89,8 @@ def run_all(
                     queue.start_ready(lambda job: pool.submit(run, job))
                 if not queue.running:
                     break
+                if failure is None and (last := queue.last()):
+                    on_last(last)
                 error = queue.wait_for_one()
                 failure = failure or error
         except KeyboardInterrupt:
@@ -116,6 +120,10 @@ class _Queue:
             if self._is_ready(job):
                 self.pending.remove(job)
                 self.running[start(job)] = job
+
+    def last(self) -> Job | None:
+        """Give the job that runs, if all others are done."""
+        return None if self.pending or len(self.running) > 1 else next(iter(self.running.values()))
 
     def wait_for_one(self) -> BaseException | None:
         """Wait until at least one job has ended; give the error of the first that failed."""

@@ -15,7 +15,7 @@ from lab.nodes.state import StepRecord, digest
 from lab.nodes.step_log import StepLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from lab.base.progress import Progress, Verdict
@@ -90,14 +90,15 @@ class StepRunner:
         self.seconds: dict[str, float] = {}
         """NODE/STEP -> seconds, of the jobs that this runner ran; all runs of a job together"""
 
-    def run(self, jobs: Iterable[Job], done: Iterable[Job]) -> None:
-        """Run jobs in their order, side by side where it allows.
+    def run(self, jobs: Iterable[Job], done: Iterable[Job], on_last: Callable[[Job], None] = lambda _: None) -> None:
+        """Run jobs in their order, side by side where it allows; `on_last` as of `run_all`.
 
         Raises:
             StepError: a step failed; those that ended well are remembered.
         """
         # Interrupted, the scripts go on in the nodes; the next run of a step waits for its first to end.
-        run_all(self._lab.plan, jobs, self._run_job, done=done, on_interrupt=self._ssh.abort)
+        plan, stop = self._lab.plan, self._ssh.abort
+        run_all(plan, jobs, self._run_job, done=done, on_interrupt=stop, on_last=on_last)
 
     def forget(self, jobs: Iterable[Job]) -> None:
         """Treat jobs as not done: their checks failed."""

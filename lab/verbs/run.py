@@ -66,4 +66,5 @@ class Run:
 
     def ask(self, **what: Any) -> Report:
         """Run the suite, or a part of it, as `verification.run.verify`; it ends when a machine ends."""
-        return verify(self.plan, self.lab.build_dir, sockets=self.ssh.sockets, check=self.watch.check, **what)
+        known: dict[str, Any] = {"sockets": self.ssh.sockets, "check": self.watch.check}
+        return verify(self.plan, self.lab.build_dir, **(known | what))

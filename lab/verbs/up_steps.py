@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from lab.base.errors import LabError, MachineError
 from lab.checkpoint import save_restore
 from lab.checkpoint.store import Checkpoints
 from lab.machines.vagrant import Vagrant
@@ -16,7 +19,9 @@ from lab.verification.report import Report
 from lab.verification.run import quick_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
+    from typing import Self
 
     from lab.verbs.run import Run
     from lab.verification.report import CheckResult
@@ -56,13 +61,58 @@ def check_what_is_done(run: Run, passed: tuple[CheckResult, ...] = ()) -> tuple[
         return known - drift, quick
 
 
-def run_steps(run: Run, done: set[Job]) -> bool:
-    """Run the steps that are not proven done; tell whether there were any."""
-    missing = [job for job in run.jobs if job not in done]
-    if missing:
-        _provision(run, "provisioning", run.jobs, done)
+def run_steps(run: Run, done: set[Job]) -> tuple[CheckResult, ...] | None:
+    """Run the steps that are not proven done. Give the slow checks that passed beside the last one; None if none ran.
+
+    The last step mostly waits: for an instance that boots. So the slow questions about the others are asked meanwhile.
+    What is quick to ask is asked when all is done, and so is what that step does, or what passes with time: logs.
+    """
+    passed = None
+    if any(job not in done for job in run.jobs):
+        with _Asker(run) as asker:
+            _provision(run, "provisioning", run.jobs, done, asker.begin)
+            passed = asker.passed()
     Vagrant(run.lab.build_dir).mark_provisioned([node.name for node in run.plan.nodes])
-    return bool(missing)
+    return passed
+
+
+class _Asker:
+    """Asks slow checks beside the last step; a failure of the step ends it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="suite")
+        self._asked: Future[Report] | None = None
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._pool.shutdown()
+
+    def begin(self, last: Job) -> None:
+        """Begin, where only this job is left."""
+        scope = set(self._run.scope) - {last.step}
+        ids = [c.id for c in self._run.plan.checks if c.step in scope and not c.quick and c.kind != "log"]
+        if ids:
+            self._run.progress.say(f"the suite begins beside {last.step}: {len(ids)} checks")
+            self._asked = self._pool.submit(self._run.ask, ids=ids, check=self._check)
+
+    def passed(self) -> tuple[CheckResult, ...]:
+        """Wait for its end; what did not pass, or could not be asked, is asked again later."""
+        if self._asked is None:
+            return ()
+        try:
+            return tuple(check for check in self._asked.result().checks if check.good)
+        except LabError:
+            return ()
+
+    def _check(self) -> None:
+        self._run.watch.check()
+        if self._ended.is_set():
+            raise MachineError("the step failed beside which the suite ran")
 
 
 def change_passwords(run: Run) -> Report | None:
@@ -75,12 +125,12 @@ def change_passwords(run: Run) -> Report | None:
         return None
     missing = not_done(run.plan, run.files, run.state.load())
     done = {job for job in run.jobs if job not in missing}
-    if not run_steps(run, done):
+    if (passed := run_steps(run, done)) is None:
         return None
     changed = {job.step for job in missing}
     ids = {check.id for check in run.plan.checks if check.step in changed} | set(quick_ids(run.plan, done))
     with run.progress.phase("verify", "checks of the steps that ran, quick checks of the others"):
-        result = run.ask(ids=ids, on_result=run.progress.counter("checks"))
+        result = _asked(run, ids, passed)
     complete = Report(tuple(check for check in result.checks if check.step in changed))
     run.state.save(proven.remember(run.plan, run.state.load(), complete))
     return result if result.good else None
@@ -117,13 +167,16 @@ def is_verified(run: Run) -> bool:
     return proven.is_verified(run.plan, run.state.load(), run.scope)
 
 
-def verified(run: Run, steps: tuple[str, ...] | None = None) -> Report:
-    """Run the suite (of these steps); what it finds broken is provisioned again, then checked again."""
+def verified(run: Run, steps: tuple[str, ...] | None = None, passed: tuple[CheckResult, ...] = ()) -> Report:
+    """Run the suite (of these steps); what it finds broken is provisioned again, then checked again.
+
+    What has `passed`, as of `run_steps`, is not asked a second time.
+    """
     scope = run.scope if steps is None else steps
     if not scope:  # to `verify`, none would be all
         return Report(())
     with run.progress.phase("verify", "verification"):
-        result = _suite(run, scope)
+        result = _suite(run, scope, passed)
     broken = _failing(result)
     if not broken:
         return result
@@ -135,11 +188,13 @@ def verified(run: Run, steps: tuple[str, ...] | None = None) -> Report:
         return _suite(run, scope)
 
 
-def _provision(run: Run, what: str, jobs: Iterable[Job], done: Iterable[Job]) -> None:
+def _provision(
+    run: Run, what: str, jobs: Iterable[Job], done: Iterable[Job], on_last: Callable[[Job], None] = lambda _: None
+) -> None:
     """Run steps, and wait for their services to report themselves: the suite looks for that, and no step awaits it."""
     began = time.time()
     with run.progress.phase("steps", what):
-        run.runner.run(jobs, done)
+        run.runner.run(jobs, done, on_last)
     with run.progress.phase("services", "waiting for the services to report"):
         wait_for_services(run, began)
 
@@ -152,10 +207,22 @@ def _keep(run: Run, name: str) -> None:
         save_restore.take(run.lab, run.host, name, run.progress)
 
 
-def _suite(run: Run, scope: tuple[str, ...]) -> Report:
-    result = run.ask(steps=scope, on_result=run.progress.counter("checks"))
+def _suite(run: Run, scope: tuple[str, ...], passed: tuple[CheckResult, ...] = ()) -> Report:
+    if passed:
+        result = _asked(run, {check.id for check in run.plan.checks if check.step in scope}, passed)
+    else:
+        result = run.ask(steps=scope, on_result=run.progress.counter("checks"))
     run.state.save(proven.remember(run.plan, run.state.load(), result))
     return result
+
+
+def _asked(run: Run, ids: set[str], passed: tuple[CheckResult, ...]) -> Report:
+    """Ask these checks, but those that passed; give all of them, in the plan's order."""
+    known = {check.id: check for check in passed if check.id in ids}
+    left = ids - known.keys()
+    asked = run.ask(ids=left, on_result=run.progress.counter("checks")).checks if left else ()
+    found = {**known, **{check.id: check for check in asked}}
+    return Report(tuple(found[check.id] for check in run.plan.checks if check.id in found))
 
 
 def _failing(result: Report) -> set[Job]:

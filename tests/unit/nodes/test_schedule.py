@@ -66,6 +66,23 @@ def test_independent_jobs_run_side_by_side() -> None:
     run_all(p, jobs_of(p), lambda job: (together.wait(), None)[1])
 
 
+def test_the_last_job_is_told_when_all_others_are_done() -> None:
+    p = plan(step("10-a", "c", "n1"), step("20-b", "c", "n1", needs=("10-a",)))
+    seen, told, first_is_done = Recorder(), list[tuple[Job, int]](), threading.Event()
+
+    def work(job: Job) -> None:
+        if job == Job("n1", "20-b"):
+            first_is_done.wait(10)
+        seen(job)
+
+    def last(job: Job) -> None:
+        told.append((job, sum(what == "end" for what, _ in seen.events)))
+        first_is_done.set()
+
+    run_all(p, jobs_of(p), work, on_last=last)
+    assert told == [(Job("n1", "20-b"), 3)]
+
+
 def test_no_more_than_the_limit_on_a_node() -> None:
     p = plan(*(step(f"{i}-x", "c") for i in range(10, 20)))
     busy = 0

@@ -20,7 +20,7 @@ from lab.verification import proven
 from lab.verification.report import CheckResult, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from lab.nodes.steps import StepRunner
@@ -37,7 +37,8 @@ class Story:
         self.broken: set[str] = set()
         self.seconds: dict[str, float] = {}
 
-    def run(self, jobs: Iterable[Job], done: Collection[Job]) -> None:
+    def run(self, jobs: Iterable[Job], done: Collection[Job], on_last: Callable[[Job], None]) -> None:
+        assert callable(on_last)
         todo = sorted({job.step for job in jobs if job not in set(done)})
         self.acts += [f"run {step}" for step in todo]
 
@@ -119,6 +120,6 @@ def test_a_chapter_whose_checks_fail_is_mended_once_and_is_the_end(story: Story,
 
 def test_up_to_the_machines_alone_runs_and_verifies_nothing(story: Story, tmp_path: Path) -> None:
     run = a_run(story, tmp_path, MACHINES)
-    assert not run_steps(run, set())
+    assert run_steps(run, set()) is None
     assert verified(run) == Report(())
     assert story.acts == []

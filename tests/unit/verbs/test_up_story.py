@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,6 +10,7 @@ import pytest
 from recorded_progress import RecordedProgress
 from sample_plans import SECRETS, sample_plan
 
+from lab.base.errors import MachineError
 from lab.generator.render import render
 from lab.host.private import PrivateHost
 from lab.machines.reconcile import ABSENT, Machines
@@ -17,6 +19,7 @@ from lab.nodes.schedule import Job, jobs_of
 from lab.nodes.ssh import Ssh
 from lab.nodes.state import State, StateFile, StepRecord
 from lab.nodes.steps import inputs_digest
+from lab.nodes.watch import Watch
 from lab.planning.plan import Check
 from lab.planning.project import Lab
 from lab.planning.secrets import Secrets
@@ -29,7 +32,7 @@ from lab.verification import proven
 from lab.verification.report import CheckResult, Outcome, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from lab.host.ownership import Own
@@ -73,9 +76,13 @@ class Runner:
     def __init__(self) -> None:
         self.ran: list[Job] = []
         self.forgotten: set[Job] = set()
+        self.last, self.fails = JOB, False
 
-    def run(self, jobs: Iterable[Job], done: Iterable[Job]) -> None:
+    def run(self, jobs: Iterable[Job], done: Iterable[Job], on_last: Callable[[Job], None]) -> None:
         self.ran += [job for job in jobs if job not in set(done)]
+        on_last(self.last)
+        if self.fails:
+            raise MachineError("the step failed")
 
     def forget(self, jobs: Iterable[Job]) -> None:
         self.forgotten |= set(jobs)
@@ -124,7 +131,7 @@ def test_a_lab_that_needs_nothing_asks_the_quick_checks_alone(suite: dict[str, O
     run, runner = story(tmp_path, verified())
     suite[SLOW.id] = "failed"
     done, quick = check_what_is_done(run)
-    assert not run_steps(run, done)
+    assert run_steps(run, done) is None
     assert runner.ran == []
     assert [check.id for check in quick.checks] == [CHECK.id]
     assert is_verified(run)
@@ -133,7 +140,7 @@ def test_a_lab_that_needs_nothing_asks_the_quick_checks_alone(suite: dict[str, O
 def test_a_step_that_drifted_runs_alone(suite: dict[str, Outcome], tmp_path: Path) -> None:
     run, runner = story(tmp_path, verified())
     suite[CHECK.id] = "failed"
-    assert run_steps(run, check_what_is_done(run)[0])
+    assert run_steps(run, check_what_is_done(run)[0]) is not None
     assert runner.ran == [JOB]
     assert runner.forgotten == {JOB}
 
@@ -170,7 +177,7 @@ def test_what_lab_verify_found_runs_again_and_is_not_asked(suite: dict[str, Outc
     failed = CheckResult(SLOW.id, SLOW.step, SLOW.node, "failed", "", "", 0.1)
     run, runner = story(tmp_path, proven.remember(PLAN, verified(), Report((failed,))))
     done, quick = check_what_is_done(run)
-    assert run_steps(run, done)
+    assert run_steps(run, done) == ()
     assert runner.ran == [JOB]
     assert quick.checks == ()
     assert not is_verified(run)
@@ -178,11 +185,57 @@ def test_what_lab_verify_found_runs_again_and_is_not_asked(suite: dict[str, Outc
 
 def test_a_suite_that_did_not_pass_last_time_runs_though_no_step_did(suite: dict[str, Outcome], tmp_path: Path) -> None:
     run, runner = story(tmp_path, all_done())
-    assert not run_steps(run, check_what_is_done(run)[0])
+    assert run_steps(run, check_what_is_done(run)[0]) is None
     assert runner.ran == []
     assert not is_verified(run)
     assert verified_run(run).good
     assert proven.is_verified(PLAN, StateFile(tmp_path / "state.json").load(), ["55-compute-node"])
+
+
+def test_slow_checks_are_asked_beside_the_last_step_and_not_again(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    run, runner = story(tmp_path)
+    runner.last = Job("controller", "90-first-instance")
+    passed = run_steps(run, set())
+    assert passed is not None
+    assert [check.id for check in passed] == [SLOW.id]
+    suite[SLOW.id] = "failed"
+    report = verified_run(run, passed=passed)
+    assert report.good
+    assert [check.id for check in report.checks] == [CHECK.id, SLOW.id]  # in the plan's order
+
+
+def test_what_failed_beside_the_last_step_is_asked_again(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    run, runner = story(tmp_path)
+    runner.last = Job("controller", "90-first-instance")
+    suite[SLOW.id] = "failed"
+    assert run_steps(run, set()) == ()
+    del suite[SLOW.id]
+    assert [check.id for check in verified_run(run).checks] == [CHECK.id, SLOW.id]
+
+
+def test_a_step_that_fails_ends_what_is_asked_beside_it(
+    suite: dict[str, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert suite == {}
+    run, runner = story(tmp_path)
+    runner.last, runner.fails = Job("controller", "90-first-instance"), True
+    ended: list[str] = []
+
+    def verify(*_: Any, check: Callable[[], None], **__: object) -> Report:
+        for _turn in range(1000):
+            try:
+                check()
+            except MachineError as error:
+                ended.append(error.message)
+                raise
+            time.sleep(0.01)
+        return Report(())
+
+    monkeypatch.setattr("lab.verbs.run.verify", verify)
+    monkeypatch.setattr(Watch, "check", lambda _: None)
+    with pytest.raises(MachineError, match="the step failed"):
+        run_steps(run, set())
+    assert ended == ["the step failed beside which the suite ran"]
 
 
 def test_a_lab_from_a_golden_one_changes_its_passwords_and_checks_what_ran(
