@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.base.errors import UsageError
+from lab.planning.plan import SLOW_WHEN_EMULATED
 
 if TYPE_CHECKING:
-    from lab.planning.plan import Plan
+    from lab.planning.plan import Node, Plan
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,17 @@ def compare(old: Plan | None, new: Plan) -> Change:
         *(
             (f"{a.name}.{field}", getattr(a, field), getattr(b, field))
             for a, b in kept
-            for field in ("cpus", "memory_mib", "disk_gib", "nested", "cpu_without", "box")
+            for field in ("cpus", "memory_mib", "disk_gib", "nested", "box")
         ),
+        *((f"{a.name}.cpu_without", _missed(a), _missed(b)) for a, b in kept),
     ]
     return Change(
         added=tuple(name for name in after if name not in before),
         removed=tuple(name for name in before if name not in after),
         rebuild=tuple(f"{what}: {a} -> {b}" for what, a, b in pairs if a != b),
     )
+
+
+def _missed(node: Node) -> tuple[str, ...]:
+    """Name the features that a machine lacks, but for those that it is only faster without."""
+    return tuple(name for name in node.cpu_without if name not in SLOW_WHEN_EMULATED)

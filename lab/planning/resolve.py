@@ -10,7 +10,7 @@ from lab.base.errors import HostError, UsageError
 from lab.inputs.steps import Role
 from lab.planning.addressing import make_networks, make_nics
 from lab.planning.checks import derive_checks
-from lab.planning.plan import Accelerator, HostFacts, Node, Plan, Step
+from lab.planning.plan import SLOW_WHEN_EMULATED, Accelerator, HostFacts, Node, Plan, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -180,7 +180,7 @@ def _node(
         box=boxes[role],
         nics=make_nics(spec.name, spec.networks.management, compute),
         nested=nested and role == "compute",
-        cpu_without=_cpu_without(release, accelerator, nested=nested) if role == "compute" else (),
+        cpu_without=_cpu_without(release, accelerator, role, nested=nested),
         virt_type=virt_type if role == "compute" else "",
         env={
             **_environment(spec, release, name, role, compute),
@@ -200,11 +200,16 @@ def _secrets(release: Release, steps: Mapping[str, LoadedStep], role: Role) -> t
     return tuple(name for name in release.secrets if name in used)
 
 
-def _cpu_without(release: Release, accelerator: Accelerator, *, nested: bool) -> tuple[str, ...]:
-    """Name the features that a compute node's processor must not have."""
-    if not nested:
-        return ("svm", "vmx")
-    return release.emulated_cpu_without if accelerator == "qemu" else ()
+def _cpu_without(release: Release, accelerator: Accelerator, role: Role, *, nested: bool) -> tuple[str, ...]:
+    """Name the features that a node's processor must not have, or is faster without."""
+    found: list[str] = []
+    if role == "compute" and not nested:
+        found += ("svm", "vmx")
+    elif role == "compute" and accelerator == "qemu":
+        found += release.emulated_cpu_without
+    if accelerator == "qemu":
+        found += SLOW_WHEN_EMULATED
+    return tuple(dict.fromkeys(found))
 
 
 def _environment(spec: Spec, release: Release, name: str, role: Role, compute: int) -> dict[str, str]:

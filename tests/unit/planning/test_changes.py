@@ -7,6 +7,7 @@ from sample_plans import sample_plan
 
 from lab.base.errors import UsageError
 from lab.planning.changes import Change, compare
+from lab.planning.plan import SLOW_WHEN_EMULATED
 
 
 def test_no_lab_stands() -> None:
@@ -24,6 +25,15 @@ def test_computes_come_and_go_without_a_rebuild() -> None:
     assert (shrunk.added, shrunk.removed, shrunk.rebuild) == ((), ("compute2", "compute3"), ())
     grown.refuse_rebuild()
     assert grown.lines() == ["node compute2: added", "node compute3: added"]
+
+
+def test_a_lab_whose_processors_are_only_slower_goes_on() -> None:
+    old = sample_plan()
+    faster = old.nodes[0].model_copy(update={"cpu_without": SLOW_WHEN_EMULATED})
+    other = old.nodes[0].model_copy(update={"cpu_without": ("svm", *SLOW_WHEN_EMULATED)})
+    assert compare(old, old.model_copy(update={"nodes": (faster, *old.nodes[1:])})) == Change()
+    found = compare(old, old.model_copy(update={"nodes": (other, *old.nodes[1:])}))
+    assert found.rebuild == ("controller.cpu_without: () -> ('svm',)",)
 
 
 def test_other_machines_are_refused_with_all_differences() -> None:

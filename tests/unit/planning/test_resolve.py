@@ -15,7 +15,7 @@ from lab.inputs.catalog import LoadedStep, load_steps
 from lab.inputs.release import Chapter, load_release, release_names
 from lab.inputs.steps import ExtraCheck, StepFacts
 from lab.machines.boxes import wanted_boxes
-from lab.planning.plan import HostFacts, Plan
+from lab.planning.plan import SLOW_WHEN_EMULATED, HostFacts, Plan
 from lab.planning.resolve import resolve
 
 
@@ -70,16 +70,25 @@ def test_virt_type(wish: str, host: HostFacts, virt_type: str, nested: bool) -> 
     assert (controller.virt_type, controller.nested) == ("", False)
 
 
+SLOW = SLOW_WHEN_EMULATED
+WITHOUT_PKU = tuple(name for name in SLOW if name != "pku")
+
+
 @pytest.mark.parametrize(
-    ("host", "nested", "without"),
-    [(EMULATED, "auto", ("avx", "xsave")), (EMULATED, "off", ("svm", "vmx")), (KVM, "auto", ())],
+    ("host", "nested", "controller", "compute"),
+    [
+        (EMULATED, "auto", SLOW, ("avx", "pku", *WITHOUT_PKU)),
+        (EMULATED, "off", SLOW, ("svm", "vmx", *SLOW)),
+        (KVM, "auto", (), ()),
+        (KVM, "off", (), ("svm", "vmx")),
+    ],
 )
-def test_features_that_an_emulated_compute_node_must_not_have(
-    host: HostFacts, nested: str, without: tuple[str, ...]
+def test_features_that_a_node_must_not_have_or_is_faster_without(
+    host: HostFacts, nested: str, controller: tuple[str, ...], compute: tuple[str, ...]
 ) -> None:
     wish = spec(nodes={"compute": {"nested": nested}})
-    decided = resolve(wish, release(emulated_cpu_without=["avx", "xsave"]), steps(), host)
-    assert [node.cpu_without for node in decided.nodes] == [(), without]
+    decided = resolve(wish, release(emulated_cpu_without=["avx", "pku"]), steps(), host)
+    assert [node.cpu_without for node in decided.nodes] == [controller, compute]
 
 
 def test_emulation_by_wish_offers_svm_even_where_kvm_does_not_nest() -> None:
