@@ -35,8 +35,13 @@ STAGES = (GREEN, START, SYMPTOM, NAMED, SILENT, NOT_YET, *REPAIRS.values(), RESE
 WRONG_LIMIT_S = 10.0
 """a lab may never work after a wrong repair; times the wait factor"""
 PLACES = "/etc /root /srv /usr/local /var/backups /var/lib/misc /var/local /var/opt /var/spool"
-FRESH = "find {places} -xdev -newermt @{since:.0f} ! -path /etc/resolv.conf 2>/dev/null || true\n"
-"""the DHCP client of a node writes its resolv.conf each time it asks"""
+NO_TRACES = ("/etc/resolv.conf", "/root/.novaclient*", "/root/.cache*")
+"""what the DHCP client of a node writes each time it asks, and the OpenStack client each time the suite uses it"""
+FRESH = (
+    "find {places} -xdev -newermt @{since:.0f} "
+    + " ".join(f"! -path '{path}'" for path in NO_TRACES)
+    + " 2>/dev/null || true\n"
+)
 SHOWN_RED = 4
 """red checks that are shown of a stage that is not good"""
 
