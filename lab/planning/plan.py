@@ -18,7 +18,7 @@ from lab.base.models import Frozen
 from lab.inputs.steps import Comes, Role
 
 SLOW_WHEN_EMULATED = ("erms", "fsrm", "smap", "smep", "pku", "umip")
-"""processor features, by QEMU's names, without which an emulated node does the same work in five sixths of the time.
+"""processor features, by QEMU's names, without which an emulated node is faster: docs/measured.md.
 
 With `erms` and `fsrm` the kernel copies and clears memory with one instruction, which QEMU carries out byte by byte.
 The others protect the kernel, at a price for each system call and each switch between processes.

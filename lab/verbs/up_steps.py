@@ -19,7 +19,7 @@ from lab.verification.report import Report
 from lab.verification.run import quick_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from concurrent.futures import Future
     from typing import Self
 
@@ -45,12 +45,13 @@ def check_what_is_done(run: Run, passed: tuple[CheckResult, ...] = ()) -> tuple[
     known = {job for job in run.jobs if job not in missing}
     if not known:
         return known, Report(())
-    wanted = set(quick_ids(run.plan, known)) - {check.id for check in passed}
-    if passed and not wanted:
+    ids = set(quick_ids(run.plan, known))
+    left = ids - {check.id for check in passed}
+    if passed and not left:
         return known, Report(passed)
-    again = f"once more, now that the services are ready: {len(wanted)} checks"
+    again = f"once more, now that the services are ready: {len(left)} checks"
     with run.progress.phase("steps", again if passed else "quick checks of what is done"):
-        quick = Report((*passed, *run.ask(ids=wanted).checks))
+        quick = _asked(run, ids, passed)
         drift = _failing(quick)
         for job in run.jobs:
             if job in drift:
@@ -61,15 +62,16 @@ def check_what_is_done(run: Run, passed: tuple[CheckResult, ...] = ()) -> tuple[
         return known - drift, quick
 
 
-def run_steps(run: Run, done: set[Job]) -> tuple[CheckResult, ...] | None:
+def run_steps(run: Run, done: set[Job], asked: Collection[str] | None = None) -> tuple[CheckResult, ...] | None:
     """Run the steps that are not proven done. Give the slow checks that passed beside the last one; None if none ran.
 
     The last step mostly waits: for an instance that boots. So the slow questions about the others are asked meanwhile.
     What is quick to ask is asked when all is done, and so is what that step does, or what passes with time: logs.
+    Where not all steps will be asked completely, `asked` names those that will.
     """
     passed = None
     if any(job not in done for job in run.jobs):
-        with _Asker(run) as asker:
+        with _Asker(run, run.scope if asked is None else asked) as asker:
             _provision(run, "provisioning", run.jobs, done, asker.begin)
             passed = asker.passed()
     Vagrant(run.lab.build_dir).mark_provisioned([node.name for node in run.plan.nodes])
@@ -79,8 +81,8 @@ def run_steps(run: Run, done: set[Job]) -> tuple[CheckResult, ...] | None:
 class _Asker:
     """Asks slow checks beside the last step; a failure of the step ends it."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, steps: Collection[str]) -> None:
+        self._run, self._steps = run, steps
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="suite")
         self._asked: Future[Report] | None = None
         self._ended = threading.Event()
@@ -94,7 +96,7 @@ class _Asker:
 
     def begin(self, last: Job) -> None:
         """Begin, where only this job is left."""
-        scope = set(self._run.scope) - {last.step}
+        scope = set(self._steps) - {last.step}
         ids = [c.id for c in self._run.plan.checks if c.step in scope and not c.quick and c.kind != "log"]
         if ids:
             self._run.progress.say(f"the suite begins beside {last.step}: {len(ids)} checks")
@@ -112,7 +114,7 @@ class _Asker:
     def _check(self) -> None:
         self._run.watch.check()
         if self._ended.is_set():
-            raise MachineError("the step failed beside which the suite ran")
+            raise MachineError("the last step failed")
 
 
 def change_passwords(run: Run) -> Report | None:
@@ -125,9 +127,9 @@ def change_passwords(run: Run) -> Report | None:
         return None
     missing = not_done(run.plan, run.files, run.state.load())
     done = {job for job in run.jobs if job not in missing}
-    if (passed := run_steps(run, done)) is None:
-        return None
     changed = {job.step for job in missing}
+    if (passed := run_steps(run, done, changed)) is None:
+        return None
     ids = {check.id for check in run.plan.checks if check.step in changed} | set(quick_ids(run.plan, done))
     with run.progress.phase("verify", "checks of the steps that ran, quick checks of the others"):
         result = _asked(run, ids, passed)

@@ -204,6 +204,14 @@ def test_slow_checks_are_asked_beside_the_last_step_and_not_again(suite: dict[st
     assert [check.id for check in report.checks] == [CHECK.id, SLOW.id]  # in the plan's order
 
 
+def test_beside_the_last_step_only_that_is_asked_which_is_wanted(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    assert suite == {}
+    run, runner = story(tmp_path)
+    runner.last = Job("controller", "90-first-instance")
+    assert run_steps(run, set(), {"30-identity"}) == ()
+    assert not any("the suite begins" in text for text in cast("RecordedProgress", run.progress).lines)
+
+
 def test_what_failed_beside_the_last_step_is_asked_again(suite: dict[str, Outcome], tmp_path: Path) -> None:
     run, runner = story(tmp_path)
     runner.last = Job("controller", "90-first-instance")
@@ -235,7 +243,7 @@ def test_a_step_that_fails_ends_what_is_asked_beside_it(
     monkeypatch.setattr(Watch, "check", lambda _: None)
     with pytest.raises(MachineError, match="the step failed"):
         run_steps(run, set())
-    assert ended == ["the step failed beside which the suite ran"]
+    assert ended == ["the last step failed"]
 
 
 def test_a_lab_from_a_golden_one_changes_its_passwords_and_checks_what_ran(
