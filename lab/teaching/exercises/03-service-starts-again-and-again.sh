@@ -7,7 +7,6 @@ break_it() {
 
 solve() {
   crudini --set /etc/nova/nova.conf DEFAULT service_down_time 180
-  systemctl reset-failed "$UNIT" || true
   systemctl restart "$UNIT"
 }
 

@@ -21,7 +21,6 @@ start_again() {
 solve() {
   rm "$CONF"
   systemctl restart ssh
-  systemctl reset-failed "$UNIT" || true
   systemctl restart "$UNIT"
 }
 

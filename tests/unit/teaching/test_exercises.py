@@ -11,7 +11,7 @@ from teaching_labs import plan_of
 
 from lab.base.errors import SpecError, UsageError
 from lab.teaching.exercise import points, script
-from lab.teaching.exercise.catalog import FUNCTIONS, SOLVE, Loaded, catalog, find, load, load_all
+from lab.teaching.exercise.catalog import BREAK, FUNCTIONS, SOLVE, Loaded, catalog, find, load, load_all
 from lab.teaching.exercise.catalog import library as library_text
 from lab.teaching.exercise.draw import draw, require_possible
 from lab.teaching.exercise.labs import lint_plans
@@ -90,6 +90,14 @@ def test_what_is_sent_is_bash_and_calls_one_function_at_its_end(exercise: Loaded
     text = script.message(draw(exercise, "ada", PLAN), function)
     assert subprocess.run(["bash", "-n"], input=text, text=True, check=False, capture_output=True).stderr == ""
     assert text.splitlines()[-1].endswith(f"{function} </dev/null")
+
+
+def test_a_repair_may_start_what_failed_too_often() -> None:
+    variant = draw(find(23), "ada", PLAN)
+    (unit,) = variant.restarts()
+    for function in FUNCTIONS:
+        line = script.message(variant, function).splitlines()[-2]
+        assert (line == f"systemctl reset-failed {unit} 2>/dev/null || true") == (function != BREAK)
 
 
 def test_values_are_quoted_for_the_shell(tmp_path: Path) -> None:
