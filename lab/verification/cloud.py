@@ -9,7 +9,7 @@ import contextlib
 import json
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lab.verification.outcome import CannotTell, Mismatch, expect
 
@@ -28,7 +28,7 @@ SERVERS = (
     "WHERE i.deleted = 0 AND p.name = 'admin' ORDER BY i.created_at"
 )
 """the instances in the project of the lab's own, the oldest first"""
-STARTED = "cut -d' ' -f1 /proc/uptime && systemctl show --property=ActiveState,ActiveEnterTimestampMonotonic"
+STARTED = "cut -d' ' -f1 /proc/uptime && systemctl show --property=ActiveState,NRestarts,ActiveEnterTimestampMonotonic"
 STATUS = {
     "building": "BUILD",
     "stopped": "SHUTOFF",
@@ -71,15 +71,25 @@ def met(answer: dict[str, Any]) -> str:
     return f"HTTP {answer['status']}" if "status" in answer else str(answer.get("error"))
 
 
-def since_start(host: Host, units: Iterable[str]) -> float | None:
-    """Give the seconds since the last of these units was started, 0 while one starts; None if one does not run."""
+class Running(NamedTuple):
+    """Units that run."""
+
+    since_s: float
+    """since the last of them was started; 0 while one starts"""
+    restarts: int
+    """how often systemd has started one of them again because it had ended"""
+
+
+def running(host: Host, units: Iterable[str]) -> Running | None:
+    """Ask for how long these units have run; None if one does not."""
     uptime, *lines = output(host, "systemctl", f"{STARTED} {shlex.join(units)}").splitlines()
     told = [line.partition("=")[::2] for line in lines if line]
     states = {value for name, value in told if name == "ActiveState"}
     if not states or states & {"inactive", "failed"}:
         return None
     began_us = max(int(value) for name, value in told if name == "ActiveEnterTimestampMonotonic")
-    return float(uptime) - began_us / 1e6 if states <= {"active", "reloading"} else 0.0
+    since_s = float(uptime) - began_us / 1e6 if states <= {"active", "reloading"} else 0.0
+    return Running(since_s, sum(int(value) for name, value in told if name == "NRestarts"))
 
 
 def sql(host: Host, statement: str) -> list[str]:

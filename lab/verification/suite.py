@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.planning.plan import Check, Plan
 from lab.planning.secrets import read_env
-from lab.verification.cloud import since_start
+from lab.verification.cloud import running
 from lab.verification.outcome import CannotTell, Mismatch, Unknown, Unreachable
 from lab.verification.registry import KINDS, UNKNOWN, Assertion
 from lab.verification.rounds import LabBackend, Pending, Rounds
@@ -46,8 +46,8 @@ class Suite:
         self.controller = self.hosts[plan.nodes[0].name]
         """answers for the whole cloud"""
         self.computes = [self.hosts[node.name] for node in plan.nodes if node.role == "compute"]
-        self._wrong: dict[str, tuple[float, float]] = {}
-        """check → when it was first and last found wrong, while its units ran"""
+        self._wrong: dict[str, tuple[float, float, int]] = {}
+        """check → when it was first and last found wrong, while its units ran, and their restarts at first"""
         self.virt_types = {node.name: node.virt_type for node in plan.nodes}
 
     def check(self, name: str) -> Check | None:
@@ -96,18 +96,20 @@ class Suite:
             return False
         host, now = self.hosts[check.node], time.monotonic()
         with contextlib.suppress(CannotTell):
-            age = since_start(host, comes.by)
-            if age is None:
+            units = running(host, comes.by)
+            if units is None:
                 return False
-            first, _ = self._wrong.get(check.id, (now, now))
-            self._wrong[check.id] = (first, now)
+            first, _, restarts = self._wrong.get(check.id, (now, now, units.restarts))
+            self._wrong[check.id] = (first, now, restarts)
+            if units.restarts > restarts + 1:  # what ends again and again makes nothing true
+                return False
             limit_s = comes.within * host.backend.scale
-            return now - first < limit_s and (age < limit_s or not comes.at_start)
+            return now - first < limit_s and (units.since_s < limit_s or not comes.at_start)
         return False
 
     def waited(self, check: Check) -> str:
         """Say for how long a check was asked again, to be added to what was found; empty where it was not."""
-        first, last = self._wrong.get(check.id, (0.0, 0.0))
+        first, last, _ = self._wrong.get(check.id, (0.0, 0.0, 0))
         return f" (asked again for {last - first:.0f} s)" if last > first else ""
 
     def mask(self, text: str) -> str:

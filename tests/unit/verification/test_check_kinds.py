@@ -15,6 +15,7 @@ from lab.base import resources
 from lab.inputs.catalog import load_steps
 from lab.inputs.model import Spec
 from lab.inputs.release import load_release, release_names
+from lab.planning.checks import OPENS_WITHIN_S
 from lab.planning.plan import HostFacts, HostProof
 from lab.planning.project import decide
 from lab.verification.cloud import MADE
@@ -795,6 +796,13 @@ def test_what_comes_by_itself_comes_from_units_that_the_lab_starts(release: str)
                 wrong.append(check.id)
     assert wrong == []
     assert bool(made) == ("80-first-network" in load_release(release).every_step)
+
+
+@pytest.mark.parametrize("release", release_names())
+def test_no_check_is_waited_for_longer_than_an_api(release: str) -> None:
+    """On an emulated lab it is ten times as long, and whoever broke what the check asks for waits all of it."""
+    times = {check.id: check.comes.within for plan in labs(release) for check in plan.checks if check.comes}
+    assert {name for name, within in times.items() if within > OPENS_WITHIN_S} == set()
 
 
 def test_no_check_of_a_step_is_left_out_of_the_plans() -> None:

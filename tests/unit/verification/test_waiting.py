@@ -25,11 +25,15 @@ MISSING = ran("", 1)
 THERE = ran("")
 
 
-def started(ago_s: float, state: str = "active", *others: str) -> dict[str, Any]:
+def started(ago_s: float, state: str = "active", *others: str, restarts: int = 3) -> dict[str, Any]:
     """What a node says of units: one was started so many seconds ago, the others long before."""
-    lines = [f"ActiveState={state}", f"ActiveEnterTimestampMonotonic={(UP_S - ago_s) * 1e6:.0f}"]
+    lines = [
+        f"NRestarts={restarts}",
+        f"ActiveState={state}",
+        f"ActiveEnterTimestampMonotonic={(UP_S - ago_s) * 1e6:.0f}",
+    ]
     for other in others:
-        lines += ["", f"ActiveState={other}", "ActiveEnterTimestampMonotonic=1000000"]
+        lines += ["", "NRestarts=0", f"ActiveState={other}", "ActiveEnterTimestampMonotonic=1000000"]
     return ran("\n".join([f"{UP_S}", *lines, ""]))
 
 
@@ -92,6 +96,16 @@ def test_what_never_comes_fails_after_its_time(at_start: bool, tmp_path: Path) -
     assert message == (
         "expected exit code 0 of `pgrep dnsmasq`, found 1: (no output, exit code 1) (asked again for 2 s)"
     )
+
+
+def test_nobody_waits_for_a_service_that_ends_again_and_again(tmp_path: Path) -> None:
+    units = [started(1, restarts=restarts) for restarts in (50, 51, 51, 52, 53)]
+    recording = {"commands:pgrep dnsmasq": MISSING, "started": units}
+    began = time.monotonic()
+    message, times = outcome(tmp_path, a_late_check(comes(60)), recording)
+    assert time.monotonic() - began < 10
+    assert times == 4
+    assert "asked again" in message
 
 
 def test_one_that_is_unknown_for_now_is_asked_again_too(tmp_path: Path) -> None:
