@@ -76,8 +76,8 @@ class Running(NamedTuple):
 
     since_s: float
     """since the last of them was started; 0 while one starts"""
-    restarts: int
-    """how often systemd has started one of them again because it had ended"""
+    restarts: tuple[int, ...]
+    """how often systemd has started each of them again because it had ended"""
 
 
 def running(host: Host, units: Iterable[str]) -> Running | None:
@@ -89,7 +89,7 @@ def running(host: Host, units: Iterable[str]) -> Running | None:
         return None
     began_us = max(int(value) for name, value in told if name == "ActiveEnterTimestampMonotonic")
     since_s = float(uptime) - began_us / 1e6 if states <= {"active", "reloading"} else 0.0
-    return Running(since_s, sum(int(value) for name, value in told if name == "NRestarts"))
+    return Running(since_s, tuple(int(value) for name, value in told if name == "NRestarts"))
 
 
 def sql(host: Host, statement: str) -> list[str]:

@@ -99,7 +99,7 @@ def test_what_never_comes_fails_after_its_time(at_start: bool, tmp_path: Path) -
 
 
 def test_nobody_waits_for_a_service_that_ends_again_and_again(tmp_path: Path) -> None:
-    units = [started(1, restarts=restarts) for restarts in (50, 51, 51, 52, 53)]
+    units = [started(1, restarts=restarts) for restarts in (50, 51, 52, 53)]
     recording = {"commands:pgrep dnsmasq": MISSING, "started": units}
     began = time.monotonic()
     message, times = outcome(tmp_path, a_late_check(comes(60)), recording)
