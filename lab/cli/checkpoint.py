@@ -90,7 +90,7 @@ def checkpoint_delete(name: Name, file: SpecFile = DEFAULT_SPEC, build_dir: Buil
 
 
 def goto(
-    chapter: Annotated[str, typer.Argument(help="A step, as 50-compute-controller or compute-controller.")],
+    chapter: Annotated[str, typer.Argument(help="A step, as 50-compute-controller, compute-controller or 50.")],
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
 ) -> None:

@@ -57,15 +57,17 @@ def next_chapter(
 
 
 def check_step(
-    step: Annotated[str, typer.Argument(help="A chapter (default: the one that comes next).")] = "",
+    step: Annotated[
+        str, typer.Argument(help="A chapter, as 30-identity, identity or 30 (default: the next one).")
+    ] = "",
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Grade your own work on a chapter: what is right, what is missing, and what to read again."""
+    from lab.planning.step_names import step_of
     from lab.teaching.companion import graded
     from lab.terminal.companion import print_graded
-    from lab.verbs.goto import step_of
     from lab.verification import proven, veil
     from lab.verification.run import verify
 

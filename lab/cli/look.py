@@ -134,17 +134,23 @@ def ssh_config(file: SpecFile = DEFAULT_SPEC, build_dir: BuildDir = None) -> Non
 
 
 def logs(
-    step: Annotated[str | None, typer.Argument(help="A step, as 50-compute-controller.")] = None,
+    step: Annotated[
+        str | None, typer.Argument(help="A step, as 30-identity or 30; or another log, as vagrant.")
+    ] = None,
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
 ) -> None:
     """List the logs, or print those of a step."""
+    from lab.planning.step_names import step_of
     from lab.verbs.opening import existing
 
     lab = existing(file, build_dir, reach=False)
-    paths = sorted((lab.build_dir / "logs").rglob(f"{step or '*'}.log"))
+    paths = sorted((lab.build_dir / "logs").rglob("*.log"))
+    if step is not None:
+        wanted = step if step in {path.stem for path in paths} else step_of(lab.plan, step)
+        paths = [path for path in paths if path.stem == wanted]
     if not paths:
-        raise errors.UsageError(f"no log{f' of step {step}' if step else ''} in {lab.build_dir / 'logs'}")
+        raise errors.UsageError(f"no log{f' of step {wanted}' if step else ''} in {lab.build_dir / 'logs'}")
     for path in paths:
         if step is None:
             typer.echo(path)

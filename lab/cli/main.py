@@ -206,7 +206,9 @@ def doctor(
 def up(
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
-    to: Annotated[str | None, typer.Option("--to", help="Stop after this step.", metavar="STEP")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Stop after this step, as 30-identity or 30.", metavar="STEP")
+    ] = None,
     check_only: Annotated[
         bool, typer.Option("--check-only", help="Print what would be done, change nothing; exit code 1 if not nothing.")
     ] = False,
@@ -242,7 +244,9 @@ def up(
 
 @app.command(rich_help_panel="The lab")
 def verify(
-    steps: Annotated[list[str] | None, typer.Argument(help="Only these steps.", metavar="[STEP]...")] = None,
+    steps: Annotated[
+        list[str] | None, typer.Argument(help="Only these steps, as 30-identity or 30.", metavar="[STEP]...")
+    ] = None,
     file: SpecFile = DEFAULT_SPEC,
     build_dir: BuildDir = None,
     as_json: AsJson = False,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, NamedTuple
 
+from lab.planning.step_names import step_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -23,6 +25,15 @@ class Job(NamedTuple):
 
     node: str
     step: str
+
+
+def goal_of(plan: Plan, word: str | None) -> str | None:
+    """Find the step that `--to` names; it may be MACHINES, and None if nothing was named.
+
+    Raises:
+        UsageError: the plan has no such step.
+    """
+    return word if word in (None, MACHINES) else step_of(plan, word)
 
 
 def jobs_of(plan: Plan, *, to_step: str | None = None) -> list[Job]:

@@ -1,11 +1,10 @@
-"""What is refused before anything is made: a lab that does not fit, a step that is not in it."""
+"""What is refused before anything is made: a lab that does not fit, or that may not be reached."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from lab.base.errors import HostError, UsageError
-from lab.base.words import did_you_mean
 from lab.planning.hostfit import fit
 
 if TYPE_CHECKING:
@@ -40,16 +39,3 @@ def require_shut(plan: Plan, what: str) -> None:
             f"its labs meet no network but their own, and {what}",
             hint="`lab ssh` reaches its nodes",
         )
-
-
-def require_step(plan: Plan, step: str) -> None:
-    """Refuse a step that the plan does not have, and say which one may have been meant.
-
-    Raises:
-        UsageError: there is no such step.
-    """
-    ids = [s.id for s in plan.steps]
-    if step in ids:
-        return
-    hint = did_you_mean(step, ids) or f"steps: {', '.join(ids)}"
-    raise UsageError(f"no step {step} in release {plan.release}", hint=hint)

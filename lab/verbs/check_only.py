@@ -12,12 +12,11 @@ from lab.host.choice import require_open
 from lab.host.host import choose_host
 from lab.inputs.load import load_spec
 from lab.machines import reconcile
-from lab.nodes.schedule import jobs_of
+from lab.nodes.schedule import goal_of, jobs_of
 from lab.nodes.ssh import Ssh
 from lab.nodes.state import State, StateFile
 from lab.nodes.steps import not_done
 from lab.planning import changes, project
-from lab.planning.refusals import require_step
 from lab.verbs import up_golden
 from lab.verbs.opening import plan_of
 from lab.verification import proven, veil
@@ -79,15 +78,14 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
     lab = project.decided(spec, plan_of(spec), directory, write=False)
     records.require_home(lab.build_dir)
     veil.refuse(lab.build_dir, "`lab up --check-only`")
-    if to_step is not None:
-        require_step(lab.plan, to_step)
+    goal = goal_of(lab.plan, to_step)
     require_open(choose_host(lab.plan.name, lab.build_dir))
     existing, state, damaged = _what_exists(lab)
     change = changes.compare(existing, lab.plan)
     if change.rebuild:
         return Forecast(lab, change, damaged=damaged)
     told, running = _machines(lab, change)
-    jobs = jobs_of(lab.plan, to_step=to_step)
+    jobs = jobs_of(lab.plan, to_step=goal)
     why = {job: reason for job, reason in _steps_to_run(lab, state).items() if job in jobs}
     asked = {job for job in jobs if job not in why and job.node in running}
     unknown = dict.fromkeys(job.node for job in jobs if job not in why and job.node not in running)
@@ -108,7 +106,7 @@ def check_only(spec_file: Path, build_dir: Path | None, *, to_step: str | None =
         unknown=tuple(unknown),
         unproven=not why and not told and not proven.is_verified(lab.plan, state, {job.step for job in jobs}),
         passed=passed,
-        golden=_golden(spec, lab) if existing is None and to_step is None else (),
+        golden=_golden(spec, lab) if existing is None and goal is None else (),
         damaged=damaged,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.base.errors import UsageError
-from lab.base.words import did_you_mean
 from lab.checkpoint import recovery
 from lab.checkpoint import save_restore as checkpoint
 from lab.checkpoint.store import Checkpoint, Checkpoints
@@ -15,6 +14,7 @@ from lab.inputs.load import load_spec
 from lab.nodes.schedule import MACHINES
 from lab.nodes.state import StateFile
 from lab.planning import project
+from lab.planning.step_names import step_of
 from lab.verbs.opening import opened, plan_of
 from lab.verbs.up import UpResult, bring_up
 from lab.verification import veil
@@ -65,19 +65,6 @@ def _away(plan: Plan, directory: Path) -> bool:
     host = own_host(plan, directory)
     host.start()
     return recovery.is_away(plan, host)
-
-
-def step_of(plan: Plan, chapter: str) -> str:
-    """Find the step of a chapter: its id, or that without the number, as identity.
-
-    Raises:
-        UsageError: there is none.
-    """
-    names = {name: step.id for step in plan.steps for name in (step.id, step.id.partition("-")[2])}
-    if chapter in names:
-        return names[chapter]
-    chapters = f"chapters: {', '.join(step.id for step in plan.steps)}"
-    raise UsageError(f"no chapter {chapter} in this lab", hint=did_you_mean(chapter, names) or chapters)
 
 
 def nearest(found: Iterable[Checkpoint], before: list[str]) -> Checkpoint | None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from lab.base import durable
 from lab.base.errors import UsageError
 from lab.base.models import Frozen
-from lab.base.words import did_you_mean
 from lab.nodes.state import StateFile
 from lab.nodes.step_log import Part, parts_of
+from lab.planning.step_names import step_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,9 +88,7 @@ def timing_of(lab: Lab, step: str | None = None) -> Timing:
     Raises:
         UsageError: the lab has no such step, or no step is done.
     """
-    ids = [each.id for each in lab.plan.steps]
-    if step is not None and step not in ids:
-        raise UsageError(f"no step {step} in this lab", hint=did_you_mean(step, ids) or f"steps: {', '.join(ids)}")
+    wanted = None if step is None else step_of(lab.plan, step)
     up = _noted(lab.build_dir)
     records = StateFile(lab.build_dir / "state.json").load().steps
     ends = {key: datetime.fromisoformat(record.finished).timestamp() for key, record in records.items()}
@@ -106,7 +104,7 @@ def timing_of(lab: Lab, step: str | None = None) -> Timing:
         steps.append(StepTime(node, name, took[key], began_s, _parts(lab.build_dir, key), key in decisive))
     if not steps:
         raise UsageError("no step is done yet: there are no times", hint="`lab up` runs the steps")
-    shown = (each for each in steps if step in (None, each.step))
+    shown = (each for each in steps if wanted in (None, each.step))
     return Timing(up, tuple(sorted(shown, key=lambda each: (each.began_s is None, each.began_s or 0.0))))
 
 

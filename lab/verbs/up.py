@@ -14,10 +14,10 @@ from lab.host.capacity import count_for
 from lab.host.choice import host_for
 from lab.inputs.load import load_spec
 from lab.machines import moved
-from lab.nodes.schedule import MACHINES
+from lab.nodes.schedule import goal_of
 from lab.nodes.state import StateFile
 from lab.planning import changes, project
-from lab.planning.refusals import require_fit, require_step
+from lab.planning.refusals import require_fit
 from lab.verbs import timing, up_golden
 from lab.verbs import up_machines as machines
 from lab.verbs import up_steps as steps
@@ -94,7 +94,8 @@ def bring_up(
     veil.refuse(directory, "`lab up`")
     moved.refuse_lost(spec.name, directory)
     moved.follow(spec.name, directory, "lab up", progress.say)
-    known, plan = _decide(spec, to_step, progress)
+    known, plan = _decide(spec, progress)
+    goal = goal_of(plan, to_step)
     if recreate:
         with progress.phase("down", "removing the existing lab, with everything in it"):
             _existing_plan(directory, progress)
@@ -105,9 +106,9 @@ def bring_up(
         progress.say(f"accelerator {plan.accelerator}: {known.accelerator_reason}")
         progress.say(f"host {host}")
         up_golden.remove_unfinished(project.decided(spec, plan, directory, write=False), host, progress)
-        usable = golden and to_step is None and not checkpoints
+        usable = golden and goal is None and not checkpoints
         fit = up_golden.choose(spec, plan, directory, host, progress) if usable else None
-        run = Run.of(project.decided(spec, plan, directory), host, progress, to_step)
+        run = Run.of(project.decided(spec, plan, directory), host, progress, goal)
         moved.claim(plan, directory, host.mode)
         result = _phases(run, existing, spec, fit, checkpoints=checkpoints)
         seconds = time.monotonic() - started
@@ -149,18 +150,11 @@ def _phases(
         return run.lab, report, True
 
 
-def _decide(spec: Spec, to_step: str | None, progress: Progress) -> tuple[HostProof, Plan]:
-    """Prove the host, and decide the lab for it.
-
-    Raises:
-        UsageError: the lab has no step `to_step`.
-    """
+def _decide(spec: Spec, progress: Progress) -> tuple[HostProof, Plan]:
+    """Prove the host, and decide the lab for it."""
     with progress.phase("host", "checking the host"):
         known = host_of(spec, prove=True)
-        plan = project.decide(spec, known)
-        if to_step not in (None, MACHINES):
-            require_step(plan, to_step)
-    return known, plan
+        return known, project.decide(spec, known)
 
 
 def _require_place(plan: Plan, host: Host, directory: Path, progress: Progress) -> Plan | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.nodes.schedule import Job, jobs_of, longest_way, run_all
+from lab.nodes.schedule import MACHINES, Job, goal_of, jobs_of, longest_way, run_all
 from lab.planning.plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -160,3 +160,10 @@ def test_a_circle_is_an_error_not_a_hang() -> None:
 def test_jobs_up_to_a_step() -> None:
     p = plan(step("10-a", "c", "n1"), step("20-b", "c"), step("30-c", "c"))
     assert [job.step for job in jobs_of(p, to_step="20-b")] == ["10-a", "10-a", "20-b"]
+
+
+def test_a_goal_is_a_step_by_any_of_its_names_or_the_state_before_the_first() -> None:
+    steps = plan(step("10-environment", "a"), step("20-database", "a"))
+    named = [goal_of(steps, word) for word in (None, MACHINES, "20", "database", "20-database")]
+    assert named == [None, MACHINES, "20-database", "20-database", "20-database"]
+    assert jobs_of(steps, to_step=goal_of(steps, MACHINES)) == []

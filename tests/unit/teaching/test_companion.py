@@ -170,12 +170,17 @@ def test_a_chapter_made_by_hand_is_proven_by_its_checks(course: Course) -> None:
     assert json.loads(called("next", "--json")[1])["next"]["step"] == STEPS[3]
 
 
-def test_a_chapter_is_named_by_its_id_or_without_the_number(course: Course) -> None:
-    assert called("check-step", "identity")[0] == 0
+@pytest.mark.parametrize("word", ["30-identity", "identity", "30"])
+def test_a_chapter_is_named_by_its_id_or_a_part_of_it(course: Course, word: str) -> None:
+    assert called("check-step", word)[0] == 0
     assert course.asked == ["30-identity"]
+
+
+def test_a_chapter_that_the_lab_does_not_have_is_refused(course: Course) -> None:
     code, text = called("check-step", "90-nothing")
+    assert course.asked == []
     assert code == 2
-    assert "no chapter 90-nothing" in text
+    assert "no step 90-nothing" in text
 
 
 def test_what_could_not_be_judged_is_no_fault_of_the_student(course: Course) -> None:

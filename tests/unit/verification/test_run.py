@@ -41,7 +41,7 @@ def test_selection_by_step_quick_and_id() -> None:
     assert select(plan, ids={first.id}) == (first,)
 
 
-@pytest.mark.parametrize("wrong", ["55-compute-nod", "compute-node", "55-computenode"])
+@pytest.mark.parametrize("wrong", ["55-compute-nod", "compute-nod", "55-computenode"])
 def test_an_unknown_step_is_refused_with_a_guess(wrong: str) -> None:
     with pytest.raises(UsageError, match=f"no step {wrong}") as refused:
         select(a_plan(), [wrong])
@@ -298,8 +298,9 @@ def test_verify_steps(build_dir: Path) -> None:
     report = verify(plan, build_dir, ["55-compute-node"])
     assert [check.id for check in report.checks] == ["compute1-away"]
     assert verify(plan, build_dir, ["10-environment"]).checks == ()
+    assert verify(plan, build_dir, ["55"]) == report
     with pytest.raises(UsageError):
-        verify(plan, build_dir, ["55"])
+        verify(plan, build_dir, ["5"])
 
 
 BASH = """\
