@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of orders and particulars (default: a new one, printed)")
     parser.add_argument("--only", default="", metavar="N,N", help="these exercises")
     parser.add_argument("--draw", type=int, default=0, metavar="COUNT", help="so many, drawn by the seed")
-    parser.add_argument("--orders", type=int, choices=(1, 2), default=2)
+    parser.add_argument("--order", type=int, choices=(1, 2), help="only the first or the second (default: both)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--quick", action="store_true", help="grade with the quick checks: faster, and less sure")
     how.add_argument("--suite", action="store_true", help="look at each symptom with the complete suite")
@@ -43,13 +43,13 @@ def arguments() -> argparse.Namespace:
     return found
 
 
-def orders(numbers: list[int], seed: int, count: int) -> list[list[int]]:
-    """Draw so many orders of the same exercises, each another one."""
+def orders(numbers: list[int], seed: int) -> dict[int, list[int]]:
+    """Draw the two orders of the same exercises, each another one."""
     source = random.Random(seed)
-    drawn = [source.sample(numbers, len(numbers)) for _ in range(count)]
-    while len(numbers) > 1 and count > 1 and drawn[1] == drawn[0]:
-        drawn[1] = source.sample(numbers, len(numbers))
-    return drawn
+    first, second = source.sample(numbers, len(numbers)), source.sample(numbers, len(numbers))
+    while len(numbers) > 1 and second == first:
+        second = source.sample(numbers, len(numbers))
+    return {1: first, 2: second}
 
 
 def chosen(only: str, draw: int, seed: int) -> list[int]:
@@ -93,15 +93,17 @@ def proven(matrix: Matrix, options: argparse.Namespace) -> list[Row]:
     """Prove the chosen exercises in their orders; ends if the lab cannot be restored."""
     rows: list[Row] = []
     numbers = chosen(options.only, options.draw, options.seed)
-    for turn, order in enumerate(orders(numbers, options.seed, options.orders)):
-        print(f"order {turn + 1}: {order}", flush=True)
+    for turn, order in orders(numbers, options.seed).items():
+        if options.order not in (None, turn):
+            continue
+        print(f"order {turn}: {order}", flush=True)
         for number in order:
-            rows.append(matrix.prove(number, f"{options.seed}-{turn}", complete=turn == 0))
+            rows.append(matrix.prove(number, f"{options.seed}-{turn}", complete=turn == 1))
             write(options, matrix, rows)
             if not rows[-1].stages[GREEN].good:
                 print("the lab could not be restored: no more exercises", flush=True)
                 return rows
-        if turn:
+        if turn == 2:
             rows.append(matrix.end())
             write(options, matrix, rows)
     return rows
