@@ -35,17 +35,8 @@ if ! restart_if_changed rabbitmq-server /etc/rabbitmq/rabbitmq-env.conf /etc/hos
 fi
 
 heading 'Add the openstack user'
-# Deviation: the password comes on stdin, because a command line can be read by everybody on the machine. `add_user` is
-# tried before it is asked whether the user is there: each `rabbitmqctl` takes twenty seconds on an emulated processor.
-# No --quiet: RabbitMQ 4 counts its arguments to know whether it reads stdin, and with one more would wait forever.
-if rabbitmqctl add_user openstack <<<"$RABBIT_PASS" >/dev/null 2>&1; then
-  say 'user openstack: added'
-elif rabbitmqctl authenticate_user openstack <<<"$RABBIT_PASS" >/dev/null 2>&1; then
-  say 'user openstack: present, its password is right'
-else
-  rabbitmqctl change_password openstack <<<"$RABBIT_PASS" >/dev/null
-  say 'user openstack: password set'
-fi
+# Deviation: the script gives the password on stdin, because a command line can be read by everybody on the machine.
+queue_user openstack "$RABBIT_PASS"
 
 heading 'Permit configuration, write, and read access for the openstack user'
 rabbitmqctl set_permissions openstack ".*" ".*" ".*"

@@ -115,7 +115,7 @@ heading 'Create the service project and the service role'
 "$LAB_DIR/lib/openstack-batch" <<EOF
 ensure project create --domain default --description "Service Project" service
 ensure role create service
-ensure endpoint create --region RegionOne identity public http://controller:5000/v3/
-ensure endpoint create --region RegionOne identity internal http://controller:5000/v3/
-ensure endpoint create --region RegionOne identity admin http://controller:5000/v3/
+repair endpoint create --region RegionOne identity public http://controller:5000/v3/
+repair endpoint create --region RegionOne identity internal http://controller:5000/v3/
+repair endpoint create --region RegionOne identity admin http://controller:5000/v3/
 EOF

@@ -56,6 +56,8 @@ class IdentityService(Frozen):
     type: str
     description: str
     url: str
+    made_by: str = ""
+    """the command that makes it and its endpoints, if it is not `openstack service create`"""
 
 
 class ManagedFile(Frozen):

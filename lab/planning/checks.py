@@ -225,12 +225,12 @@ def _identity(facts: StepFacts) -> Iterator[tuple[str, str, dict[str, Any], str]
             command = f"openstack role add --project service --user {user.name} {role}"
             yield "identity-role", f"{user.name}-{role}", role_args, command
     for service in facts.services:
-        command = f'openstack service create --name {service.name} --description "{service.description}" {service.type}'
-        yield "service", service.name, {"name": service.name, "type": service.type}, command
+        create = f'openstack service create --name {service.name} --description "{service.description}" {service.type}'
+        yield "service", service.name, {"name": service.name, "type": service.type}, service.made_by or create
         for interface in INTERFACES:
             endpoint = {"service": service.name, "type": service.type, "interface": interface, "url": service.url}
-            command = f"openstack endpoint create --region RegionOne {service.type} {interface} {service.url}"
-            yield "endpoint", f"{service.name}-{interface}", endpoint, command
+            create = f"openstack endpoint create --region RegionOne {service.type} {interface} {service.url}"
+            yield "endpoint", f"{service.name}-{interface}", endpoint, service.made_by or create
         restart = f"systemctl restart {' '.join(facts.units)}"
         yield "endpoint-answers", service.name, {"url": service.url}, restart
 

@@ -5,7 +5,6 @@ The student's edition is built without the passwords that are not the student's:
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -19,9 +18,10 @@ from lab.planning.plan import management_address
 from lab.teaching.coverage import cover
 from lab.teaching.drawing import svg
 from lab.teaching.looks import filled, look
-from lab.teaching.script import read_script
+from lab.teaching.parts import Part, under_headings, with_commands
+from lab.teaching.script import functions, read_script
 from lab.teaching.topology import topology
-from lab.teaching.translate import Block, Translator, merged, without_mark
+from lab.teaching.translate import Translator, merged, without_mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lab.inputs.steps import Role
     from lab.planning.plan import Check, Node, Plan, Step
     from lab.teaching.script import Script
+    from lab.teaching.translate import Block
 
 STUDENTS_OWN = frozenset({"ADMIN_PASS"})
 """the one password that a student needs, to use the cloud; it opens no database and no service's account"""
@@ -39,7 +40,6 @@ _RIGHT = {
     "unit": "`active` for each",
     "unit-off": "`inactive` for each, or no such unit",
 }
-_BY_HAND = re.compile(r"(?:openstack|su|rabbitmqctl|nova-manage|keystone-manage|nova|egrep|ovs-vsctl) ")
 
 
 class Edition(StrEnum):
@@ -47,16 +47,6 @@ class Edition(StrEnum):
 
     STUDENT = "student"
     TEACHER = "teacher"
-
-
-@dataclass(frozen=True)
-class Part:
-    """What is under one heading."""
-
-    heading: str
-    where: str
-    """on which nodes; empty: on those of the chapter"""
-    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
@@ -156,13 +146,14 @@ class _Author:
         self._names = {name: shown.get(name, name) for name in plan.secrets}
         self._hosts = hosts_file(plan)
         self._coverage = cover(plan)
+        self._helpers = functions(resources.text(resources.PROVISION / "lib/emulated.sh"))
 
     def chapters(self) -> Iterator[Chapter]:
         for step in self._plan.steps:
             script = read_script(complete_script(resources.PROVISION / self._plan.edition / f"{step.id}.sh"))
-            parts = tuple(self._parts(step, script))
-            code = "\n".join(block.text for part in parts for block in part.blocks if block.kind == "shell")
             checks = [check for check in self._plan.checks if check.step == step.id]
+            made_by = [filled(check.command, self._known(self._plan.node(check.node))) for check in checks]
+            parts, by_hand = with_commands(self._parts(step, script), made_by)
             yield Chapter(
                 id=step.id,
                 title=step.title,
@@ -173,7 +164,7 @@ class _Author:
                 goal=script.goal,
                 notes=tuple(without_mark(note) for note in script.notes if note.startswith("Deviation: ")),
                 parts=parts,
-                by_hand=tuple(self._by_hand(checks, code)),
+                by_hand=by_hand,
                 looks=tuple(self._looks(checks)),
                 options=sum(check.kind == "option" for check in checks),
                 differences=(*self._differences(step), *self._components(step)),
@@ -181,7 +172,7 @@ class _Author:
 
     def _parts(self, step: Step, script: Script) -> Iterator[Part]:
         """Write the script for each kind of node; what is the same for both, once."""
-        told = {role: tuple(_under_headings(self._blocks(step, script, role))) for role in self._roles(step)}
+        told = {role: tuple(under_headings(self._blocks(step, script, role))) for role in self._roles(step)}
         first, *others = told.values()
         for number, part in enumerate(first):
             same = all(number < len(other) and other[number] == part for other in others)
@@ -201,7 +192,7 @@ class _Author:
     def _blocks(self, step: Step, script: Script, role: Role) -> tuple[Block, ...]:
         node = self._first(step, role)
         values = {**node.env, **step_environment(step), **self._names}
-        return tuple(merged(Translator(values, self._hosts).blocks(script.statements)))
+        return tuple(merged(Translator(values, self._hosts, self._helpers).blocks(script.statements)))
 
     def _where(self, names: Iterable[str]) -> str:
         names = list(names)
@@ -210,15 +201,6 @@ class _Author:
             return ", ".join(names)
         every = f"each compute node (the values are those of {computes[0]})"
         return every if set(names) == set(computes) else f"controller, {every}"
-
-    def _by_hand(self, checks: Iterable[Check], code: str) -> Iterator[str]:
-        """Name the commands of the guide that the script has in another form."""
-        seen = set()
-        for check in checks:
-            command = filled(check.command, self._known(self._plan.node(check.node)))
-            if _BY_HAND.match(command) and not _is_told(command, code) and command not in seen:
-                seen.add(command)
-                yield command
 
     def _looks(self, checks: list[Check]) -> Iterator[Look]:
         seen: set[Look] = set()
@@ -261,23 +243,3 @@ class _Author:
             if component.step == step.id and component.removed and before != here:
                 told = f"{component.name}: {before}"
                 yield Difference((told,), component.instead, component.removed, component.why)
-
-
-def _is_told(command: str, code: str) -> bool:
-    """Tell whether the code has a command, or one that makes the same thing: who runs both has it twice."""
-    kind, _, name = command.partition(" create ")
-    last = name.rpartition(" ")[2]
-    same = (line.partition(f"{kind} create ")[2] for line in code.splitlines())
-    return command in code or any(last in line.replace(")", " ").split() for line in same if name)
-
-
-def _under_headings(blocks: Iterable[Block]) -> Iterator[Part]:
-    heading = ""
-    mine: list[Block] = []
-    for block in (*blocks, Block("heading", "")):
-        if block.kind != "heading":
-            mine.append(block)
-            continue
-        if mine:
-            yield Part(heading, "", tuple(mine))
-        heading, mine = block.text, []

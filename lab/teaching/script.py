@@ -69,6 +69,12 @@ def read_script(text: str) -> Script:
     return Script("\n\n".join(paragraphs[:at]), tuple(paragraphs[at:]), tuple(statements(lines[start:])))
 
 
+def functions(text: str) -> dict[str, tuple[Statement, ...]]:
+    """Give the statements of each function of a script."""
+    found = (each for each in statements(text.splitlines()) if each.lines and _FUNCTION.fullmatch(each.lines[0]))
+    return {each.word.removesuffix("()"): tuple(statements(branches(each)[0])) for each in found}
+
+
 def prose(comment: tuple[str, ...]) -> list[str]:
     """Give the paragraphs of a comment; each deviation is one of its own."""
     return _paragraphs([line for line in comment if not line.startswith("# shellcheck")])
@@ -146,7 +152,11 @@ def _behind_line(lines: list[str], at: int) -> int:
 
 
 def decided(script: tuple[Statement, ...], env: Mapping[str, str]) -> Iterator[Statement]:
-    """Put the branch that runs in the place of every `if` that the environment decides."""
+    """Put the branch that runs in the place of every `if` that the environment decides.
+
+    Where nothing runs, the comment goes too: it tells of what this lab does not have. If something is left out because
+    the lab has a capability (`! LAB_HAS_…`), the comment says why.
+    """
     for statement in script:
         branch = _branch(statement, env)
         if branch is None:
@@ -155,7 +165,7 @@ def decided(script: tuple[Statement, ...], env: Mapping[str, str]) -> Iterator[S
         taken = list(statements(branch))
         if statement.comment and taken:
             taken[0] = replace(taken[0], comment=(*statement.comment, *taken[0].comment))
-        elif statement.comment:
+        elif statement.comment and "((!" in statement.lines[0]:
             taken = [Statement((), statement.comment)]
         yield from decided(tuple(taken), env)
 

@@ -25,10 +25,16 @@ _QUOTED = re.compile(r'"\$\{?([A-Za-z_]\w*)\}?"')
 _HEREDOC_LINE = re.compile(r"(?P<command>.*?) ?<<(?P<quote>['\"]?)(?P<word>\w+)['\"]?")
 _ASSIGNMENT = re.compile(r"[a-z_]\w*=[^$`(]*")
 _SAFE = re.compile(r"[\w.,:/@%+-]+")
-_NOT_FOR_PAPER = frozenset({"wait_for", "say", "fail", "trim_empty", "start_limit", "start_behind", "enable_agents",
+_NOT_FOR_PAPER = frozenset({"wait_for", "say", "fail", "trim_empty", "enable_agents", "restart_if_running",
                             "restart_layer2_agent_if_running", "set", "rm"})  # fmt: skip
 _JOINED = frozenset({"shell", "ini", "file", "rest"})
 LINES = "in the place of the lines that begin so"
+_PATIENT = "[Service]\nTimeoutStartSec=600"
+_BOOT = "[Unit]\nStartLimitIntervalSec=0\n\n" + _PATIENT + "\nRestart=always\nRestartSec=5"
+_BEHIND = (
+    "ExecStartPre=-/usr/bin/timeout 540 /bin/sh -c 'until curl --silent --fail --output /dev/null --max-time 20 "
+    """--noproxy "*" {}; do sleep 3; done'"""
+)
 _BATCH_NAME = re.compile(r"\{(?P<kind>[a-z]+:)?(?P<name>[\w-]+)\}")
 _DESCRIBES_FUNCTION = re.compile(FUNCTION_COMMENT)
 
@@ -50,9 +56,13 @@ class NotKnownError(Exception):
 class Translator:
     """Translates the script of one step for one node."""
 
-    def __init__(self, values: Mapping[str, str], hosts: str) -> None:
-        """Take the node's and the step's variables, with passwords or their names, and the text of /etc/hosts."""
+    def __init__(self, values: Mapping[str, str], hosts: str, helpers: Mapping[str, tuple[Statement, ...]]) -> None:
+        """Take the node's and the step's variables, with passwords or their names, and the text of /etc/hosts.
+
+        `helpers` are functions of provision/lib whose statements are written out.
+        """
         self._values = {"LAB_DIR": "/opt/lab", **values}
+        self._helpers = helpers
         self._local: dict[str, str] = {}
         self._hosts = hosts
         self._words: dict[str, Callable[[list[str]], list[str]]] = {
@@ -62,6 +72,7 @@ class Translator:
             "restart_if_changed": lambda words: [f"systemctl restart {' '.join(words)}"],
             "start_if_stopped": lambda words: [f"systemctl start {' '.join(words)}"],
             "restart_layer2_agent": lambda _: [f"systemctl restart neutron-{values.get('MECHANISM_DRIVER', '')}-agent"],
+            "queue_user": lambda words: [f"rabbitmqctl add_user {' '.join(words)}"],
             "repair_mode": lambda words: [f"chown {words[2]} {words[0]}", f"chmod {words[1]} {words[0]}"],
         }
 
@@ -95,13 +106,16 @@ class Translator:
 
     def _command(self, text: str) -> Iterator[Block]:
         text = re.sub(r"\\\n\s*", "", text).split(" # ")[0]
-        if re.match(r"\[\[.*?\]\] \|\| ", text):
-            text = text.split("]] || ", 1)[1]
+        text = re.sub(r"^\[\[.*?\]\] \|\|\s+", "", text, count=1)
         word = text.split(" ", 1)[0]
         if word in _NOT_FOR_PAPER:
             return
         if word == "wait_for_step":
             yield Block("prose", f"The step `{text.split()[1]}` must be done before you go on.")
+        elif word in self._helpers:
+            yield from self.blocks(self._helpers[word])
+        elif word in ("start_limit", "start_behind"):
+            yield from _drop_ins(words_of(self._expanded(text)) or [])
         elif word == "put_file" or "| put_file " in text:
             yield self._file(text)
         elif word == "set_line":
@@ -129,9 +143,14 @@ class Translator:
         elif words[0] in ("mariadb", "mysql"):
             yield Block("sql", text, " ".join(words))
         elif words[0].endswith('openstack-batch"'):
-            yield Block("shell", "\n".join(line for entry in body for line in _client_line(entry)))
+            if lines := [line for entry in body for line in _client_line(entry)]:
+                yield Block("shell", "\n".join(lines))
+        elif words[0] == "guide_commands":
+            yield Block("shell", text)
         elif words[0] == "put_file":
-            yield Block("file", text, self._expanded(words[1]))
+            path = self._expanded(words[1])
+            yield Block("file", text, path)
+            yield from _owned(path, *words[2:])
         else:
             raise NotKnownError
 
@@ -245,6 +264,8 @@ def _as_user(text: str) -> str:
 
 def _client_line(entry: str) -> Iterator[str]:
     """Write a line of lib/openstack-batch as a command; `ensure` does it unless it is done, `let` keeps the id."""
+    if entry.startswith("repair "):
+        return
     named = re.match(r"let (\w+) = (?:ensure )?(.*)", entry)
     command = named[2] if named else entry.removeprefix("ensure ")
     if command.startswith("booted "):
@@ -259,13 +280,49 @@ def _client_line(entry: str) -> Iterator[str]:
         yield f"openstack {command}" + (f"   # until it says {waiting[1]}" if waiting else "")
 
 
+def _owned(path: str, mode: str = "0644", owner: str = "root:root") -> Iterator[Block]:
+    """Give a file to its owner, if it is not made so by itself."""
+    lines = [f"chown {owner} {path}"] if owner != "root:root" else []
+    lines += [f"chmod {mode} {path}"] if mode != "0644" else []
+    if lines:
+        yield Block("shell", "\n".join(lines))
+
+
+def _drop_ins(words: list[str]) -> Iterator[Block]:
+    """Write the files that start_limit and start_behind (provision/lib/units.sh) make for systemd."""
+    units = [word for word in words[1:] if "://" not in word]
+    waits = [_BEHIND.format(word) for word in words[1:] if "://" in word]
+    name, text = ("lab.conf", _PATIENT) if words[0] == "start_limit" else ("lab-boot.conf", "\n".join([_BOOT, *waits]))
+    for unit in units:
+        directory = f"/etc/systemd/system/{unit}.service.d"
+        yield Block("shell", f"mkdir -p {directory}")
+        yield Block("file", text, f"{directory}/{name}")
+    yield Block("shell", "systemctl daemon-reload")
+
+
+def by_section(text: str) -> str:
+    """Bring the options of each section together; one that is set twice has the last value, as for crudini."""
+    sections: dict[str, dict[str, str]] = {}
+    section = ""
+    for line in filter(str.strip, text.splitlines()):
+        if line.startswith("["):
+            section = line
+        sections.setdefault(section, {})
+        if line != section:
+            sections[section][line.partition("=")[0].strip()] = line
+    return "\n\n".join(
+        "\n".join([name, *options.values()] if name else options.values()) for name, options in sections.items()
+    )
+
+
 def merged(blocks: Iterator[Block]) -> Iterator[Block]:
     """Join neighbours that are one for a reader: commands, and blocks of the same file."""
     last: Block | None = None
     for block in blocks:
         if last and block.kind == last.kind and block.title == last.title and block.kind in _JOINED:
-            between = "\n\n" if block.kind in ("ini", "rest") else "\n"
-            last = Block(block.kind, f"{last.text}{between}{block.text}", block.title)
+            between = "\n\n" if block.kind == "rest" else "\n"
+            text = f"{last.text}{between}{block.text}"
+            last = Block(block.kind, by_section(text) if block.kind == "ini" else text, block.title)
         else:
             if last:
                 yield last

@@ -21,9 +21,8 @@ enable_units $LAB_UNITS
 restart_if_changed rabbitmq-server /etc/rabbitmq/rabbitmq-env.conf /etc/hostname
 
 heading 'Add the openstack user'
-# Deviation: the password comes on stdin, because a command line can be read by everybody on the machine.
-rabbitmqctl add_user openstack <<<"$RABBIT_PASS" >/dev/null 2>&1 ||
-  rabbitmqctl change_password openstack <<<"$RABBIT_PASS" >/dev/null
+# Deviation: the script gives the password on stdin, because a command line can be read by everybody on the machine.
+queue_user openstack "$RABBIT_PASS"
 
 heading 'Permit configuration, write, and read access for the openstack user'
 rabbitmqctl set_permissions openstack ".*" ".*" ".*"

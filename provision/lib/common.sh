@@ -11,6 +11,7 @@
 #   database.sh   sync_schema
 #   guide.sh      guide_commands
 #   emulated.sh   long_turns
+#   queue.sh      queue_user
 #   neutron.sh    enable_agents, restart_layer2_agent, restart_layer2_agent_if_running, provider_network
 
 LAB_DIR=${LAB_DIR:-/opt/lab}
@@ -26,4 +27,5 @@ source "$LAB_DIR/lib/loaded.sh"
 source "$LAB_DIR/lib/database.sh"
 source "$LAB_DIR/lib/guide.sh"
 source "$LAB_DIR/lib/emulated.sh"
+source "$LAB_DIR/lib/queue.sh"
 source "$LAB_DIR/lib/neutron.sh"

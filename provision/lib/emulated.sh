@@ -10,8 +10,8 @@
 # Deviation: no address space randomization. The emulator keeps its translation of a piece of code by its address; with
 # a new one for each process it translates the same libraries again, and a small program takes four times as long.
 long_turns() {
-  [[ $LAB_ACCELERATOR == qemu ]] || return 0
-  put_file /etc/tmpfiles.d/lab-scheduler.conf <<EOF
+  if [[ $LAB_ACCELERATOR == qemu ]]; then
+    put_file /etc/tmpfiles.d/lab-scheduler.conf <<EOF
 w /proc/sys/kernel/sched_latency_ns - - - - 60000000
 w /proc/sys/kernel/sched_min_granularity_ns - - - - 20000000
 w /sys/kernel/debug/sched/latency_ns - - - - 60000000
@@ -19,5 +19,6 @@ w /sys/kernel/debug/sched/min_granularity_ns - - - - 20000000
 w /sys/kernel/debug/sched/base_slice_ns - - - - 20000000
 w /proc/sys/kernel/randomize_va_space - - - - 0
 EOF
-  systemd-tmpfiles --create /etc/tmpfiles.d/lab-scheduler.conf
+    systemd-tmpfiles --create /etc/tmpfiles.d/lab-scheduler.conf
+  fi
 }

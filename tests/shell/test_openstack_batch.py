@@ -122,6 +122,14 @@ def test_a_line_it_does_not_read_is_named(text: str, expected: str) -> None:
         read_lines(text)
 
 
+def test_repair_is_an_ensure_that_paper_leaves_out() -> None:
+    ensured, repaired = (
+        read_lines(f"{form} endpoint create identity public http://x")[0] for form in ("ensure", "repair")
+    )
+    assert repaired == ensured.__class__(**{**vars(ensured), "text": repaired.text})
+    assert str(repaired) == str(ensured)
+
+
 @pytest.mark.parametrize("text", ["user create --password s3cret nova", "user create --password=s3cret nova"])
 def test_a_password_is_shown_as_stars(text: str) -> None:
     (line,) = read_lines(f"ensure {text}")

@@ -57,7 +57,7 @@ def read_line(number: int, text: str) -> Line:
     except ValueError as error:
         raise BatchError(f"line {number}: {error}") from error
     line = Line(number, text.strip(), "run", words)
-    if words[0] == "ensure":
+    if words[0] in ("ensure", "repair"):
         line.form, line.command = "ensure", words[1:]
     elif words[0] == "let":
         if len(words) < 4 or words[2] != "=" or not words[1].isidentifier():

@@ -21,13 +21,15 @@ from typer.testing import CliRunner
 
 from lab.base.errors import HostError
 from lab.base.masking import forms
+from lab.base.resources import PROVISION
 from lab.cli.main import app
 from lab.cli.teaching import _give
 from lab.diagnosis import pdf as pdf_needs
 from lab.planning.secrets import Secrets
 from lab.teaching import pages
-from lab.teaching.handout import STUDENTS_OWN, Edition, Handout, handout
+from lab.teaching.handout import STUDENTS_OWN, Chapter, Edition, Handout, handout
 from lab.teaching.looks import known_kinds
+from lab.teaching.script import functions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,12 +120,56 @@ def test_who_does_all_commands_of_a_chapter_makes_nothing_twice(lab: Lab) -> Non
     for chapter in course(*lab, Edition.STUDENT).chapters:
         code = [block.text for part in chapter.parts for block in part.blocks if block.kind == "shell"]
         made = re.findall(
-            r"openstack (image|network|subnet|router|server|flavor) create .*? ([\w-]+)(?: --format .*)?$",
+            r"(?:openstack|rabbitmqctl|ovs-vsctl|keystone-manage) "
+            r"(?:(image|network|subnet|router|server|flavor) create .*?|(add_user|add-br|bootstrap)) "
+            r"([\w-]+)(?: --format .*)?$",
             "\n".join([*code, *chapter.by_hand]),
             re.MULTILINE,
         )
         assert len(made) == len(set(made)), chapter.id
         assert not re.search(r"=(KERNEL|RAMDISK)\b", " ".join(chapter.by_hand)), chapter.id
+
+
+def typed(chapter: Chapter) -> list[str]:
+    """The lines that a chapter has for a shell, in their order."""
+    blocks = [block.text for part in chapter.parts for block in part.blocks if block.kind == "shell"]
+    return "\n".join([*blocks, *chapter.by_hand]).splitlines()
+
+
+@pytest.mark.parametrize("lab", FULL, ids=str)
+def test_a_person_has_every_program_that_a_chapter_names(lab: Lab) -> None:
+    """No helper of the scripts (provision/lib) is on paper: it says what the helper does."""
+    helpers = {name for path in (PROVISION / "lib").glob("*.sh") for name in functions(path.read_text())}
+    assert {"put_file", "restart_if_running", "long_turns", "queue_user", "start_behind"} <= helpers
+    for chapter in course(*lab, Edition.STUDENT).chapters:
+        named = {word for line in typed(chapter) for word in re.findall(r"[\w-]+", line)}
+        assert not helpers & named, chapter.id
+        assert not any("/opt/lab/lib" in line for line in typed(chapter)), chapter.id
+
+
+@pytest.mark.parametrize("lab", FULL, ids=str)
+def test_who_asks_a_service_has_logged_in(lab: Lab) -> None:
+    for chapter in course(*lab, Edition.STUDENT).chapters:
+        lines = typed(chapter)
+        asked = [number for number, line in enumerate(lines) if re.match(r"(?:\w+=\$\()?openstack ", line)]
+        logins = [number for number, line in enumerate(lines) if re.fullmatch(r"\. (?:/root/)?admin-openrc", line)]
+        assert not asked or (logins and logins[0] < asked[0]), chapter.id
+
+
+@pytest.mark.parametrize("lab", FULL, ids=str)
+def test_a_file_that_the_suite_asks_for_is_on_paper_or_of_a_package(lab: Lab) -> None:
+    """With its owner and mode, where they are not those of any new file."""
+    plan = plan_of(*lab)
+    for chapter in course(*lab, Edition.STUDENT).chapters:
+        titles = {block.title for part in chapter.parts for block in part.blocks if block.kind == "file"}
+        for check in plan.checks:
+            if check.step != chapter.id or check.kind != "file" or check.node not in ("controller", "compute1"):
+                continue
+            path = str(check.args["path"])
+            if path.startswith("/etc/systemd/"):
+                assert path in titles, check.id
+            if path in titles and (check.args["mode"], check.args["owner"]) not in {("0644", "root"), ("0664", "root")}:
+                assert any(line.startswith("ch") and line.endswith(f" {path}") for line in typed(chapter)), check.id
 
 
 def test_what_is_otherwise_than_in_the_guide_is_told_with_version_and_reason() -> None:

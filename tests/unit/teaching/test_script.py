@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.base import resources
-from lab.teaching.script import decided, read_script, statements
+from lab.teaching.script import decided, functions, read_script, statements
 from lab.teaching.translate import Block, Translator, merged
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ VALUES = {
 
 def blocks(text: str) -> list[tuple[str, ...]]:
     script = tuple(statements(text.strip("\n").splitlines()))
-    made = merged(Translator(VALUES, "10.0.0.11\tcontroller\n").blocks(script))
+    made = merged(Translator(VALUES, "10.0.0.11\tcontroller\n", {}).blocks(script))
     return [(block.kind, block.text, *([block.title] if block.title else [])) for block in made]
 
 
@@ -175,3 +177,40 @@ def test_comments_of_functions_stay_with_the_script() -> None:
 def test_neighbours_are_joined_only_where_they_are_one() -> None:
     made = list(merged(iter([Block("shell", "a"), Block("shell", "b"), Block("sql", "c"), Block("sql", "d")])))
     assert made == [Block("shell", "a\nb"), Block("sql", "c"), Block("sql", "d")]
+
+
+BOOT = """
+start_limit nova-
+start_behind nova-api nova-compute http://controller:5000/v3 http://controller:8774/
+"""
+
+
+def test_what_systemd_is_told_is_on_paper_as_the_helpers_write_it(tmp_path: Path) -> None:
+    """Both have the text: the helpers in bash, where the nodes need it, and the translation."""
+    lib = resources.PROVISION / "lib"
+    script = (
+        f"systemctl() {{ :; }}; set -eu; source {lib}/report.sh; source {lib}/files.sh; source {lib}/units.sh{BOOT}"
+    )
+    environment = {**os.environ, "LAB_SYSTEMD": str(tmp_path), "SYSTEMD_OFFLINE": "1"}
+    subprocess.run(["bash", "-c", script], env=environment, check=True, capture_output=True)
+    made = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*.conf")}
+    told = {title[0].removeprefix("/etc/systemd/system/"): f"{text}\n" for kind, text, *title in blocks(BOOT) if title}
+    assert told == made
+    assert len(made) == 3
+    assert blocks(BOOT)[-1] == ("shell", "systemctl daemon-reload")
+
+
+def test_what_a_helper_does_is_written_out() -> None:
+    helpers = functions("long_turns() {\n  if [[ $LAB_ROLE == controller ]]; then\n    sysctl a=1\n  fi\n}\n")
+    (made,) = Translator(VALUES, "", helpers).blocks(tuple(statements(["long_turns"])))
+    assert made == Block("shell", "sysctl a=1")
+
+
+def test_a_file_of_another_owner_or_mode_is_given_to_it() -> None:
+    text = "put_file /etc/x.conf 0640 root:nova <<EOF\na\nEOF\nput_file /root/y 0600 <<EOF\nb\nEOF\n"
+    assert blocks(text) == [
+        ("file", "a", "/etc/x.conf"),
+        ("shell", "chown root:nova /etc/x.conf\nchmod 0640 /etc/x.conf"),
+        ("file", "b", "/root/y"),
+        ("shell", "chmod 0600 /root/y"),
+    ]
