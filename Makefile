@@ -43,7 +43,7 @@ PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core
 TEST_PACKAGES := bats e2fsprogs vagrant vagrant-libvirt $(PDF_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-pdf dev-setup test-setup lock lock-virtualenvs lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-pages test-archive test-faults test-golden test-hosts test-exercises lint format bench wheel clean
+.PHONY: help setup setup-pdf dev-setup test-setup lock lock-virtualenvs lab-up lab-verify lab-status lab-ssh lab-down test test-release test-checkpoint test-power test-used test-tempest test-clients test-browser test-pages test-archive test-faults test-golden test-hosts test-exercises test-by-hand lint format bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -176,6 +176,9 @@ test-used: lab-up  ## use the running lab as people do, beyond the guide; it sta
 
 test-exercises: lab-up  ## exercises on the running lab: shown, named, graded, solved, reset (ARGS="--only 3,17 --quick --json F")
 	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m exercises --existing "$(LAB)" $(ARGS)
+
+test-by-hand: dev-setup  ## type chapters of the handout on the running lab, and grade each as a student's (ARGS="50 55")
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests $(BIN)/python -m by_hand --existing "$(LAB)" $(ARGS)
 
 test-tempest: lab-up $(VENV)/tempest/.ready  ## OpenStack's own test suite, its smoke set, from outside against the running lab
 	@$(SUDO) $(BIN)/lab exec --file "$(LAB)" -- env PYTHONDONTWRITEBYTECODE=1 "PYTHONPATH=$(CURDIR)/tests" \
