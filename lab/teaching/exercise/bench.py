@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SCRIPT_LIMIT_S = 900.0
 """for what an exercise does to a node"""
 REACH_LIMIT_S = 60.0
-SETTLE_S = 60.0
+SETTLE_S = 30.0
 """for services to work after a restart, on a KVM host; times the wait factor"""
 
 

@@ -8,6 +8,7 @@ break_it() {
   disconnect "$ACCOUNT"
 }
 
+# A connection that is open keeps the rights of its database from before: every service that uses the account starts again.
 solve() {
   mariadb <<<"GRANT ALL PRIVILEGES ON $DATABASE.* TO '$ACCOUNT'@'%';"
   # shellcheck disable=SC2086
