@@ -12,6 +12,10 @@ class Mismatch(Exception):  # noqa: N818 - a result, not an error
         self.found = found
 
 
+class ServerError(Mismatch):
+    """The service answered that it failed: it runs, and what it lacks comes soon or never."""
+
+
 class CannotTell(Exception):  # noqa: N818
     """The fact could not be read: a program that should tell it did not answer."""
 

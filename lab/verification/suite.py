@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import time
 import traceback
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lab.planning.plan import Check, Plan
 from lab.planning.secrets import read_env
 from lab.verification.cloud import running
-from lab.verification.outcome import CannotTell, Mismatch, Unknown, Unreachable
+from lab.verification.outcome import CannotTell, Mismatch, ServerError, Unknown, Unreachable
 from lab.verification.registry import KINDS, UNKNOWN, Assertion
 from lab.verification.rounds import LabBackend, Pending, Rounds
 from lab.verification.selection import select
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     Connect = Callable[[str, queue.SimpleQueue[Arrived], float], Wire]
     """node, where answers go, the lab's wait factor"""
 
+HEALS_WITHIN_S = 15
+"""for a service that answers with an error of its own; times the lab's wait factor. What it asks for, a database or a
+cache, was started with it at the latest"""
 MAY_END = 2
 """restarts of a unit by systemd while a check waits for it; one that ends more often makes nothing true"""
 
@@ -89,11 +93,13 @@ class Suite:
             self.judge(check)
         except (Pending, Unreachable, Unknown):
             return False
+        except ServerError:
+            return self._may_come(check, HEALS_WITHIN_S)
         except Exception:
             return self._may_come(check)
         return False
 
-    def _may_come(self, check: Check) -> bool:
+    def _may_come(self, check: Check, within_s: float = math.inf) -> bool:
         """Tell whether the services of a check that is wrong run, and had less time than it takes them."""
         if (comes := check.comes) is None:
             return False
@@ -106,7 +112,7 @@ class Suite:
             self._wrong[check.id] = (first, now, restarts)
             if any(count - before > MAY_END for count, before in zip(units.restarts, restarts, strict=False)):
                 return False
-            limit_s = comes.within * host.backend.scale
+            limit_s = min(comes.within, within_s) * host.backend.scale
             return now - first < limit_s and (units.since_s < limit_s or not comes.at_start)
         return False
 

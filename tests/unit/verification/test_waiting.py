@@ -98,6 +98,25 @@ def test_what_never_comes_fails_after_its_time(at_start: bool, tmp_path: Path) -
     )
 
 
+URL = "http://controller:5000/v3"
+
+
+@pytest.mark.parametrize("kind", ["http", "endpoint-answers"])
+@pytest.mark.parametrize(("answer", "waited"), [({"status": 500}, False), ({"error": "Connection refused"}, True)])
+def test_a_service_that_says_it_failed_heals_soon_or_never(
+    kind: str, answer: dict[str, Any], waited: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.verification.suite.HEALS_WITHIN_S", 1)
+    check = a_check(kind, {"url": URL} | ({"status": 200} if kind == "http" else {}))
+    check = check.model_copy(update={"comes": comes(4, at_start=True)})
+    nodes = {"controller": FakeNode({f"web:{URL}": answer, "started": started(0)}), "compute1": FakeNode({})}
+    suite = a_suite(tmp_path, nodes, check, wait_factor=1)
+    began = time.monotonic()
+    Waiting(suite.rounds, {"it": lambda: suite.still_to_come(check)}, again_s=0.01).wait_for(["it"])
+    assert time.monotonic() - began >= 1
+    assert (time.monotonic() - began >= 4) == waited
+
+
 def test_nobody_waits_for_a_service_that_ends_again_and_again(tmp_path: Path) -> None:
     units = [started(1, restarts=restarts) for restarts in (50, 51, 52, 53)]
     recording = {"commands:pgrep dnsmasq": MISSING, "started": units}
