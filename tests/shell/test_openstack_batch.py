@@ -73,6 +73,46 @@ def test_the_services_are_asked_before_any_command_was_run(monkeypatch: pytest.M
     assert (Client().sdk, Client().project_id) == ("sdk", "p1")
 
 
+def test_who_only_asks_gives_a_silent_service_up_once() -> None:
+    asked: list[tuple[str, object]] = []
+
+    def answer(_method: str, url: str, **how: object) -> str:
+        asked.append((url, how.get("timeout")))
+        if ":9696" in url:
+            raise TimeoutError("read timed out")
+        return "answer"
+
+    session = SimpleNamespace(request=answer)
+    client.give_up_silent(session, 20)
+    client.give_up_silent(session, 99)  # once for all commands
+    for path in ("networks", "subnets", "agents"):
+        with pytest.raises(TimeoutError):
+            session.request("GET", f"http://controller:9696/v2.0/{path}")
+    assert session.request("GET", "http://controller:8774/v2.1/servers", timeout=5) == "answer"
+    assert asked == [("http://controller:9696/v2.0/networks", 20), ("http://controller:8774/v2.1/servers", 5)]
+
+
+@pytest.mark.parametrize(("patient", "limits"), [(False, [20.0]), (True, [])])
+def test_only_who_asks_does_not_wait_for_long(
+    monkeypatch: pytest.MonkeyPatch, patient: bool, limits: list[float]
+) -> None:
+    class Shell(FakeShell):
+        def prepare_to_run_command(self, _command: object) -> None:
+            self.client_manager = SimpleNamespace(session=SimpleNamespace(session="http"), sdk_connection="sdk")
+
+    seen: list[float] = []
+    monkeypatch.setitem(sys.modules, "openstackclient", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "openstackclient.shell", SimpleNamespace(OpenStackShell=Shell))
+    monkeypatch.setattr(client, "_wait_for_connections", lambda: None)
+    monkeypatch.setattr(
+        client, "give_up_silent", lambda http, limit_s: seen.append(limit_s) if http == "http" else None
+    )
+    monkeypatch.setattr(client, "ANSWER_S", 10)
+    monkeypatch.setenv("LAB_WAIT_FACTOR", "2")
+    assert Client(patient=patient).sdk == "sdk"
+    assert seen == limits
+
+
 @pytest.mark.parametrize("patient", [True, False])
 def test_a_service_that_starts_again_is_waited_for_only_by_a_patient_client(
     monkeypatch: pytest.MonkeyPatch, patient: bool

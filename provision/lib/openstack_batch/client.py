@@ -6,11 +6,14 @@ import io
 import logging
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 from openstack_batch.limits import scaled
 
 RESTART_S = 30
 """that a service may take until it listens again, on a KVM host"""
+ANSWER_S = 15
+"""that a service may take to answer who only asks, on a KVM host"""
 TRY_AGAIN_S = 2
 """between two tries to connect"""
 Result = tuple[int, str, str]
@@ -49,6 +52,28 @@ def _wait_for_connections() -> None:
     session.TCPKeepAliveAdapter.__init__ = make
 
 
+def give_up_silent(http: Any, limit_s: float) -> None:
+    """Let the requests of a session fail after this time without an answer; further ones to that service fail at once.
+
+    Without it, each of them waits without an end: a server that starts again and again accepts the connection.
+    """
+    if hasattr(http, "silent"):
+        return
+    real, http.silent = http.request, {}
+
+    def request(method: str, url: str, **how: Any) -> Any:
+        service = urlsplit(url).netloc
+        if service in http.silent:
+            raise http.silent[service]
+        try:
+            return real(method, url, **{"timeout": limit_s, **how})
+        except OSError as error:  # that of the requests library
+            http.silent[service] = error
+            raise
+
+    http.request = request
+
+
 class Client:
     """`openstack`, loaded and logged in once, at the first command that needs it.
 
@@ -73,7 +98,16 @@ class Client:
         if self._patient:
             _wait_for_connections()
 
+        patient = self._patient
+
         class Shell(OpenStackShell):
+            def prepare_to_run_command(self, cmd: Any) -> None:
+                """One that only asks does not wait long for a service that is silent."""
+                super().prepare_to_run_command(cmd)
+                session = getattr(self.client_manager, "session", None)
+                if session is not None and not patient:
+                    give_up_silent(session.session, scaled(ANSWER_S))
+
             def clean_up(self, cmd: Any, result: Any, err: Any) -> None:
                 """Between two commands nothing is closed: the next one uses the same session."""
 
