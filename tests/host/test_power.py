@@ -111,6 +111,14 @@ def progress() -> RecordedProgress:
     return RecordedProgress()
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_the_checks_may_be_left_to_the_suite(host: FakeHost, lab: Lab, progress: RecordedProgress, check: bool) -> None:
+    host.define()
+    assert power.resume(lab, progress, check=check).good
+    assert "settle" in FakeSsh.said
+    assert ("verify" in FakeSsh.said) == check
+
+
 def test_halt_and_resume(host: FakeHost, lab: Lab, progress: RecordedProgress) -> None:
     host.define()
     assert power.resume(lab, progress).good
