@@ -1,8 +1,8 @@
 """Print the proofs that this run of the gate carries out, one a line as `NAME MINUTES LAB`, and on stderr the seed.
 
 A proof is a file of .ci/proofs; the head of each says how many minutes it takes on a normal day, and whether it wants
-the running lab of the gate or makes one of its own; `# not: RELEASE` names one with which it has not been carried out.
-They are drawn in an order that the seed gives, as many as fit.
+the running lab of the gate or makes one of its own; `# not: RELEASE…` names those with which it has not been carried
+out. They are drawn in an order that the seed gives, as many as fit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REST_MINUTES = {
     if not line.startswith("#") and (words := line.split())
 }
 """of a normal day, which the rest of the gate takes with each release"""
-_HEAD = re.compile(r"^# (minutes|lab|not): (\w+)$", re.MULTILINE)
+_HEAD = re.compile(r"^# (minutes|lab|not): (\w+(?: \w+)*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, order=True)
@@ -41,7 +41,7 @@ class Proof:
     lab: str
     """`running`: that of the gate; `own`: it makes one"""
     not_for: str = ""
-    """a release with which it has not been carried out; empty: none"""
+    """releases with which it has not been carried out, with blanks between them; empty: none"""
 
     def __str__(self) -> str:
         return f"{self.name} {self.minutes} {self.lab}"
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--release", help="leave out the proofs that are not for this one")
     options = parser.parse_args()
     seed = commits() if options.seed is None else options.seed
-    fitting = [proof for proof in map(read, PROOFS.iterdir()) if proof.not_for != options.release]
+    fitting = [proof for proof in map(read, PROOFS.iterdir()) if options.release not in proof.not_for.split()]
     minutes = left_by(options.release) if options.minutes is None else options.minutes
     chosen = draw(fitting, seed, minutes)
     print(f"proofs of seed {seed}: {', '.join(p.name for p in chosen) or 'none'}", file=sys.stderr)
