@@ -44,7 +44,7 @@ def under_headings(blocks: Iterable[Block]) -> Iterator[Part]:
 
 
 def with_commands(parts: Iterable[Part], commands: Iterable[str]) -> tuple[tuple[Part, ...], tuple[str, ...]]:
-    """Put commands that prove true what a chapter's checks ask into its parts.
+    """Put the commands that a chapter's checks name into its parts.
 
     One that a part has already, in these or other words, is left out; so is one with a placeholder. One that the script
     has in a way of its own stands behind that code. Before the first command of the client stands the login.

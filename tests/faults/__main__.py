@@ -24,11 +24,12 @@ from faults.draw import KINDS, USED, Jobs, draw, draw_existing
 from faults.lab_run import run_lab
 from faults.story import NotSurvivedError, Suite
 from faults.traces import traces
-from lab.base.errors import HostError, UsageError
+from lab.base.errors import HostError
 from lab.host.host import choose_host
 from lab.inputs.load import load_spec
 from lab.inputs.release import default_release
 from lab.planning import project
+from lab.planning.step_names import step_of
 from lab.verbs import opening
 
 if TYPE_CHECKING:
@@ -94,9 +95,7 @@ def target_of(spec_file: Path, build_dir: Path, plan: Plan, *, of_tmpfs: bool) -
 
 def steps_of(plan: Plan, to: str) -> list[str]:
     ids = [step.id for step in plan.steps]
-    if to and to not in ids:
-        raise UsageError(f"no step {to}", hint=f"steps: {', '.join(ids)}")
-    return ids[: ids.index(to) + 1] if to else ids
+    return ids[: ids.index(step_of(plan, to)) + 1] if to else ids
 
 
 def existing(options: argparse.Namespace, logs: Path) -> int:

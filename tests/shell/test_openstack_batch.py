@@ -80,16 +80,22 @@ def test_who_only_asks_gives_a_silent_service_up_once() -> None:
         asked.append((url, how.get("timeout")))
         if ":9696" in url:
             raise TimeoutError("read timed out")
+        if ":8776" in url:
+            raise ConnectionResetError("reset by peer")
         return "answer"
 
     session = SimpleNamespace(request=answer)
-    client.give_up_silent(session, 20)
-    client.give_up_silent(session, 99)  # once for all commands
+    client.give_up_silent(session, 20, TimeoutError)
+    client.give_up_silent(session, 99, TimeoutError)  # once for all commands
     for path in ("networks", "subnets", "agents"):
         with pytest.raises(TimeoutError):
             session.request("GET", f"http://controller:9696/v2.0/{path}")
     assert session.request("GET", "http://controller:8774/v2.1/servers", timeout=5) == "answer"
     assert asked == [("http://controller:9696/v2.0/networks", 20), ("http://controller:8774/v2.1/servers", 5)]
+    for _ in range(2):  # a connection that was lost says nothing about the next one
+        with pytest.raises(ConnectionResetError):
+            session.request("GET", "http://controller:8776/v3")
+    assert len(asked) == 4
 
 
 @pytest.mark.parametrize(("patient", "limits"), [(False, [20.0]), (True, [])])
@@ -103,9 +109,11 @@ def test_only_who_asks_does_not_wait_for_long(
     seen: list[float] = []
     monkeypatch.setitem(sys.modules, "openstackclient", SimpleNamespace())
     monkeypatch.setitem(sys.modules, "openstackclient.shell", SimpleNamespace(OpenStackShell=Shell))
+    monkeypatch.setitem(sys.modules, "requests", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "requests.exceptions", SimpleNamespace(Timeout=TimeoutError))
     monkeypatch.setattr(client, "_wait_for_connections", lambda: None)
     monkeypatch.setattr(
-        client, "give_up_silent", lambda http, limit_s: seen.append(limit_s) if http == "http" else None
+        client, "give_up_silent", lambda http, limit_s, _: seen.append(limit_s) if http == "http" else None
     )
     monkeypatch.setattr(client, "ANSWER_S", 10)
     monkeypatch.setenv("LAB_WAIT_FACTOR", "2")

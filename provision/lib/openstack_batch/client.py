@@ -52,8 +52,10 @@ def _wait_for_connections() -> None:
     session.TCPKeepAliveAdapter.__init__ = make
 
 
-def give_up_silent(http: Any, limit_s: float) -> None:
+def give_up_silent(http: Any, limit_s: float, timeout: type[Exception]) -> None:
     """Let the requests of a session fail after this time without an answer; further ones to that service fail at once.
+
+    `timeout` is what the session raises then. A connection that is lost or refused is no silence.
 
     Without it, each of them waits without an end: a server that starts again and again accepts the connection.
     """
@@ -67,7 +69,7 @@ def give_up_silent(http: Any, limit_s: float) -> None:
             raise http.silent[service]
         try:
             return real(method, url, **{"timeout": limit_s, **how})
-        except OSError as error:  # that of the requests library
+        except timeout as error:
             http.silent[service] = error
             raise
 
@@ -106,7 +108,9 @@ class Client:
                 super().prepare_to_run_command(cmd)
                 session = getattr(self.client_manager, "session", None)
                 if session is not None and not patient:
-                    give_up_silent(session.session, scaled(ANSWER_S))
+                    from requests.exceptions import Timeout
+
+                    give_up_silent(session.session, scaled(ANSWER_S), Timeout)
 
             def clean_up(self, cmd: Any, result: Any, err: Any) -> None:
                 """Between two commands nothing is closed: the next one uses the same session."""
