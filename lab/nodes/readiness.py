@@ -68,6 +68,7 @@ def wait_until_ready(
     limit_s: float | None = None,
     running: Callable[[], bool] = lambda: True,
     clock: HostClock | None = None,
+    reports: Callable[[str, str], bool] = lambda node, unit: True,
 ) -> list[str]:
     """Wait until the lab works; gives what does not, if anything.
 
@@ -83,6 +84,7 @@ def wait_until_ready(
         limit_s: without it LIMIT_S times the wait factor.
         running: whether the machines still run; there is nothing to wait for where one has ended meanwhile.
         clock: this host's.
+        reports: whether a unit of a node is waited for until it has reported itself since.
 
     Raises:
         HostKeyError: another machine answers.
@@ -98,7 +100,7 @@ def wait_until_ready(
         seen = for_all(wanted, functools.partial(_look_at, ssh, wanted, since), on_interrupt=ssh.abort)
         if off := {node: each.clock_off_s for node, each in seen.items() if abs(each.clock_off_s) > TOLERANCE_S}:
             _set_clocks(lab, ssh, off, clock.slept_s(), say)
-        wrong = complaints(wanted, seen)
+        wrong = complaints(wanted, seen, reports)
         if not wrong or hopeless(wanted, seen) or not running() or time.monotonic() > deadline:
             return wrong
         if time.monotonic() > tell_at:
@@ -143,7 +145,11 @@ def expected(plan: Plan, done: Iterable[str]) -> dict[str, Expected]:
     return wanted
 
 
-def complaints(wanted: dict[str, Expected], seen: dict[str, Seen]) -> list[str]:
+def complaints(
+    wanted: dict[str, Expected],
+    seen: dict[str, Seen],
+    reports: Callable[[str, str], bool] = lambda node, unit: True,
+) -> list[str]:
     """Name what does not work: clocks first, then units, APIs, and services that have not reported themselves."""
     wrong = [
         f"the clock of {node} (off by {each.clock_off_s:.0f} s)"
@@ -161,7 +167,7 @@ def complaints(wanted: dict[str, Expected], seen: dict[str, Seen]) -> list[str]:
     beats = frozenset[tuple[str, str]]().union(*(look.beats for look in seen.values()))
     for node, want in wanted.items():
         for unit in want.units:
-            if unit in REPORTING and (node, unit) not in beats:
+            if unit in REPORTING and reports(node, unit) and (node, unit) not in beats:
                 wrong.append(f"{unit} on {node} (has not reported)")
     return list(dict.fromkeys(wrong))
 

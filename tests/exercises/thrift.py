@@ -64,9 +64,9 @@ class ThriftyBench:
         self._green = None
         self._bench.restart(node, units)
 
-    def settle(self, limit_s: float | None = None) -> None:
+    def settle(self, limit_s: float | None = None, *, restarted: Collection[tuple[str, str]] | None = None) -> None:
         """Wait until the services work."""
-        self._bench.settle(limit_s)
+        self._bench.settle(limit_s, restarted=restarted)
 
     def reboot(self) -> None:
         """Boot all nodes."""

@@ -75,8 +75,9 @@ class WordsBench:
         self.acts.append(f"restart {' '.join(units)} on {node}")
         self.red |= self.red_after_restart
 
-    def settle(self, limit_s: float | None = None) -> None:
-        self.acts.append("settle")
+    def settle(self, limit_s: float | None = None, *, restarted: Collection[tuple[str, str]] | None = None) -> None:
+        units = sorted(unit for _, unit in restarted or ())
+        self.acts.append(" ".join(["settle", *units]))
 
     def reboot(self) -> None:
         self.acts.append("reboot")

@@ -18,6 +18,7 @@ from lab.host.choice import own_host
 from lab.nodes.clock import wait_for_chrony
 from lab.nodes.readiness import wait_until_ready
 from lab.nodes.ssh import Ssh
+from lab.openstack import REPORTING
 from lab.teaching.exercise import state
 from lab.teaching.exercise.script import SHELL
 from lab.verbs import power
@@ -55,8 +56,11 @@ class Bench(Protocol):
     def restart(self, node: str, units: Sequence[str]) -> None:
         """Restart services, without waiting for them."""
 
-    def settle(self, limit_s: float | None = None) -> None:
-        """Wait for the services, at most `limit_s` (on a KVM host; default SETTLE_S). No error if they do not work."""
+    def settle(self, limit_s: float | None = None, *, restarted: Collection[tuple[str, str]] | None = None) -> None:
+        """Wait for the services, at most `limit_s` (on a KVM host; default SETTLE_S). No error if they do not work.
+
+        Of `restarted`, as (node, unit), a report is waited for too; by default of all.
+        """
 
     def reboot(self) -> None:
         """Shut all nodes down, and boot them."""
@@ -72,6 +76,17 @@ class Bench(Protocol):
 
     def forget(self, name: str) -> None:
         """Delete it; no error if there is none."""
+
+
+def restart_script(units: Sequence[str]) -> str:
+    """Write what restarts services, also those that systemd no longer tries to start.
+
+    Those that take their work from the queue are killed: told to end, they wait for it until systemd kills them after
+    15 s, and they keep no data.
+    """
+    names, workers = shlex.join(units), shlex.join(unit for unit in units if unit in REPORTING)
+    kill = f"systemctl kill --signal=KILL {workers} 2>/dev/null\n" if workers else ""
+    return f"{kill}systemctl reset-failed {names} 2>/dev/null\nsystemctl restart --no-block {names}\n"
 
 
 class LabBench:
@@ -119,18 +134,24 @@ class LabBench:
         return verify(self._lab.plan, self._lab.build_dir, ids=ids, quick=quick, full=True, on_result=tell)
 
     def restart(self, node: str, units: Sequence[str]) -> None:
-        """Restart services, also those that systemd no longer tries to start."""
-        names = shlex.join(units)
-        self.run(node, f"systemctl reset-failed {names} 2>/dev/null\nsystemctl restart --no-block {names}\n")
+        """Restart services."""
+        self.run(node, restart_script(units))
 
-    def settle(self, limit_s: float | None = None) -> None:
+    def settle(self, limit_s: float | None = None, *, restarted: Collection[tuple[str, str]] | None = None) -> None:
         """Wait as `lab resume` does, but not so long; then for chrony, which may have been restarted.
 
-        Nothing is said meanwhile: what is waited for would name the service at fault.
+        A network agent reports every 30 s: one that ran on need not be waited for. Nothing is said meanwhile: what is
+        waited for would name the service at fault.
         """
         plan, limit_s = self._lab.plan, SETTLE_S if limit_s is None else limit_s
-        limit = limit_s * max(1.0, plan.wait_factor)
-        wait_until_ready(self._lab, self._ssh, since=time.time(), say=lambda _: None, limit_s=limit)
+        wait_until_ready(
+            self._lab,
+            self._ssh,
+            since=time.time(),
+            say=lambda _: None,
+            limit_s=limit_s * max(1.0, plan.wait_factor),
+            reports=lambda node, unit: restarted is None or (node, unit) in restarted,
+        )
         with contextlib.suppress(MachineError):  # the suite says so
             wait_for_chrony(self._ssh, plan, {node.name: math.inf for node in plan.nodes}, limit_s)
 

@@ -113,8 +113,16 @@ def _after_restart(desk: Desk, repaired: list[Variant], *, exam: bool) -> Report
     with desk.bench.locked("lab exercise grade"):
         with desk.progress.phase("restart", "the services of the exercise start again"):
             restarted = _restart(desk, repaired)
-            desk.bench.settle()
+            if any(map(_boots, repaired)):
+                desk.bench.settle()
+            elif restarted:
+                desk.bench.settle(restarted=restarted)
         return _suite(desk, restarted)
+
+
+def _boots(variant: Variant) -> bool:
+    """Tell whether it does a part of a boot again, as that of the firewall, which any service may feel."""
+    return catalog.START_AGAIN in variant.exercise.functions()
 
 
 def _restart(desk: Desk, repaired: list[Variant]) -> set[tuple[str, str]]:
@@ -125,7 +133,7 @@ def _restart(desk: Desk, repaired: list[Variant]) -> set[tuple[str, str]]:
         if units:
             desk.bench.restart(variant.node, units)
             restarted |= {(variant.node, unit) for unit in units}
-        if catalog.START_AGAIN in variant.exercise.functions():
+        if _boots(variant):
             desk.bench.run(variant.node, script.message(variant, catalog.START_AGAIN))
     return restarted
 

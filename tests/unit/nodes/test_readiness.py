@@ -86,6 +86,13 @@ def test_each_thing_that_is_not_well_is_named() -> None:
     ]
 
 
+def test_a_report_is_waited_for_only_of_units_that_are_to_report() -> None:
+    silent = {**WELL, "controller": replace(WELL["controller"], beats=frozenset())}
+    assert complaints(WANTED, silent, lambda node, unit: (node, unit) == ("compute1", "nova-compute")) == [
+        "nova-compute on compute1 (has not reported)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("up", "state", "expected_end"),
     [(True, "failed", True), (True, "inactive", True), (False, "inactive", False), (True, "activating", False)],

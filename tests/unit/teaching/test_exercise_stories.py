@@ -101,7 +101,7 @@ def test_a_good_repair_passes_after_a_restart_and_the_suite(desk: Desk, bench: W
     bench.red = set()
     graded = grade(desk)
     assert graded.verdict.kind == "passed"
-    assert bench.acts[1:3] == ["restart memcached on controller", "settle"]
+    assert bench.acts[1:3] == ["restart memcached on controller", "settle memcached"]
     assert len(bench.acts) == 4
     assert not veil.is_veiled(desk.build_dir)
     assert [(r.outcome, r.won, r.missed) for r in desk.results.load()] == [("passed", 10, 0)]
@@ -202,6 +202,21 @@ def test_hints_cost_once_it_is_solved_and_are_free_afterwards(desk: Desk, bench:
     assert desk.results.load()[0].won == 7
     assert [hint.price for hint in stories.take_hint(desk)] == [0, 0, 0]
     assert desk.results.load()[0].won == 7
+
+
+def test_nothing_is_waited_for_where_nothing_starts_again(desk: Desk, bench: WordsBench) -> None:
+    begin(desk, bench, 8)
+    bench.red = set()
+    assert grade(desk).verdict.kind == "passed"
+    assert not [act for act in bench.acts if act.startswith(("restart", "settle"))]
+
+
+def test_all_services_are_waited_for_where_a_part_of_a_boot_is_done_again(desk: Desk, bench: WordsBench) -> None:
+    begin(desk, bench, 17)
+    bench.red = set()
+    assert grade(desk).verdict.kind == "passed"
+    assert bench.acts[1].endswith("start_again </dev/null")
+    assert bench.acts[2] == "settle"
 
 
 def test_a_hint_is_not_paid_where_it_was_not_solved(desk: Desk, bench: WordsBench) -> None:
