@@ -1,4 +1,4 @@
-"""How the programs of the tests end (`make test-faults`, `test-hosts`, `test-tempest`, `test-exercises`, `bench`)."""
+"""How the programs of the tests end, such as `make test-faults`, `test-golden`, `test-exercises` and `bench`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 def run_to_the_end(name: str, main: Callable[[], int]) -> NoReturn:
     """Run a program, and exit with its code. A LabError and Ctrl-C become one message, after what it does at its end.
 
-    SIGTERM ends it as Ctrl-C does: what it made would stay otherwise.
+    SIGTERM ends it as Ctrl-C does: what it made would stay otherwise. So does SIGINT where it was started in the
+    background, of which a shell takes it away.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         code = main()
     except LabError as error:

@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ending import run_to_the_end
+
 from instant.goals import table
 from instant.story import NotGoldenError, Story
 from lab.host.host import choose_host
@@ -60,4 +62,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_to_the_end("make test-golden", main)

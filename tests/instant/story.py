@@ -79,12 +79,23 @@ class Story:
             for row in self._serving(first):  # it had come to its end before
                 self._lab(["golden", "remove", row["name"]], f"save-{number}-remove")
         golden = self._save(first)
-        self._second(golden, first, chance)
+        before = takes.pressure()
+        build_dir, second = self._second(first, chance)
         with self._alone(first):
+            self._rotate(build_dir, second)
+        self._lab(["verify", *first], "beside-rotated")
+        with self._alone(first, second):
             self._another_admin()
             self._another_name()
             self._other_cache(golden)
         self._other_lab(golden)
+        self._three(first, second, before)
+        code, _ = run_lab(["golden", "remove", golden["name"]], self.work / "refused.log", LIMIT_S)
+        if code != 2:
+            raise NotGoldenError(f"removing a golden lab below a lab ended with {code}: {self.work / 'refused.log'}")
+        self._down(build_dir, second)
+        if not self._golden(first)["serves"]:
+            raise NotGoldenError("the golden lab is another one after a lab from it was removed")
         self._lab(["golden", "remove", golden["name"]], "remove")
         self._lab(["verify", *first], "first-verify")
 
@@ -115,15 +126,14 @@ class Story:
         self.figures["golden_mib"] = golden["size_mib"]
         return golden
 
-    def _second(self, golden: dict[str, Any], first: list[str], chance: random.Random) -> None:
-        """Make a lab from it beside the first one, and verify both."""
+    def _second(self, first: list[str], chance: random.Random) -> tuple[Path, list[str]]:
+        """Make a lab from the golden one beside the first, and verify both; give its directory and its options."""
         build_dir, options = self._new("second")
         for number in range(self.kills):
             self._kill(["up", *options], chance.random() * SPREAD_S["up"], f"up-{number}")
         if self.kills:
             self._lab(["up", *options], "up-back")
             self._lab(["down", *options], "up-back-down")
-        before = takes.pressure()
         with self._alone(first):
             self._from_golden(options, "up")
         passes = takes.passes() if takes.is_sharing() else None
@@ -132,16 +142,7 @@ class Story:
         for name, of in (("second", options), ("first", first)):
             self._lab(["verify", *of], f"beside-{name}")
         self._measure_memory(build_dir, passes)
-        self._three(first, options, before)
-        code, _ = run_lab(["golden", "remove", golden["name"]], self.work / "refused.log", LIMIT_S)
-        if code != 2:
-            raise NotGoldenError(f"removing a golden lab below a lab ended with {code}: {self.work / 'refused.log'}")
-        with self._alone(first):
-            self._rotate(build_dir, options)
-        self._lab(["verify", *first], "beside-rotated")
-        self._down(build_dir, options)
-        if not self._golden(first)["serves"]:
-            raise NotGoldenError("the golden lab is another one after a lab from it was removed")
+        return build_dir, options
 
     def _three(self, first: list[str], second: list[str], before: int) -> None:
         """Make one more lab beside the two, and verify all of them while all run; nothing may be swapped or killed."""
@@ -164,13 +165,15 @@ class Story:
         self._down(build_dir, options)
 
     @contextmanager
-    def _alone(self, first: list[str]) -> Iterator[None]:
-        """Stop the first lab, so that what is measured has the processors alone, as the first `lab up` had."""
-        self._lab(["pause", *first], "pause")
+    def _alone(self, *labs: list[str]) -> Iterator[None]:
+        """Stop these labs, so that what is measured has the processors alone, as the first `lab up` had."""
+        for of in labs:
+            self._lab(["pause", *of], "pause")
         try:
             yield
         finally:
-            self._lab(["unpause", *first], "unpause")
+            for of in labs:
+                self._lab(["unpause", *of], "unpause")
 
     def _require_own_keys(self, build_dir: Path) -> None:
         """Check that a lab has none of the first lab's ssh host keys and keys to log in."""

@@ -28,17 +28,21 @@ def main():
 
 run_to_the_end("test-x", main)
 """
+IN_BACKGROUND = ("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+"""a shell that starts `COMMAND &` leaves it no SIGINT"""
 
 
-def program(word: str) -> subprocess.Popen[str]:
-    environ = {"PYTHONPATH": str(TESTS)}
-    pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, word], env=environ, stdout=pipe, stderr=pipe, text=True)
+def program(word: str, *before: str) -> subprocess.Popen[str]:
+    argv, pipe = [*before, sys.executable, "-c", PROGRAM, word], subprocess.PIPE
+    return subprocess.Popen(argv, env={"PYTHONPATH": str(TESTS)}, stdout=pipe, stderr=pipe, text=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_cleans_up_and_is_one_line(number: signal.Signals) -> None:
-    with program("wait") as running:
+@pytest.mark.parametrize(
+    "before", [(), ("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh")], ids=["shell", "background"]
+)
+def test_ctrl_c_cleans_up_and_is_one_line(number: signal.Signals, before: tuple[str, ...]) -> None:
+    with program("wait", *before) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
         running.send_signal(number)
@@ -55,10 +59,7 @@ def test_the_exit_code_is_the_programs_or_the_errors(word: str, code: int, said:
     assert running.returncode == code
 
 
-PROGRAMS = [f"{name}/__main__.py" for name in ("faults", "hosts", "tempest", "exercises")]
-
-
-@pytest.mark.parametrize("path", [*PROGRAMS, "bench.py"])
-def test_every_program_ends_so(path: str) -> None:
-    last = (TESTS / path).read_text().splitlines()[-1]
+@pytest.mark.parametrize("path", [*sorted(TESTS.glob("*/__main__.py")), TESTS / "bench.py"], ids=str)
+def test_every_program_ends_so(path: Path) -> None:
+    last = path.read_text().splitlines()[-1]
     assert last.strip().startswith("run_to_the_end(")
