@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def run_to_the_end(name: str, main: Callable[[], int]) -> NoReturn:
     """Run a program, and exit with its code. A LabError and Ctrl-C become one message, after what it does at its end.
 
-    SIGTERM ends it as Ctrl-C does: what it made would stay otherwise. So does SIGINT where it was started in the
-    background, of which a shell takes it away.
+    SIGTERM ends it as Ctrl-C does: what it made would stay otherwise. So does SIGINT in the background, where a shell
+    starts a program so that it ignores this signal.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)

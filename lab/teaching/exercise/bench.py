@@ -81,8 +81,8 @@ class Bench(Protocol):
 def restart_script(units: Sequence[str]) -> str:
     """Write what restarts services, also those that systemd no longer tries to start.
 
-    Those that take their work from the queue are killed: told to end, they wait for it until systemd kills them after
-    15 s, and they keep no data.
+    Those that take their work from the queue are killed, which is safe: they keep no data. Told to end, some of them go
+    on for 15 s, until systemd kills them.
     """
     names, workers = shlex.join(units), shlex.join(unit for unit in units if unit in REPORTING)
     kill = f"systemctl kill --signal=KILL {workers} 2>/dev/null\n" if workers else ""

@@ -29,7 +29,7 @@ def main():
 run_to_the_end("test-x", main)
 """
 IN_BACKGROUND = ("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh")
-"""a shell that starts `COMMAND &` leaves it no SIGINT"""
+"""as a shell starts `COMMAND &`: it ignores SIGINT"""
 
 
 def program(word: str, *before: str) -> subprocess.Popen[str]:
@@ -38,9 +38,7 @@ def program(word: str, *before: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(
-    "before", [(), ("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh")], ids=["shell", "background"]
-)
+@pytest.mark.parametrize("before", [(), IN_BACKGROUND], ids=["shell", "background"])
 def test_ctrl_c_cleans_up_and_is_one_line(number: signal.Signals, before: tuple[str, ...]) -> None:
     with program("wait", *before) as running:
         assert running.stdout is not None
@@ -59,7 +57,11 @@ def test_the_exit_code_is_the_programs_or_the_errors(word: str, code: int, said:
     assert running.returncode == code
 
 
-@pytest.mark.parametrize("path", [*sorted(TESTS.glob("*/__main__.py")), TESTS / "bench.py"], ids=str)
+def _name(path: Path) -> str:
+    return str(path.relative_to(TESTS))
+
+
+@pytest.mark.parametrize("path", [*sorted(TESTS.glob("*/__main__.py")), TESTS / "bench.py"], ids=_name)
 def test_every_program_ends_so(path: Path) -> None:
     last = path.read_text().splitlines()[-1]
     assert last.strip().startswith("run_to_the_end(")
