@@ -221,6 +221,7 @@ lint: dev-setup  ## ruff, mypy, import-linter, shellcheck, shfmt
 	$(BIN)/lint-imports --no-cache
 	$(SCRIPTS) | xargs -0 -P 2 -n 8 $(BIN)/shellcheck --external-sources
 	$(SCRIPTS) | xargs -0 $(BIN)/shfmt -i 2 -ci -d
+	$(BIN)/shellcheck --severity=error $(wildcard tests/shell/*.bats)
 
 format: dev-setup  ## let the formatters write
 	$(BIN)/ruff check --fix .

@@ -47,7 +47,7 @@ migrate' ]
 }
 
 @test "a first migration that was cut short begins again with empty databases" {
-  ! sync_schema 'nova nova_cell0' nova-common cut_short
+  run ! sync_schema 'nova nova_cell0' nova-common cut_short
   sync_schema 'nova nova_cell0' nova-common migrate
   [ "$(cat "$CALLS")" = 'DROP DATABASE IF EXISTS nova; CREATE DATABASE nova;
 DROP DATABASE IF EXISTS nova_cell0; CREATE DATABASE nova_cell0;
@@ -57,9 +57,9 @@ migrate' ]
 @test "a later migration that fails never empties a database" {
   sync_schema nova nova-common migrate
   stand_in dpkg-query <<<"printf '27.0.0-1'"
-  ! sync_schema nova nova-common cut_short
+  run ! sync_schema nova nova-common cut_short
   sync_schema nova nova-common migrate
-  ! grep -q DROP "$CALLS"
+  run ! grep -q DROP "$CALLS"
 }
 
 @test "a stamp that a power cut emptied is no stamp: the first migration begins again" {

@@ -2,6 +2,8 @@
 #
 # What every bats file here loads: a directory of its own for state, and stand-ins for the programs that change a system.
 
+bats_require_minimum_version 1.5.0 # `run !`: a plain `!` fails no test but by its last line
+
 PROVISION=$(cd "$BATS_TEST_DIRNAME/../../provision" && pwd)
 
 # Values that have broken shell scripts before.

@@ -19,17 +19,17 @@ key() { printf '%044d' 0 >"$KEYS/$1"; }
 }
 
 @test "a set-up that was cut short is not: no directory, one key, an empty one, a temporary file" {
-  ! keys_are_whole "$KEYS/none"
-  ! keys_are_whole "$KEYS"
+  run ! keys_are_whole "$KEYS/none"
+  run ! keys_are_whole "$KEYS"
   key 0
-  ! keys_are_whole "$KEYS"
+  run ! keys_are_whole "$KEYS"
   : >"$KEYS/1"
-  ! keys_are_whole "$KEYS"
+  run ! keys_are_whole "$KEYS"
   key 1
   key 0.tmp
   rm "$KEYS/0"
   key 2
   keys_are_whole "$KEYS"
   : >"$KEYS/0.tmp"
-  ! keys_are_whole "$KEYS"
+  run ! keys_are_whole "$KEYS"
 }

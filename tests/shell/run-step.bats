@@ -37,7 +37,7 @@ EOF
   [[ $output != *s3cret-value* ]]
   [ ! -e "$LAB_STATE/done/20-database" ]
   [ -f "$LAB_STATE/failed/20-database" ]
-  ! grep -rq s3cret-value "$LAB_LOGS" "$LAB_STATE" "$LAB_RUN"
+  run ! grep -rq s3cret-value "$LAB_LOGS" "$LAB_STATE" "$LAB_RUN"
 }
 
 @test "a helper that fails is reported at the line of the script that called it" {

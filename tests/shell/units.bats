@@ -82,7 +82,7 @@ restart nova-conductor nova-scheduler' ]
   echo changed >"$F"
   # ... killed here; somebody restarts the unit only after the file was put back by hand
   touch "$UNITS/broken"
-  ! restart_if_changed nova-api "$F"
+  run ! restart_if_changed nova-api "$F"
   rm "$UNITS/broken"
   restart_if_changed nova-api "$F"
   restart_if_changed nova-api "$F"
