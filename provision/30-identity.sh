@@ -73,14 +73,34 @@ for kind in fernet credential; do
 done
 
 heading 'Bootstrap the Identity service'
+# identity_takes PATH: the Identity API accepts the JSON on stdin; a command line could be read by everybody.
+identity_takes() {
+  curl --silent --fail --max-time 60 --noproxy '*' --output /dev/null --header 'Content-Type: application/json' \
+    --data @- "http://controller:5000/v3/$1"
+}
 # admin_logs_in: the account admin has the password ADMIN_PASS.
 admin_logs_in() {
-  curl --silent --fail --max-time 60 --noproxy '*' --output /dev/null --header 'Content-Type: application/json' \
-    --data @- http://controller:5000/v3/auth/tokens <<EOF
+  identity_takes auth/tokens <<EOF
 {"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "admin",
 "domain": {"id": "default"}, "password": "$ADMIN_PASS"}}}, "scope": {"project": {"name": "admin",
 "domain": {"id": "default"}}}}}
 EOF
+}
+# admin_changes_password FILE: the account admin has the password ADMIN_PASS instead of that of FILE. Its owner may do
+# that with one request, where `keystone-manage bootstrap` would have to be loaded.
+admin_changes_password() {
+  local former user
+  former=$(sed -n 's/^export OS_PASSWORD=//p' "$1" 2>/dev/null) || return
+  user=$(mariadb --batch --skip-column-names keystone --execute \
+    "SELECT user_id FROM local_user WHERE domain_id = 'default' AND name = 'admin'") || return
+  [[ -n $former && -n $user && $former != "$ADMIN_PASS" ]] || return
+  identity_takes "users/$user/password" <<EOF
+{"user": {"original_password": "$former", "password": "$ADMIN_PASS"}}
+EOF
+}
+# admin_has_password: as it is, or now.
+admin_has_password() {
+  admin_logs_in || { admin_changes_password /root/admin-openrc && admin_logs_in; }
 }
 # Deviation: the password comes from the environment variable that keystone-manage offers for it
 # (OS_BOOTSTRAP_PASSWORD) instead of --bootstrap-password, because a command line can be read by everybody on the
@@ -89,7 +109,7 @@ EOF
 enable_units keystone
 restart_if_changed keystone /etc/keystone/keystone.conf /etc/keystone/keystone-uwsgi.ini
 wait_for 'the Identity API' 40 http_answers http://controller:5000/v3 200
-if ! admin_logs_in; then
+if ! admin_has_password; then
   loaded root OS_BOOTSTRAP_PASSWORD="$ADMIN_PASS" keystone-manage bootstrap \
     --bootstrap-admin-url http://controller:5000/v3/ \
     --bootstrap-internal-url http://controller:5000/v3/ \

@@ -30,7 +30,7 @@ _NOT_FOR_PAPER = frozenset({"wait_for", "say", "fail", "trim_empty", "enable_age
 _JOINED = frozenset({"shell", "ini", "file", "rest"})
 LINES = "in the place of the lines that begin so"
 _PATIENT = "[Service]\nTimeoutStartSec=600"
-_BOOT = "[Unit]\nStartLimitIntervalSec=0\n\n" + _PATIENT + "\nRestart=always\nRestartSec=5"
+_BOOT = "[Unit]\nStartLimitIntervalSec=0\n\n" + _PATIENT + "\nTimeoutStopSec=3\nRestart=always\nRestartSec=5"
 _BEHIND = (
     "ExecStartPre=-/usr/bin/timeout 540 /bin/sh -c 'until curl --silent --fail --output /dev/null --max-time 20 "
     """--noproxy "*" {}; do sleep 3; done'"""

@@ -130,6 +130,7 @@ enable b c' ]
   [ "$(grep -c ^ExecStartPre=-/usr/bin/timeout "$file")" -eq 2 ]
   grep -qx Restart=always "$file"
   grep -qx RestartSec=5 "$file"
+  grep -qx TimeoutStopSec=3 "$file"
   start_behind nova-compute http://controller:5000/v3
   [ "$(calls | wc -l)" -eq 2 ]
   [ "$(grep -c ^ExecStartPre= "$LAB_SYSTEMD/nova-compute.service.d/lab-boot.conf")" -eq 1 ]

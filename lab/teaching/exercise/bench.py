@@ -82,7 +82,7 @@ def restart_script(units: Sequence[str]) -> str:
     """Write what restarts services, also those that systemd no longer tries to start.
 
     Those that take their work from the queue are killed, which is safe: they keep no data. Told to end, some of them go
-    on for 15 s, until systemd kills them.
+    on until systemd kills them.
     """
     names, workers = shlex.join(units), shlex.join(unit for unit in units if unit in REPORTING)
     kill = f"systemctl kill --signal=KILL {workers} 2>/dev/null\n" if workers else ""
