@@ -39,7 +39,7 @@ export PATH := $(value PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 # What pip needs to build libvirt-python, and what the tests without a VM call. `lab doctor --fix` installs the rest.
 SETUP_PACKAGES := gcc libc6-dev libvirt-dev pkg-config python3-dev python3-venv
-PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core
+PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core
 TEST_PACKAGES := bats e2fsprogs vagrant vagrant-libvirt $(PDF_PACKAGES)
 
 .DEFAULT_GOAL := help

@@ -12,7 +12,11 @@ from lab.base.environment import which
 from lab.base.process import shown
 
 WEASYPRINT = "WeasyPrint"
-LIBRARIES = {"libpango-1.0-0": "libpango-1.0.so.0", "libpangoft2-1.0-0": "libpangoft2-1.0.so.0"}
+LIBRARIES = {
+    "libpango-1.0-0": "libpango-1.0.so.0",
+    "libpangoft2-1.0-0": "libpangoft2-1.0.so.0",
+    "libharfbuzz-subset0": "libharfbuzz-subset.so.0",
+}
 """Debian's packages, which bring all others that it loads, and what it loads of them (weasyprint/text/ffi.py)"""
 
 
