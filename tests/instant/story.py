@@ -322,7 +322,9 @@ class Story:
         if passes is None:
             self.say("page sharing is off here: no figures of it")
         elif takes.wait_for_passes(passes + takes.PASSES):
-            self.figures["second_shared_pss_mib"] = takes.pss_mib(spec, build_dir)
+            shared = [takes.pss_mib(spec, of) for of in (self.build_dir, build_dir)]
+            self.figures["second_shared_pss_mib"] = shared[1]
+            self.figures["further_mib"] = sum(shared) - self.figures["first_rss_mib"]
             self.figures["shared_saves_mib"] = page_sharing.saved_mib()
             self.figures["second_unshared_pss_mib"] = takes.unshared_pss_mib(spec, build_dir)
         else:
