@@ -129,6 +129,7 @@ put_file /etc/modules-load.d/lab-kvm.conf < <(lsmod | awk '$1 ~ /^kvm_/ { print 
 heading 'Restart the Compute service'
 enable_units libvirtd nova-compute
 start_if_stopped libvirtd
+ask_qemu
 # Deviation: ten minutes to start instead of 90 seconds, because the unit says itself when it is ready.
 start_limit nova-
 # Deviation: at boot nova-compute waits for what it talks to, as here below.

@@ -96,6 +96,7 @@ Before=nova-compute.service
 EOF
 # libvirt's unit is libvirt-bin on Ubuntu 16.04, libvirtd on Debian 11.
 start_if_stopped "${LAB_UNITS%% *}"
+ask_qemu
 # Deviation: nova-compute of a release that runs for real waits at boot for the services that it asks first.
 if ((LAB_HAS_VIRTUALENVS)); then
   start_behind nova-compute http://controller:35357/v3 http://controller:8774/

@@ -12,6 +12,7 @@
 #   guide.sh      guide_commands
 #   emulated.sh   long_turns
 #   queue.sh      queue_user
+#   libvirt.sh    ask_qemu
 #   neutron.sh    enable_agents, restart_layer2_agent, restart_layer2_agent_if_running, provider_network
 
 LAB_DIR=${LAB_DIR:-/opt/lab}
@@ -28,4 +29,5 @@ source "$LAB_DIR/lib/database.sh"
 source "$LAB_DIR/lib/guide.sh"
 source "$LAB_DIR/lib/emulated.sh"
 source "$LAB_DIR/lib/queue.sh"
+source "$LAB_DIR/lib/libvirt.sh"
 source "$LAB_DIR/lib/neutron.sh"
