@@ -83,6 +83,7 @@ enable_units $LAB_UNITS
 # The agent asks the Networking service for its work, and logs errors while nobody answers.
 # Deviation: so it waits for it at boot too.
 start_behind "neutron-$MECHANISM_DRIVER-agent" http://controller:9696/
+calm_agents "neutron-$MECHANISM_DRIVER-agent"
 wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
 restart_layer2_agent
 if ((! LAB_HAS_LINUXBRIDGE)); then

@@ -10,7 +10,7 @@
 #   loaded.sh     loaded
 #   database.sh   sync_schema
 #   guide.sh      guide_commands
-#   emulated.sh   long_turns
+#   emulated.sh   long_turns, calm_agents
 #   queue.sh      queue_user
 #   libvirt.sh    ask_qemu
 #   neutron.sh    enable_agents, restart_layer2_agent, restart_layer2_agent_if_running, provider_network

@@ -22,3 +22,20 @@ EOF
     systemd-tmpfiles --create /etc/tmpfiles.d/lab-scheduler.conf
   fi
 }
+
+# calm_agents UNIT…: agents of neutron that look less often whether a program of theirs has ended; before they start.
+#
+# Deviation: without it each agent wakes up a hundred times a second, which takes an eighth of an emulated processor.
+# lib/agents/sitecustomize.py says why.
+calm_agents() {
+  local unit directory=${LAB_AGENTS:-/usr/local/lib/compute-lab/agents} changed=
+  [[ $LAB_ACCELERATOR == qemu ]] || return 0
+  mkdir -p "$directory"
+  put_file "$directory/sitecustomize.py" <"$LAB_DIR/lib/agents/sitecustomize.py"
+  for unit; do
+    mkdir -p "${LAB_SYSTEMD:-/etc/systemd/system}/$unit.service.d"
+    if [[ -n $(printf '[Service]\nEnvironment=PYTHONPATH=%s\n' "$directory" |
+      put_file "${LAB_SYSTEMD:-/etc/systemd/system}/$unit.service.d/lab-calm.conf") ]]; then changed=yes; fi
+  done
+  [[ -z $changed ]] || systemctl daemon-reload
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# guide_commands, long_turns
+# guide_commands
 
 load helpers
 
@@ -31,10 +31,4 @@ compute service list' ]
   printf '#!/usr/bin/env bash\nexit 7\n' >"$LAB_DIR/lib/openstack-batch"
   run guide_commands <<<'openstack compute service list'
   [ "$status" -eq 7 ]
-}
-
-@test "a processor that is not emulated keeps its turns" {
-  stand_in systemd-tmpfiles <<<'echo "$*" >>"$CALLS"'
-  LAB_ACCELERATOR=kvm long_turns
-  [ ! -s "$CALLS" ]
 }
