@@ -136,7 +136,7 @@ def _phases(
             machines.wait_for_nodes(run, wanted, since=began)
             up_golden.make_own(run)
             passed = steps.check_while_waking(run) if restored else ()
-        if fit is not None and (changed := steps.change_passwords(run)) is not None:
+        if fit is not None and (changed := steps.change_passwords(run, passed)) is not None:
             return run.lab, changed, True
         done, quick = steps.check_what_is_done(run, passed)
         if checkpoints and (broken := steps.run_chapters(run, done)):

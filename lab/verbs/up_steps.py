@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 
 def check_while_waking(run: Run) -> tuple[CheckResult, ...]:
-    """Ask the quick checks of a lab whose steps are all done, while its services wake. Give those that passed."""
-    if not_done(run.plan, run.files, run.state.load()):
+    """Ask the quick checks of what is done, while the lab's services wake. Give those that passed."""
+    done = set(run.jobs) - not_done(run.plan, run.files, run.state.load()).keys()
+    if not done:
         return ()
     with run.progress.phase("steps", "quick checks of what is done"):
-        asked = run.ask(ids=quick_ids(run.plan, set(run.jobs)))
+        asked = run.ask(ids=quick_ids(run.plan, done))
     return tuple(check for check in asked.checks if check.good)
 
 
@@ -117,22 +118,23 @@ class _Asker:
             raise MachineError("the last step failed")
 
 
-def change_passwords(run: Run) -> Report | None:
+def change_passwords(run: Run, passed: tuple[CheckResult, ...] = ()) -> Report | None:
     """Run the steps of a lab just made from a golden one whose passwords are others; check them, and the rest quickly.
 
-    The golden lab was verified: nothing is asked before. Gives None where that was with other checks than today's,
-    where no password is another one, or where a check does not pass: then the lab is treated like any other.
+    What of the rest has `passed` while the services woke is not asked again. Gives None where the golden lab was
+    verified with other checks than today's, where no password is another one, or where a check does not pass: then the
+    lab is treated like any other.
     """
     if not is_verified(run):
         return None
     missing = not_done(run.plan, run.files, run.state.load())
     done = {job for job in run.jobs if job not in missing}
     changed = {job.step for job in missing}
-    if (passed := run_steps(run, done, changed)) is None:
+    if (asked := run_steps(run, done, changed)) is None:
         return None
     ids = {check.id for check in run.plan.checks if check.step in changed} | set(quick_ids(run.plan, done))
     with run.progress.phase("verify", "checks of the steps that ran, quick checks of the others"):
-        result = _asked(run, ids, passed)
+        result = _asked(run, ids, (*passed, *asked))
     complete = Report(tuple(check for check in result.checks if check.step in changed))
     run.state.save(proven.remember(run.plan, run.state.load(), complete))
     return result if result.good else None

@@ -165,12 +165,14 @@ def test_what_failed_while_the_services_woke_is_asked_again(suite: dict[str, Out
     assert quick.good
 
 
-def test_where_a_step_is_to_run_nothing_is_asked_while_the_services_wake(
-    suite: dict[str, Outcome], tmp_path: Path
-) -> None:
+def test_only_what_is_done_is_asked_while_the_services_wake(suite: dict[str, Outcome], tmp_path: Path) -> None:
     assert suite == {}
     run, _ = story(tmp_path)
     assert check_while_waking(run) == ()
+    own = f"{JOB.node}/{JOB.step}"
+    steps = {key: record for key, record in verified().steps.items() if key != own}
+    run, _ = story(tmp_path, verified().model_copy(update={"steps": steps}))
+    assert CHECK.id not in {check.id for check in check_while_waking(run)}
 
 
 def test_what_lab_verify_found_runs_again_and_is_not_asked(suite: dict[str, Outcome], tmp_path: Path) -> None:
@@ -255,6 +257,20 @@ def test_a_lab_from_a_golden_one_changes_its_passwords_and_checks_what_ran(
     assert runner.ran == [JOB]
     assert report is not None
     assert [check.id for check in report.checks] == [CHECK.id, SLOW.id]  # those of its step, all
+
+
+def test_what_passed_while_it_woke_is_not_asked_after_its_passwords_changed(
+    suite: dict[str, Outcome], tmp_path: Path
+) -> None:
+    other = next(job for job in jobs_of(PLAN) if job.step != JOB.step)
+    steps = {key: record for key, record in verified().steps.items() if key != f"{other.node}/{other.step}"}
+    run, runner = story(tmp_path, verified().model_copy(update={"steps": steps}))
+    passed = check_while_waking(run)
+    suite[CHECK.id] = "failed"
+    report = change_passwords(run, passed)
+    assert runner.ran == [other]
+    assert report is not None
+    assert set(passed) <= set(report.checks)
 
 
 def test_a_lab_from_a_golden_one_with_its_passwords_has_none_to_change(
