@@ -25,7 +25,7 @@ EOF
 
 # calm_agents UNIT…: agents of neutron that look less often whether a program of theirs has ended; before they start.
 #
-# Deviation: without it each agent wakes up a hundred times a second, which takes an eighth of an emulated processor.
+# Deviation: without it each agent wakes up some seventy times a second, which takes an eighth of an emulated processor.
 # lib/agents/sitecustomize.py says why.
 calm_agents() {
   local unit directory=${LAB_AGENTS:-/usr/local/lib/compute-lab/agents} changed=

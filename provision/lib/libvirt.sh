@@ -24,15 +24,15 @@ ask_qemu() {
 }
 
 # end_silent_qemu: end the programs that libvirt has been asking for five seconds x LAB_WAIT_FACTOR; an answer takes one.
-# Fails where there is none.
+# Fails where there is none. A power cut leaves the file, and its number may be another program's now.
 end_silent_qemu() {
-  local file pid age limit found=
+  local file pid age command limit found=
   limit=$(scaled 5)
   for file in "${LAB_LIBVIRT:-/var/lib/libvirt}"/qemu/qmp-*/qmp.pid; do
     pid=$(cat "$file" 2>/dev/null) || continue
-    age=$(ps -o etimes= -p "$pid") || continue
-    if ((age > limit)); then
-      say "QEMU has not answered libvirt for $((age)) s: it is ended, and asked again"
+    read -r age command < <(ps -o etimes=,args= -p "$pid") || continue
+    if [[ $command == *qemu*' -machine none,'* ]] && ((age > limit)); then
+      say "QEMU has not answered libvirt for $age s: it is ended, and asked again"
       kill -KILL "$pid"
       found=yes
     fi

@@ -11,13 +11,13 @@ setup() {
   stand_in sleep <<<'exec /bin/sleep 0.05'
 }
 
-# qemu AGE: a program that libvirt asks, and that has its age.
+# qemu AGE [COMMAND]: a program that libvirt asks, and that has its age.
 qemu() {
   mkdir -p "$LAB_LIBVIRT/qemu/qmp-A"
   bash -c 'exec -a qemu /bin/sleep 60' &
   QEMU=$!
   echo "$QEMU" >"$LAB_LIBVIRT/qemu/qmp-A/qmp.pid"
-  stand_in ps <<<"echo '   $1'"
+  stand_in ps <<<"echo '   $1 ${2:-/usr/bin/qemu-system-i386 -S -machine none,accel=tcg}'"
 }
 
 teardown() { kill "$QEMU" 2>/dev/null || true; }
@@ -56,6 +56,14 @@ EOF
   LAB_WAIT_FACTOR=9 run ! end_silent_qemu
   kill -0 "$QEMU"
   LAB_WAIT_FACTOR=8 end_silent_qemu
+}
+
+@test "another program that has the number of one long gone is left alone" {
+  qemu 600 '/usr/sbin/sshd -D'
+  run ! end_silent_qemu
+  qemu 600 '/usr/bin/qemu-system-x86_64 -S -machine pc-i440fx-5.2,accel=kvm'
+  run ! end_silent_qemu
+  kill -0 "$QEMU"
 }
 
 @test "the answer of a libvirt that fails is the step's" {

@@ -266,6 +266,7 @@ def test_what_passed_while_it_woke_is_not_asked_after_its_passwords_changed(
     steps = {key: record for key, record in verified().steps.items() if key != f"{other.node}/{other.step}"}
     run, runner = story(tmp_path, verified().model_copy(update={"steps": steps}))
     passed = check_while_waking(run)
+    assert CHECK.id in {check.id for check in passed}
     suite[CHECK.id] = "failed"
     report = change_passwords(run, passed)
     assert runner.ran == [other]
