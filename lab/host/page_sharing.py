@@ -84,8 +84,12 @@ def end() -> str:
 
 
 def saved_mib() -> int:
-    """Give how much memory of this machine KSM saves now, whoever has switched it on."""
-    return max(0, _number("pages_sharing")) * os.sysconf("SC_PAGE_SIZE") // 2**20
+    """Give how much memory of this machine KSM saves now, whoever has switched it on.
+
+    0 while it does not run: the kernel still counts pages of processes that have ended meanwhile.
+    """
+    sharing = _number("pages_sharing") if _number("run") == 1 else 0
+    return max(0, sharing) * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
 def _labs() -> int:

@@ -120,4 +120,6 @@ def test_a_kernel_without_it_or_that_refuses(kernel: Kernel, tmp_path: Path, mon
 
 def test_what_it_saves(kernel: Kernel) -> None:
     (kernel.ksm / "pages_sharing").write_text("524288\n")
+    assert page_sharing.saved_mib() == 0  # of processes that have ended, for all that is known
+    (kernel.ksm / "run").write_text("1\n")
     assert page_sharing.saved_mib() >= 2048  # of pages of 4 KiB
