@@ -15,6 +15,7 @@ install_packages $LAB_PACKAGES
 # or emulated machine takes the processor from the services.
 set_line /etc/rabbitmq/rabbitmq-env.conf '^#?SERVER_ADDITIONAL_ERL_ARGS=' \
   "SERVER_ADDITIONAL_ERL_ARGS='+sbwt none +sbwtdcpu none +sbwtdio none'"
+calm_queue
 
 heading 'Start the message queue'
 # The broker's name is rabbit@HOSTNAME, and its data belong to that name: the host's name is set before the first

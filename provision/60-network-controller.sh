@@ -154,8 +154,8 @@ restart_if_changed neutron-api neutron-rpc-server "$neutron" /etc/neutron/plugin
   /etc/neutron/neutron-api-uwsgi.ini
 # The agents ask the server for their work, and log errors while nobody answers.
 # Deviation: so they wait for it at boot too.
-start_behind neutron-dhcp-agent neutron-metadata-agent http://controller:9696/
 calm_agents neutron-dhcp-agent
+start_behind neutron-dhcp-agent neutron-metadata-agent http://controller:9696/
 wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
 restart_if_changed neutron-dhcp-agent "$neutron" /etc/neutron/dhcp_agent.ini
 restart_if_changed neutron-metadata-agent "$neutron" /etc/neutron/metadata_agent.ini

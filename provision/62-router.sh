@@ -22,7 +22,7 @@ EOF
 heading 'Finalize installation'
 # shellcheck disable=SC2086
 enable_units $LAB_UNITS
-start_behind neutron-l3-agent http://controller:9696/ # deviation: as the other agents
 calm_agents neutron-l3-agent
+start_behind neutron-l3-agent http://controller:9696/ # deviation: as the other agents
 wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
 restart_if_changed neutron-l3-agent /etc/neutron/neutron.conf /etc/neutron/l3_agent.ini

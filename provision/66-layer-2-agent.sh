@@ -82,8 +82,8 @@ heading 'Finalize installation: start the layer-2 agent'
 enable_units $LAB_UNITS
 # The agent asks the Networking service for its work, and logs errors while nobody answers.
 # Deviation: so it waits for it at boot too.
-start_behind "neutron-$MECHANISM_DRIVER-agent" http://controller:9696/
 calm_agents "neutron-$MECHANISM_DRIVER-agent"
+start_behind "neutron-$MECHANISM_DRIVER-agent" http://controller:9696/
 wait_for 'the Networking API' 90 http_answers http://controller:9696/ 200
 restart_layer2_agent
 if ((! LAB_HAS_LINUXBRIDGE)); then

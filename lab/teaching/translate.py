@@ -26,7 +26,8 @@ _HEREDOC_LINE = re.compile(r"(?P<command>.*?) ?<<(?P<quote>['\"]?)(?P<word>\w+)[
 _ASSIGNMENT = re.compile(r"[a-z_]\w*=[^$`(]*")
 _SAFE = re.compile(r"[\w.,:/@%+-]+")
 _NOT_FOR_PAPER = frozenset({"wait_for", "say", "fail", "trim_empty", "enable_agents", "ask_qemu", "calm_agents",
-                            "restart_if_running", "restart_layer2_agent_if_running", "set", "rm"})  # fmt: skip
+                            "calm_queue", "restart_if_running", "restart_layer2_agent_if_running", "set",
+                            "rm"})  # fmt: skip
 _JOINED = frozenset({"shell", "ini", "file", "rest"})
 LINES = "in the place of the lines that begin so"
 _PATIENT = "[Service]\nTimeoutStartSec=600"

@@ -15,6 +15,7 @@ install_packages $LAB_PACKAGES
 # or emulated machine takes the processor from the services.
 set_line /etc/rabbitmq/rabbitmq-env.conf '^#?SERVER_ADDITIONAL_ERL_ARGS=' \
   "SERVER_ADDITIONAL_ERL_ARGS='+sbwt none +sbwtdcpu none +sbwtdio none'"
+calm_queue
 # The broker is named after the host, and its data belong to that name: the host has its name before the first start.
 # shellcheck disable=SC2086
 enable_units $LAB_UNITS

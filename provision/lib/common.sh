@@ -5,12 +5,13 @@
 #   report.sh     heading, say, fail
 #   wait.sh       wait_for, wait_for_step, http_answers
 #   packages.sh   install_packages
-#   units.sh      enable_units, disable_units, restart_if_changed, restart_if_running, start_if_stopped, start_behind
+#   units.sh      enable_units, disable_units, restart_if_changed, restart_if_running, start_if_stopped, start_behind,
+#                 start_limit, drop_in, read_units
 #   files.sh      put_file, set_line, trim_empty, repair_mode
 #   loaded.sh     loaded
 #   database.sh   sync_schema
 #   guide.sh      guide_commands
-#   emulated.sh   long_turns, calm_agents
+#   emulated.sh   long_turns, calm_agents, calm_queue
 #   queue.sh      queue_user
 #   libvirt.sh    ask_qemu
 #   neutron.sh    enable_agents, restart_layer2_agent, restart_layer2_agent_if_running, provider_network

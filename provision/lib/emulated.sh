@@ -23,19 +23,29 @@ EOF
   fi
 }
 
-# calm_agents UNIT…: agents of neutron that look less often whether a program of theirs has ended; before they start.
+# calm_agents UNIT…: agents of neutron that look less often whether a program of theirs has ended. Before start_behind.
 #
 # Deviation: without it each agent wakes up some seventy times a second, which takes an eighth of an emulated processor.
 # lib/agents/sitecustomize.py says why.
 calm_agents() {
-  local unit directory=${LAB_AGENTS:-/usr/local/lib/compute-lab/agents} changed=
+  local unit directory=${LAB_AGENTS:-/usr/local/lib/compute-lab/agents}
   [[ $LAB_ACCELERATOR == qemu ]] || return 0
   mkdir -p "$directory"
   put_file "$directory/sitecustomize.py" <"$LAB_DIR/lib/agents/sitecustomize.py"
   for unit; do
-    mkdir -p "${LAB_SYSTEMD:-/etc/systemd/system}/$unit.service.d"
-    if [[ -n $(printf '[Service]\nEnvironment=PYTHONPATH=%s\n' "$directory" |
-      put_file "${LAB_SYSTEMD:-/etc/systemd/system}/$unit.service.d/lab-calm.conf") ]]; then changed=yes; fi
+    printf '[Service]\nEnvironment=PYTHONPATH=%s\n' "$directory" | drop_in "$unit" lab-calm
   done
-  [[ -z $changed ]] || systemctl daemon-reload
+}
+
+# calm_queue: a broker that does not watch epmd, which tells rabbitmqctl where it is. Before it is started.
+#
+# Deviation: once a minute RabbitMQ before 3.13 starts a second Erlang for it (rabbit_nodes_common:ensure_epmd; its pull
+# request 10457), which is more than half of what an idle broker takes. erl_call asks the broker to end its watch.
+calm_queue() {
+  [[ $LAB_ACCELERATOR == qemu ]] || return 0
+  drop_in rabbitmq-server lab-calm <<'EOF'
+[Service]
+ExecStartPost=-/usr/bin/erl_call -sname rabbit -a 'supervisor terminate_child [rabbit_sup,rabbit_epmd_monitor_sup]'
+EOF
+  read_units
 }

@@ -122,15 +122,12 @@ is_later() {
 # On an emulated processor nova-scheduler, nova-compute and neutron's DHCP agent do not end within Debian's 15 seconds, and
 # are killed then: each restart and each shutdown waits for that. They keep no data, so waiting gains nothing.
 start_behind() {
-  local argument unit url file before changed=
+  local argument unit url
   local units=() urls=()
   for argument in "$@"; do
     if [[ $argument == *://* ]]; then urls+=("$argument"); else units+=("$argument"); fi
   done
   for unit in "${units[@]}"; do
-    file=${LAB_SYSTEMD:-/etc/systemd/system}/$unit.service.d/lab-boot.conf
-    mkdir -p "${file%/*}"
-    before=$(cat "$file" 2>/dev/null || true)
     {
       printf '[Unit]\nStartLimitIntervalSec=0\n\n[Service]\nTimeoutStartSec=600\nTimeoutStopSec=3\n'
       printf 'Restart=always\nRestartSec=5\n'
@@ -138,18 +135,31 @@ start_behind() {
         printf "ExecStartPre=-/usr/bin/timeout 540 /bin/sh -c '%s %s; do sleep 3; done'\n" \
           'until curl --silent --fail --output /dev/null --max-time 20 --noproxy "*"' "$url"
       done
-    } | put_file "$file"
-    [[ $before == "$(cat "$file")" ]] || changed=yes
+    } | drop_in "$unit" lab-boot
   done
-  [[ -z $changed ]] || systemctl daemon-reload
+  read_units
 }
 
 # start_limit PREFIX: units whose names begin with PREFIX (nova-, neutron-) have ten minutes to start, instead of 90
-# s. systemd reads PREFIX.service.d for every unit PREFIX*.service.
+# s. systemd reads PREFIX.service.d for every unit PREFIX*.service. Before start_behind.
 start_limit() {
-  local directory=${LAB_SYSTEMD:-/etc/systemd/system}/$1.service.d
-  [[ -f $directory/lab.conf ]] && return 0
-  mkdir -p "$directory"
-  printf '[Service]\nTimeoutStartSec=600\n' >"$directory/lab.conf"
-  systemctl daemon-reload
+  printf '[Service]\nTimeoutStartSec=600\n' | drop_in "$1" lab
+}
+
+# drop_in UNIT NAME: systemd's NAME.conf for UNIT holds exactly the text on stdin. Before read_units.
+drop_in() {
+  local text file=${LAB_SYSTEMD:-/etc/systemd/system}/$1.service.d/$2.conf
+  text=$(cat)
+  mkdir -p "${file%/*}" "$LAB_STATE/unread"
+  [[ $text == "$(cat -- "$file" 2>/dev/null)" ]] || : >"$LAB_STATE/unread/${LAB_STEP:-}.step"
+  put_file "$file" <<<"$text"
+}
+
+# read_units: systemd reads what drop_in has written in this step, be it in a run that was cut short. Once for all that a
+# step writes, for it takes two seconds on an emulated processor. (NeedDaemonReload of a unit does not know of a directory
+# that is new.)
+read_units() {
+  if [[ -e $LAB_STATE/unread/${LAB_STEP:-}.step ]]; then
+    systemctl daemon-reload && rm -- "$LAB_STATE/unread/${LAB_STEP:-}.step"
+  fi
 }

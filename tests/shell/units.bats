@@ -35,7 +35,7 @@ start | restart)
   for u in "${units[@]}"; do date -u '+%F %T.%6N UTC' >"$UNITS/$u.active"; done
   ;;
 reset-failed) ;;
-daemon-reload) echo daemon-reload >>"$CALLS" ;;
+daemon-reload) echo daemon-reload >>"$CALLS"; [[ ! -e $UNITS/broken ]] ;;
 *) echo "unexpected: $*" >&2; exit 64 ;;
 esac
 EOF
@@ -134,6 +134,26 @@ enable b c' ]
   start_behind nova-compute http://controller:5000/v3
   [ "$(calls | wc -l)" -eq 2 ]
   [ "$(grep -c ^ExecStartPre= "$LAB_SYSTEMD/nova-compute.service.d/lab-boot.conf")" -eq 1 ]
+}
+
+@test "what was written before start_behind is read with its files, at once" {
+  export LAB_SYSTEMD=$BATS_TEST_TMPDIR/systemd LAB_AGENTS=$BATS_TEST_TMPDIR/agents LAB_ACCELERATOR=qemu
+  start_limit nova-
+  calm_agents neutron-dhcp-agent
+  [ -z "$(calls)" ]
+  start_behind neutron-dhcp-agent http://controller:9696/
+  [ "$(calls)" = daemon-reload ]
+  grep -qx TimeoutStartSec=600 "$LAB_SYSTEMD/nova-.service.d/lab.conf"
+}
+
+@test "a step that was cut short before systemd read its files is made good by the next" {
+  export LAB_SYSTEMD=$BATS_TEST_TMPDIR/systemd
+  touch "$UNITS/broken"
+  run ! start_behind nova-compute http://controller:5000/v3
+  rm "$UNITS/broken"
+  start_behind nova-compute http://controller:5000/v3
+  start_behind nova-compute http://controller:5000/v3
+  [ "$(calls | grep -c daemon-reload)" -eq 2 ]
 }
 
 @test "the command that start_behind writes ends when the URL answers, and not before" {
