@@ -104,6 +104,8 @@ _LOOKS: dict[str, Callable[[Args], Look]] = {
     "schema-head": lambda a: (str(a["command"]), "the version of the schema, with `(head)`"),
     "queue-user": lambda a: (f"rabbitmqctl authenticate_user {a['name']}", "Success, after the password"),
     "queue-permissions": lambda a: ("rabbitmqctl list_permissions", f"`{a['name']}` with `.*` three times"),
+    "queue-consumers": lambda a: ("rabbitmqctl list_queues name consumers", f"`{a['name']}` with 1 or more"),
+    "queue-alarms": lambda _: ("rabbitmq-diagnostics check_local_alarms", "no error"),
     "identity-user": lambda a: (
         f"openstack --os-username {a['name']} --os-project-name service --os-password … token issue", "a token"),
     "identity-role": lambda a: (

@@ -33,8 +33,8 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     # (a message that was sent, or the connection itself: oslo.messaging has a wording for each)
     (
         "-api.log",
-        r"impl_rabbit .*(ECONNRESET|RecoverableConnectionError|Connection reset by peer|unexpectedly closed)"
-        r".*(Trying again|retrying) in",
+        r"impl_rabbit .*(ECONNRESET|RecoverableConnectionError|Connection reset by peer|unexpectedly closed"
+        r"|Too many heartbeats missed).*(Trying again|retrying) in",
     ),
     # a service was stopped in the middle of a query, and cannot end its transaction
     ("/", r"\.QueuePool .*\(2014, 'Command Out of Sync'\)"),

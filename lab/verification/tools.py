@@ -14,6 +14,7 @@ import os
 import re
 import socket
 import struct
+import subprocess
 import time
 from html.parser import HTMLParser
 from http.cookiejar import CookieJar
@@ -220,6 +221,46 @@ def amqp(env: Env, host: str, port: int, user: str, secret: str, timeout: float)
     return {"open": True}
 
 
+def broker(_env: Env, timeout: float) -> dict[str, Any]:
+    """What RabbitMQ says of itself: alarms, permissions by user, consumers by queue of a service.
+
+    Asked with erl_call, which belongs to Erlang and knows the broker's cookie from its home directory: rabbitmqctl
+    would start a second Erlang, which takes ten seconds and more on an emulated processor.
+    """
+    argv = ["erl_call", "-sname", "rabbit", "-timeout", str(round(timeout)), "-e"]
+    home = {**os.environ, "HOME": "/var/lib/rabbitmq"}
+    try:
+        done = subprocess.run(
+            argv, input=_ASK_BROKER, env=home, capture_output=True, text=True, timeout=timeout + 5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"error": f"erl_call: {error}"}
+    said = re.fullmatch(r'\{ok, (?:"(.*)"|\[\])\}\s*', done.stdout, re.DOTALL)
+    if not said:
+        return {"error": (done.stdout + done.stderr).strip()[:300] or f"erl_call: exit code {done.returncode}"}
+    found: dict[str, Any] = {"alarms": [], "permissions": {}, "consumers": {}}
+    for line in (said[1] or "").replace(r"\n", "\n").splitlines():
+        kind, name, *values = line.split("|")
+        if kind == "alarm":
+            found["alarms"].append(name)
+        else:
+            found[kind][name] = int(values[0]) if kind == "consumers" else values
+    return found
+
+
+_ASK_BROKER = r"""
+lists:flatten([
+  [io_lib:format("alarm|~0p~n", [A]) || A <- rabbit_alarm:get_alarms()],
+  [io_lib:format("permissions|~ts|~ts|~ts|~ts~n", [proplists:get_value(K, P) || K <- [user, configure, write, read]])
+    || P <- rabbit_auth_backend_internal:list_vhost_permissions(<<"/">>)],
+  [io_lib:format("consumers|~ts|~b~n", [N, C])
+    || [{name, {resource, _, queue, N}}, {consumers, C}] <- rabbit_amqqueue:info_all(<<"/">>, [name, consumers]),
+       re:run(N, "[._]") =:= nomatch]
+]).
+"""
+"""a service's own queue has neither of these in its name; those of its processes and replies do, and are many"""
+
+
 def log(_env: Env, path: str, marker: str, started_us: int, allow: list[str], always: list[str]) -> dict[str, Any]:
     """Errors of a log since its step ended (the time of `marker`) or its unit was started by hand or at boot.
 
@@ -282,6 +323,7 @@ def error_blocks(path: str, start: str) -> list[list[str]]:
 
 TOOLS: dict[str, Callable[..., dict[str, Any]]] = {
     "amqp": amqp,
+    "broker": broker,
     "console": console,
     "http": http_request,
     "log": log,

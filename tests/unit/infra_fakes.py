@@ -44,14 +44,13 @@ KEYS = (
     (r"grep -Ewq 'vmx.*", "cpu"),
     (r"ovs-vsctl --timeout=20 list-ports (\S+)", "bridges:{}"),
     (r"export MYSQL_PWD=.*", "login"),
-    (r"rabbitmqctl .* list_permissions .*", "queue-permissions"),
     (r"openstack (console log show .*)", "openstack:{}"),
     (r"openstack (.*) -f json", "openstack:{}"),
     (r"for id in \$\(virsh .*", "domains"),
     (r"@http .*5000/v3/auth/tokens.*", "token"),
     (r"@http .*controller:8775.*", "metadata"),
     (r"@http \{\"url\": \"([^\"]+)\".*", "web:{}"),
-    (r"@(amqp|console|console-token|log|login-form) .*", "{}"),
+    (r"@(amqp|broker|console|console-token|log|login-form) .*", "{}"),
     (r"(.*)", "commands:{}"),
 )
 OS_RELEASE = 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n'

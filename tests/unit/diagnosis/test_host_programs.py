@@ -35,6 +35,7 @@ EVERYWHERE = {
 WHERE_IT_IS = {
     "sudo": "only where the user is not root; lab.host.host.sudo says so where it is missing. In the nodes always",
     "systemctl": "only on a machine with systemd",
+    "erl_call": "only in a controller, whose RabbitMQ runs in Erlang",
 }
 
 NO_PROGRAMS = {"password", "seconds", "state", "state.json", "string", "lab"}

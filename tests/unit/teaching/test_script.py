@@ -191,7 +191,7 @@ def test_what_systemd_is_told_is_on_paper_as_the_helpers_write_it(tmp_path: Path
     script = (
         f"systemctl() {{ :; }}; set -eu; source {lib}/report.sh; source {lib}/files.sh; source {lib}/units.sh{BOOT}"
     )
-    environment = {**os.environ, "LAB_SYSTEMD": str(tmp_path), "SYSTEMD_OFFLINE": "1"}
+    environment = {**os.environ, "LAB_SYSTEMD": str(tmp_path), "LAB_STATE": str(tmp_path / "state")}
     subprocess.run(["bash", "-c", script], env=environment, check=True, capture_output=True)
     made = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*.conf")}
     told = {title[0].removeprefix("/etc/systemd/system/"): f"{text}\n" for kind, text, *title in blocks(BOOT) if title}

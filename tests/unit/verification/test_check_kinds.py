@@ -272,12 +272,28 @@ CASES = [
     Case(
         "queue-permissions",
         {"name": "openstack"},
-        {"queue-permissions": ran('[{"user":"openstack","configure":".*","write":".*","read":".*"}]\n')},
+        {"broker": {"permissions": {"openstack": [".*", ".*", ".*"]}}},
         [
-            ({"queue-permissions": ran('[{"user":"guest","configure":".*","write":".*","read":".*"}]')}, "none"),
-            ({"queue-permissions": ran('[{"user":"openstack","configure":"","write":".*","read":".*"}]')}, " .* .*"),
-            ({"queue-permissions": ran("", 69, "Error: unable to perform an operation\n")}, "unable to perform"),
+            ({"broker": {"permissions": {"guest": [".*", ".*", ".*"]}}}, "none"),
+            ({"broker": {"permissions": {"openstack": ["", ".*", ".*"]}}}, " .* .*"),
+            ({"broker": {"error": "erl_call: failed to connect to node rabbit@controller"}}, "failed to connect"),
         ],
+    ),
+    Case(
+        "queue-consumers",
+        {"name": "conductor"},
+        {"broker": {"consumers": {"conductor": 1}}},
+        [
+            ({"broker": {"consumers": {"conductor": 0}}}, "0 consumers"),
+            ({"broker": {"consumers": {"scheduler": 1}}}, "no such queue"),
+            ({"broker": {"error": "erl_call: failed to connect to node rabbit@controller"}}, "failed to connect"),
+        ],
+    ),
+    Case(
+        "queue-alarms",
+        {},
+        {"broker": {"alarms": []}},
+        [({"broker": {"alarms": ["{{resource_limit,disk,rabbit@controller},[]}"]}}, "resource_limit,disk")],
     ),
     Case(
         "identity-user",

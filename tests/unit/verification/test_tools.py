@@ -211,6 +211,42 @@ def test_amqp_logs_in_and_opens_the_virtual_host(password: bytes, allowed: bool,
     assert result == expected
 
 
+SAID = (
+    r"""{ok, "alarm|{{resource_limit,disk,rabbit@controller},[]}\npermissions|openstack|.*|"|.*\n"""
+    r"""consumers|conductor|1\n"}"""
+)
+TOLD = {
+    "alarms": ["{{resource_limit,disk,rabbit@controller},[]}"],
+    "permissions": {"openstack": [".*", '"', ".*"]},
+    "consumers": {"conductor": 1},
+}
+NO_BROKER = "erl_call: failed to connect to node rabbit@controller"
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (f"grep -q info_all\ncat <<'EOF'\n{SAID}\nEOF", TOLD),
+        ("echo '{ok, []}'", {"alarms": [], "permissions": {}, "consumers": {}}),
+        (f"echo '{NO_BROKER}' >&2; exit 1", {"error": NO_BROKER}),
+        ("echo '{error, undef}'", {"error": "{error, undef}"}),
+        ("exit 3", {"error": "erl_call: exit code 3"}),
+    ],
+)
+def test_the_broker_tells_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, expected: dict[str, Any]
+) -> None:
+    (tmp_path / "erl_call").write_text(f'#!/bin/sh\n[ "$HOME" = /var/lib/rabbitmq ] || exit 9\n{script}\n')
+    (tmp_path / "erl_call").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert TOOLS["broker"]({}, timeout=5) == expected
+
+
+def test_a_broker_without_erl_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "erl_call" in TOOLS["broker"]({}, timeout=5)["error"]
+
+
 KEYSTONE_404 = """\
 2026-11-01 10:00:05.100 7 ERROR keystone.server.flask.application [req-1 a b - - -] Could not find user: nova.
 2026-11-01 10:00:05.100 7 ERROR keystone.server.flask.application Traceback (most recent call last):
