@@ -55,7 +55,6 @@ USES = (
         "region create {me}\nendpoint create --region {me} identity public http://elsewhere:5000/v3/",
         "region show {me}",
     ),
-    Use("a disabled project", "30-identity", "project set --disable service"),
     Use(
         "a second service of the same name",
         "40-image",
@@ -130,7 +129,10 @@ USES = (
     _state("shelve", "SHELVED"),
     _state("stop", "SHUTOFF"),
     _state("rescue", "RESCUE"),
+    # Last: with it no service can ask the Identity service who a user is, and refuses what other uses want of it.
+    Use("a disabled project", "30-identity", "project set --disable service"),
 )
+"""in the order in which a round does them"""
 
 
 def drawn(number: int, fraction: float, done: Collection[str]) -> tuple[Use, ...]:

@@ -237,6 +237,14 @@ def test_uses_are_drawn_of_those_that_the_lab_has_come_to() -> None:
     assert [use.step for use in first[1:] if use.step in used._OF_INSTANCES] == []
 
 
+def test_the_services_lose_their_project_after_all_other_uses() -> None:
+    steps = sorted({use.step for use in used.USES})
+    drawn = [[use.name for use in used.drawn(n, n / 100, steps)] for n in range(1, 100)]
+    places = [(names.index(last), names) for names in drawn if (last := "a disabled project") in names]
+    assert places
+    assert all(place == len(names) - 1 for place, names in places)
+
+
 @pytest.mark.parametrize("use", used.USES, ids=lambda use: use.name)
 def test_the_commands_of_a_use_are_read(use: used.Use) -> None:
     for lines in (use.does, use.still):
