@@ -13,8 +13,11 @@ install_packages $LAB_PACKAGES
 
 # Deviation: Erlang's schedulers sleep when there is nothing to do. By default they spin for a while, which on a small
 # or emulated machine takes the processor from the services.
+# Deviation: patience, for the same machines: three minutes without a heartbeat instead of one, and one for a handshake
+# instead of ten seconds. A connection that is given up is opened again, by a service that had no time for the first.
+patience='-rabbit heartbeat 180 -rabbit handshake_timeout 60000'
 set_line /etc/rabbitmq/rabbitmq-env.conf '^#?SERVER_ADDITIONAL_ERL_ARGS=' \
-  "SERVER_ADDITIONAL_ERL_ARGS='+sbwt none +sbwtdcpu none +sbwtdio none'"
+  "SERVER_ADDITIONAL_ERL_ARGS='+sbwt none +sbwtdcpu none +sbwtdio none $patience'"
 calm_queue
 
 heading 'Start the message queue'

@@ -35,7 +35,8 @@ install_packages $LAB_PACKAGES
 # now; no use_neutron, firewall_driver and enabled_apis, because what they chose is the only way left.
 # Deviation: [placement], [service_user] and [neutron], which later editions add. [keystone_authtoken] region_name and
 # [neutron] service_metadata_proxy correct the file of Debian's package.
-# Deviation: one worker each, and patience (service_down_time, rpc_response_timeout), for a small or emulated machine.
+# Deviation: one worker each, and patience (service_down_time, rpc_response_timeout, heartbeat_timeout_threshold), for a
+# small or emulated machine.
 source "$LAB_DIR/blocks/nova-conf.sh"
 crudini --merge /etc/nova/nova.conf <<EOF
 [api_database]

@@ -14,8 +14,8 @@ heading 'Install the components'
 install_packages $LAB_PACKAGES
 
 heading 'Configure the common component'
-# Deviation: [keystone_authtoken] region_name, rpc_response_timeout and report_interval as on the controller
-# (60-network-controller).
+# Deviation: [keystone_authtoken] region_name, rpc_response_timeout, heartbeat_timeout_threshold and report_interval as
+# on the controller (60-network-controller).
 source "$LAB_DIR/blocks/neutron-conf.sh"
 crudini --merge /etc/neutron/neutron.conf <<EOF
 [DEFAULT]

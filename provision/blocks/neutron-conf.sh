@@ -11,6 +11,9 @@ auth_strategy = keystone
 transport_url = rabbit://openstack:$RABBIT_PASS@controller
 rpc_response_timeout = 180
 
+[oslo_messaging_rabbit]
+heartbeat_timeout_threshold = 180
+
 [agent]
 root_helper = sudo neutron-rootwrap /etc/neutron/rootwrap.conf
 root_helper_daemon = sudo neutron-rootwrap-daemon /etc/neutron/rootwrap.conf

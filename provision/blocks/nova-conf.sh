@@ -10,6 +10,9 @@ transport_url = rabbit://openstack:$RABBIT_PASS@controller:5672/
 service_down_time = 180
 rpc_response_timeout = 180
 
+[oslo_messaging_rabbit]
+heartbeat_timeout_threshold = 180
+
 [api]
 auth_strategy = keystone
 
