@@ -81,6 +81,9 @@ class Story:
         golden = self._save(first)
         before = takes.pressure()
         build_dir, second = self._second(first, chance)
+        passes = takes.passes() if takes.is_sharing() else None
+        self._three(first, second, before)
+        self._measure_memory(build_dir, passes)
         with self._alone(first):
             self._rotate(build_dir, second)
         self._lab(["verify", *first], "beside-rotated")
@@ -89,7 +92,6 @@ class Story:
             self._another_name()
             self._other_cache(golden)
         self._other_lab(golden)
-        self._three(first, second, before)
         code, _ = run_lab(["golden", "remove", golden["name"]], self.work / "refused.log", LIMIT_S)
         if code != 2:
             raise NotGoldenError(f"removing a golden lab below a lab ended with {code}: {self.work / 'refused.log'}")
@@ -127,7 +129,7 @@ class Story:
         return golden
 
     def _second(self, first: list[str], chance: random.Random) -> tuple[Path, list[str]]:
-        """Make a lab from the golden one beside the first, and verify both; give its directory and its options."""
+        """Make a lab from the golden one beside the first; give its directory and its options."""
         build_dir, options = self._new("second")
         for number in range(self.kills):
             self._kill(["up", *options], chance.random() * SPREAD_S["up"], f"up-{number}")
@@ -136,12 +138,8 @@ class Story:
             self._lab(["down", *options], "up-back-down")
         with self._alone(first):
             self._from_golden(options, "up")
-        passes = takes.passes() if takes.is_sharing() else None
         self._measure_disks(build_dir)
         self._require_own_keys(build_dir)
-        for name, of in (("second", options), ("first", first)):
-            self._lab(["verify", *of], f"beside-{name}")
-        self._measure_memory(build_dir, passes)
         return build_dir, options
 
     def _three(self, first: list[str], second: list[str], before: int) -> None:
