@@ -107,8 +107,15 @@ class _Asker:
         """Wait for its end; what did not pass, or could not be asked, is asked again later."""
         if self._asked is None:
             return ()
+        if self._asked.done():
+            return self._good(self._asked)
+        with self._run.progress.phase("verify", "waiting for the checks that began beside the last step"):
+            return self._good(self._asked)
+
+    @staticmethod
+    def _good(asked: Future[Report]) -> tuple[CheckResult, ...]:
         try:
-            return tuple(check for check in self._asked.result().checks if check.good)
+            return tuple(check for check in asked.result().checks if check.good)
         except LabError:
             return ()
 

@@ -214,6 +214,27 @@ def test_beside_the_last_step_only_that_is_asked_which_is_wanted(suite: dict[str
     assert not any("the suite begins" in text for text in cast("RecordedProgress", run.progress).lines)
 
 
+def test_who_waits_for_what_was_asked_beside_the_last_step_is_told(
+    suite: dict[str, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert suite == {}
+    run, runner = story(tmp_path)
+    runner.last = Job("controller", "90-first-instance")
+    lines = cast("RecordedProgress", run.progress).lines
+    told = "verify: waiting for the checks that began beside the last step"
+
+    def verify(*_: Any, **__: object) -> Report:
+        for _turn in range(1000):
+            if told in lines:
+                break
+            time.sleep(0.01)
+        return Report(())
+
+    monkeypatch.setattr("lab.verbs.run.verify", verify)
+    assert run_steps(run, set()) == ()
+    assert told in lines
+
+
 def test_what_failed_beside_the_last_step_is_asked_again(suite: dict[str, Outcome], tmp_path: Path) -> None:
     run, runner = story(tmp_path)
     runner.last = Job("controller", "90-first-instance")
