@@ -16,12 +16,14 @@ install_packages $LAB_PACKAGES
 # The deviations are those of the controller's nova.conf (50-compute-controller), and:
 # Deviation: resume_guests_state_on_host_boot, so that the instances of a lab that was switched off come back with it.
 # Deviation: nova-compute compares an instance's addresses with the Networking service's every ten minutes instead of
-# every minute. It takes eight requests, in which an emulated lab is busy for ten seconds.
+# every minute. It takes eight requests, in which an emulated lab is busy for ten seconds. It counts what the node has
+# and what its instances use every five minutes, and as always when one comes or goes: it starts qemu-img for each disk.
 source "$LAB_DIR/blocks/nova-conf.sh"
 crudini --merge /etc/nova/nova.conf <<EOF
 [DEFAULT]
 resume_guests_state_on_host_boot = true
 heal_instance_info_cache_interval = 600
+update_resources_interval = 300
 EOF
 
 # The consoles of the instances: one of the two, as on the controller.

@@ -17,7 +17,7 @@ heartbeat_timeout_threshold = 180
 [agent]
 root_helper = sudo neutron-rootwrap /etc/neutron/rootwrap.conf
 root_helper_daemon = sudo neutron-rootwrap-daemon /etc/neutron/rootwrap.conf
-report_interval = 15
+report_interval = 20
 
 [keystone_authtoken]
 www_authenticate_uri = http://controller:5000
