@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from lab.base.errors import LabError, MachineError
+from lab.base.errors import LabError, MachineError, StepError
 from lab.checkpoint import save_restore
 from lab.checkpoint.store import Checkpoints
 from lab.machines.vagrant import Vagrant
@@ -202,12 +202,39 @@ def verified(run: Run, steps: tuple[str, ...] | None = None, passed: tuple[Check
 def _provision(
     run: Run, what: str, jobs: Iterable[Job], done: Iterable[Job], on_last: Callable[[Job], None] = lambda _: None
 ) -> None:
-    """Run steps, and wait for their services to report themselves: the suite looks for that, and no step awaits it."""
-    began = time.time()
+    """Run steps, and wait for their services to report themselves: the suite looks for that, and no step awaits it.
+
+    A step may fail for what is broken in those that are done. They are run again then, once, and it after them.
+    """
+    began, jobs, done = time.time(), list(jobs), set(done)
     with run.progress.phase("steps", what):
-        run.runner.run(jobs, done, on_last)
+        try:
+            run.runner.run(jobs, done, on_last)
+        except StepError as error:
+            if not (broken := _broken_below(run, done, error)):
+                raise
+            missing = not_done(run.plan, run.files, run.state.load())
+            wanted = [job for job in run.jobs if job in broken or job in jobs]
+            run.runner.run(wanted, set(run.jobs) - missing.keys() - broken, on_last)
     with run.progress.phase("services", "waiting for the services to report"):
         wait_for_services(run, began)
+
+
+def _broken_below(run: Run, done: set[Job], error: StepError) -> set[Job]:
+    """Name the jobs that were taken for done, and which made a step fail: their slow checks do not pass.
+
+    A service whose user somebody has disabled, for example: no quick check logs in.
+    """
+    ids = [c.id for c in run.plan.checks if Job(c.node, c.step) in done and not c.quick and c.kind != "log"]
+    if not ids:
+        return set()
+    run.progress.say(f"{error.failure.step} failed; what was done before is checked: {len(ids)} checks")
+    asked = run.ask(ids=ids, on_result=run.progress.counter("checks"))
+    broken = {Job(check.node, check.step) for check in asked.checks if check.outcome == "failed"}
+    for job in sorted(broken, key=run.jobs.index):
+        run.progress.say(f"{job.node:<11} {job.step:<24} drifted: runs again", "drifted")
+    run.runner.forget(broken)
+    return broken
 
 
 def _keep(run: Run, name: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from recorded_progress import RecordedProgress
 from sample_plans import SECRETS, sample_plan
 
-from lab.base.errors import MachineError
+from lab.base.errors import MachineError, StepError, StepFailure
 from lab.generator.render import render
 from lab.host.private import PrivateHost
 from lab.machines.reconcile import ABSENT, Machines
@@ -33,7 +34,6 @@ from lab.verification.report import CheckResult, Outcome, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from lab.host.ownership import Own
     from lab.machines.shrink import Leaving
@@ -52,6 +52,7 @@ CHECK = Check(
 SLOW = CHECK.model_copy(update={"id": "compute1-55-compute-node-openstack-y", "quick": False})
 PLAN = sample_plan().model_copy(update={"checks": (CHECK, SLOW)})
 JOB = Job("compute1", "55-compute-node")
+LOG = Path("90-first-instance.log")
 
 
 class FakeShrink:
@@ -76,13 +77,16 @@ class Runner:
     def __init__(self) -> None:
         self.ran: list[Job] = []
         self.forgotten: set[Job] = set()
-        self.last, self.fails = JOB, False
+        self.last = JOB
+        self.fails = 0
+        """so many times"""
 
     def run(self, jobs: Iterable[Job], done: Iterable[Job], on_last: Callable[[Job], None]) -> None:
         self.ran += [job for job in jobs if job not in set(done)]
         on_last(self.last)
         if self.fails:
-            raise MachineError("the step failed")
+            self.fails -= 1
+            raise StepError(StepFailure(self.last.node, self.last.step, "false", 1, LOG))
 
     def forget(self, jobs: Iterable[Job]) -> None:
         self.forgotten |= set(jobs)
@@ -249,7 +253,7 @@ def test_a_step_that_fails_ends_what_is_asked_beside_it(
 ) -> None:
     assert suite == {}
     run, runner = story(tmp_path)
-    runner.last, runner.fails = Job("controller", "90-first-instance"), True
+    runner.last, runner.fails = Job("controller", "90-first-instance"), 1
     ended: list[str] = []
 
     def verify(*_: Any, check: Callable[[], None], **__: object) -> Report:
@@ -264,9 +268,46 @@ def test_a_step_that_fails_ends_what_is_asked_beside_it(
 
     monkeypatch.setattr("lab.verbs.run.verify", verify)
     monkeypatch.setattr(Watch, "check", lambda _: None)
-    with pytest.raises(MachineError, match="the step failed"):
+    with pytest.raises(StepError):
         run_steps(run, set())
     assert ended == ["the last step failed"]
+
+
+def story_whose_last_step_fails(directory: Path, times: int) -> tuple[Run, Runner]:
+    """Give a lab without its first instance; the step fails so many times."""
+    last = Job("controller", "90-first-instance")
+    steps = {key: record for key, record in verified().steps.items() if key != f"{last.node}/{last.step}"}
+    run, runner = story(directory, verified().model_copy(update={"steps": steps}))
+    runner.last, runner.fails = last, times
+    return run, runner
+
+
+def test_what_makes_a_step_fail_runs_again_and_the_step_after_it(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    run, runner = story_whose_last_step_fails(tmp_path, 1)
+    suite[SLOW.id] = "failed"
+    assert run_steps(run, check_what_is_done(run)[0]) is not None
+    assert runner.ran == [runner.last, JOB, runner.last]
+    assert runner.forgotten == {JOB}
+
+
+@pytest.mark.parametrize(("outcome", "times"), [("passed", 1), ("error", 1), ("failed", 2)])
+def test_a_step_that_fails_for_another_reason_ends_lab_up(
+    suite: dict[str, Outcome], tmp_path: Path, outcome: Outcome, times: int
+) -> None:
+    run, runner = story_whose_last_step_fails(tmp_path, times)
+    suite[SLOW.id] = outcome
+    with pytest.raises(StepError):
+        run_steps(run, check_what_is_done(run)[0])
+    assert runner.fails == 0
+
+
+def test_a_step_that_fails_in_a_new_lab_ends_lab_up_at_once(suite: dict[str, Outcome], tmp_path: Path) -> None:
+    assert suite == {}
+    run, runner = story(tmp_path)
+    runner.fails = 1
+    with pytest.raises(StepError):
+        run_steps(run, set())
+    assert not any("what was done before" in text for text in cast("RecordedProgress", run.progress).lines)
 
 
 def test_a_lab_from_a_golden_one_changes_its_passwords_and_checks_what_ran(
