@@ -129,7 +129,7 @@ USES = (
     _state("shelve", "SHELVED"),
     _state("stop", "SHUTOFF"),
     _state("rescue", "RESCUE"),
-    # Last: with it no service can ask the Identity service who a user is, and refuses what other uses want of it.
+    # Last: then no service can ask the Identity service who a user is, so each refuses what other uses want of it.
     Use("a disabled project", "30-identity", "project set --disable service"),
 )
 """in the order in which a round does them"""
